@@ -1,0 +1,71 @@
+import js from '@eslint/js';
+import boundaries from 'eslint-plugin-boundaries';
+import prettier from 'eslint-config-prettier';
+import { defineConfig } from 'eslint/config';
+import tseslint from 'typescript-eslint';
+
+/** The house: each element, and what it may import beside itself. Adapters know ports and domain types only. */
+const house = {
+  // `main.ts`, `app.ts` (the only file that names concrete stores) and what they start from.
+  root: ['root', 'http', 'http-v1', 'events', 'access', 'port', 'embedded', 'dynamodb'],
+  cli: ['root', 'events', 'access', 'port', 'embedded', 'dynamodb'],
+  client: [],
+  http: ['http', 'http-v1', 'events', 'access', 'port'],
+  'http-v1': ['http', 'events', 'access', 'port'],
+  events: ['events', 'port'],
+  access: ['access', 'port'],
+  port: ['port', 'events', 'access'],
+  embedded: ['embedded', 'port', 'events', 'access'],
+  dynamodb: ['dynamodb', 'port', 'events', 'access'],
+};
+
+const arrows = {
+  plugins: { boundaries },
+  files: ['src/**/*.ts'],
+  settings: {
+    'boundaries/elements': [
+      { type: 'embedded', pattern: 'src/store/embedded' },
+      { type: 'dynamodb', pattern: 'src/store/dynamodb' },
+      { type: 'port', pattern: 'src/store' },
+      { type: 'http-v1', pattern: 'src/http/v1' },
+      { type: 'http', pattern: 'src/http' },
+      { type: 'events', pattern: 'src/events' },
+      { type: 'access', pattern: 'src/access' },
+      { type: 'cli', pattern: 'src/cli' },
+      { type: 'client', pattern: 'src/client' },
+      { type: 'root', pattern: 'src' },
+    ],
+  },
+  rules: {
+    'boundaries/dependencies': [
+      'error',
+      {
+        default: 'disallow',
+        policies: Object.entries(house).map(([from, to]) => ({
+          from: { element: { type: from } },
+          allow: { to: { element: { type: to } } },
+        })),
+      },
+    ],
+  },
+};
+
+export default defineConfig(
+  { ignores: ['dist/', '.tap/', 'data/'] },
+  js.configs.recommended,
+  tseslint.configs.strictTypeChecked,
+  {
+    languageOptions: {
+      parserOptions: { projectService: { allowDefaultProject: ['*.mjs', '.husky/*.mjs'] } },
+    },
+    rules: {
+      // TypeScript resolves names; ESLint alone does not know Node's globals.
+      'no-undef': 'off',
+      'max-lines': ['error', 750],
+      'max-lines-per-function': ['error', 75],
+      'no-warning-comments': ['error', { terms: ['todo', 'fixme'], location: 'anywhere' }],
+    },
+  },
+  arrows,
+  prettier,
+);

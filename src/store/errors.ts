@@ -1,0 +1,14 @@
+/** The store cannot be reached or has failed. The caller may try again; what it asked for may or may not have happened. */
+export class StoreUnavailableError extends Error {
+  override readonly name = 'StoreUnavailableError';
+}
+
+/** The store is reachable and has too much to do. What was asked for has not happened. */
+export class StoreOverloadedError extends Error {
+  override readonly name = 'StoreOverloadedError';
+}
+
+/** The stored record of one event is damaged. Other events are not affected. */
+export class CorruptEventError extends Error {
+  override readonly name = 'CorruptEventError';
+}

@@ -1,0 +1,72 @@
+import type { Micros, StoredEvent } from '../events/event.ts';
+
+/**
+ * The port that every event store implements; `test/store-contract.ts` is its meaning in code, and each adapter
+ * passes it unchanged.
+ *
+ * A store is built with `{ now, eventTtl }` beside its own options: an event whose `createdAt + eventTtl <= now()`
+ * has expired, and every method treats it as if it had never been there. An event of another tenant is missing.
+ *
+ * Every method but `close` rejects with a `StoreUnavailableError` while the store is out of reach, and with a
+ * `StoreOverloadedError` when too much is under way already (both in `errors.ts`), within 2 s. Methods that read
+ * an event reject with a `CorruptEventError` when its record is damaged.
+ */
+export interface EventStore {
+  /** Resolves only when the event is durable, and then for good: no later failure loses it. Ids are the caller's to keep unique. */
+  append(event: StoredEvent): Promise<void>;
+
+  /** Consistent: sees every write that resolved before the call. */
+  get(tenant: string, id: string): Promise<StoredEvent | undefined>;
+
+  /** Pending events of the tenant, oldest first. A damaged event is reported to the log and left out. */
+  listPending(tenant: string, page: PageRequest): Promise<PendingPage>;
+
+  countPending(tenant: string): Promise<PendingCount>;
+
+  /** Moves a pending event to acknowledged at the time `at`. Of many callers at once exactly one gets `acknowledged`. */
+  acknowledge(tenant: string, id: string, at: Micros): Promise<Acknowledgement>;
+
+  /** Deletes the event, pending or not. False: there was none. */
+  remove(tenant: string, id: string): Promise<boolean>;
+
+  /** Resolves while the store can answer. */
+  ping(): Promise<void>;
+
+  /** Completes the writes that were accepted, refuses new ones with `StoreUnavailableError`, lets go of files and sockets. */
+  close(): Promise<void>;
+}
+
+export interface PageRequest {
+  /** At least 1. */
+  readonly limit: number;
+  /** `next` of the page before; null starts at the oldest event. Only positions that this kind of store gave out. */
+  readonly after: string | null;
+  /** Exact match; absent: any. */
+  readonly source?: string;
+  /** Exact match; absent: any. */
+  readonly type?: string;
+}
+
+export interface PendingPage {
+  /**
+   * Up to `limit` events. Fewer, with `next` set, once they hold `PAGE_PAYLOAD_BYTES` of payload or when the scan
+   * budget of one call is used up on events that the filter leaves out (the page may then be empty).
+   */
+  readonly events: readonly StoredEvent[];
+  /** Where the walk goes on, opaque and of printable ASCII; null only when nothing that matches is left. */
+  readonly next: string | null;
+}
+
+export interface PendingCount {
+  readonly count: number;
+  /** False: `count` is a lower bound. */
+  readonly exact: boolean;
+}
+
+export type Acknowledgement =
+  | { readonly outcome: 'acknowledged'; readonly event: StoredEvent }
+  | { readonly outcome: 'already'; readonly event: StoredEvent }
+  | { readonly outcome: 'missing' };
+
+/** A page ends with the event that brings its payloads to this size, in bytes of UTF-8. */
+export const PAGE_PAYLOAD_BYTES = 4 * 1024 * 1024;
