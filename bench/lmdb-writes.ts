@@ -8,8 +8,8 @@
  */
 import { execFileSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { mkdtempSync, rmSync } from 'node:fs';
-import { cpus, tmpdir } from 'node:os';
+import { mkdtempSync, rmSync, statSync } from 'node:fs';
+import { cpus, loadavg, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { open } from 'lmdb';
 import type { RootDatabase } from 'lmdb';
@@ -108,6 +108,7 @@ async function round(way: Way, callers: number) {
   });
   const write = way(root);
   const times: number[] = [];
+  const cpuBefore = process.cpuUsage();
   const end = performance.now() + seconds * 1000;
   const caller = async () => {
     for (let now = performance.now(); now < end;) {
@@ -118,16 +119,28 @@ async function round(way: Way, callers: number) {
     }
   };
   await Promise.all(Array.from({ length: callers }, caller));
+  const { user, system } = process.cpuUsage(cpuBefore);
   await root.close();
+  const { size } = statSync(join(folder, 'store.mdb'));
   rmSync(folder, { recursive: true });
   times.sort((a, b) => a - b);
-  return { rate: Math.round(times.length / seconds), p95: times[Math.floor(times.length * 0.95)] ?? NaN };
+  return {
+    rate: Math.round(times.length / seconds),
+    p95: times[Math.floor(times.length * 0.95)] ?? NaN,
+    cpu: (user + system) / times.length,
+    bytes: size / times.length,
+  };
 }
 
 const commit = execFileSync('git', ['rev-parse', '--short', 'HEAD'], { encoding: 'utf8' }).trim();
 console.log(`${new Date().toISOString().slice(0, 10)}, commit ${commit}, Node ${process.version}`);
-console.log(`${String(cpus().length)} x ${cpus()[0]?.model ?? 'unknown'}, files in ${tmpdir()}\n`);
-console.log('| way | callers | events/s | p95 ms | rounds |\n| --- | --- | --- | --- | --- |');
+console.log(`${String(cpus().length)} x ${cpus()[0]?.model ?? 'unknown'}, files in ${tmpdir()}`);
+console.log(
+  `load before: ${loadavg()[0]?.toFixed(1) ?? ''}; other work on the machine makes all of this worse\n`,
+);
+console.log(
+  '| way | callers | events/s | p95 ms | µs of CPU an event | bytes of file an event | rounds |\n| --- | --- | --- | --- | --- | --- | --- |',
+);
 for (const callers of CALLERS) {
   const results = new Map<string, Awaited<ReturnType<typeof round>>[]>();
   for (let i = 0; i < rounds; i++) {
@@ -139,7 +152,15 @@ for (const callers of CALLERS) {
     const sorted = [...list].sort((a, b) => a.rate - b.rate);
     const median = sorted[Math.floor(sorted.length / 2)];
     const all = list.map(({ rate }) => rate).join(', ');
-    const p95 = median?.p95.toFixed(1) ?? '';
-    console.log(`| ${name} | ${String(callers)} | ${String(median?.rate)} | ${p95} | ${all} |`);
+    if (median === undefined) continue;
+    const columns = [
+      name,
+      callers,
+      median.rate,
+      median.p95.toFixed(1),
+      median.cpu.toFixed(0),
+      median.bytes.toFixed(0),
+    ];
+    console.log(`| ${columns.join(' | ')} | ${all} |`);
   }
 }
