@@ -34,7 +34,11 @@ export async function startDynamoDbLocal(port?: number): Promise<DynamoDbLocal> 
     'java',
     [
       `-Djava.library.path=${jars}`,
-      ...['-cp', [join(jars, '*')].join(delimiter), 'com.amazonaws.services.dynamodbv2.local.main.ServerRunner'],
+      ...[
+        '-cp',
+        [join(jars, '*')].join(delimiter),
+        'com.amazonaws.services.dynamodbv2.local.main.ServerRunner',
+      ],
       ...['-port', String(chosen), '-inMemory', '-sharedDb', '-disableTelemetry'],
     ],
     { stdio: ['ignore', 'pipe', 'pipe'] },
@@ -61,7 +65,10 @@ export async function startDynamoDbLocal(port?: number): Promise<DynamoDbLocal> 
 
 /** The folder with the jars and the native libraries. */
 async function fetchJars(): Promise<string> {
-  const version = createHash('sha256').update(await readFile(POM)).digest('hex').slice(0, 12);
+  const version = createHash('sha256')
+    .update(await readFile(POM))
+    .digest('hex')
+    .slice(0, 12);
   const folder = join(CACHE, version);
   if (existsSync(folder)) return folder;
   await mkdir(CACHE, { recursive: true });
@@ -91,7 +98,13 @@ async function answering(endpoint: string, child: ChildProcess, ended: Promise<v
   const started = performance.now();
   while (performance.now() - started < START_MS) {
     // Any answer will do; without a signature it is a 400.
-    if (await fetch(endpoint).then(() => child.exitCode === null, () => false)) return;
+    if (
+      await fetch(endpoint).then(
+        () => child.exitCode === null,
+        () => false,
+      )
+    )
+      return;
     const over = await Promise.race([ended.then(() => true), sleep(100, false)]);
     if (over) throw new Error('the process ended');
   }

@@ -70,3 +70,10 @@ export function newEvent(fields: Partial<StoredEvent> = {}): StoredEvent {
     ...fields,
   };
 }
+
+/** The DynamoDB Local that `npm run test:dynamodb` has started or was given. */
+export function localEndpoint(): string {
+  const endpoint = process.env['DYNAMODB_ENDPOINT_URL'];
+  if (!endpoint) throw new Error('DYNAMODB_ENDPOINT_URL is not set: run `npm run test:dynamodb`');
+  return endpoint;
+}
