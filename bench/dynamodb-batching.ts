@@ -7,7 +7,7 @@ import { execFileSync } from 'node:child_process';
 import { cpus } from 'node:os';
 import { randomUUID } from 'node:crypto';
 import { measureBatching } from '../test/support/batching.ts';
-import { silentLog, DAY } from '../test/support/dynamodb.ts';
+import { DAY, eventually, silentLog } from '../test/support/dynamodb.ts';
 import { startDynamoDbLocal } from '../test/support/dynamodb-local.ts';
 import { startFaultyEndpoint } from '../test/support/faulty-endpoint.ts';
 import { openDynamoStore } from '../src/store/dynamodb/store.ts';
@@ -34,6 +34,9 @@ const store = await openDynamoStore({
   eventTtl: DAY,
   log: silentLog,
 });
+
+// The first table of an emulator that has just started takes its time.
+await eventually(() => store.ping());
 
 const warmUp = await measureBatching(store, proxy, CALLERS, events / 4);
 const { seconds, requests, eventsPerBatch } = await measureBatching(store, proxy, CALLERS, events);

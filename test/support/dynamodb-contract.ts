@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Test } from 'tap';
 import type { StoreHarness } from '../store-contract.ts';
-import { openStore } from './dynamodb.ts';
+import { eventually, openStore } from './dynamodb.ts';
 
 /** Plugs the DynamoDB store into the contract; `endpoint` gives the engine of a test. */
 export function dynamoHarness(name: string, endpoint: (t: Test) => Promise<string>): StoreHarness {
@@ -17,8 +17,11 @@ export function dynamoHarness(name: string, endpoint: (t: Test) => Promise<strin
         eventTtl,
         clockMs: () => clockMs,
       };
+      const store = await openStore(t, url, options);
+      // The first table of an emulator that has just started takes its time.
+      await eventually(() => store.ping());
       return {
-        store: await openStore(t, url, options),
+        store,
         reopen: () => openStore(t, url, options),
         attempts: 20,
         async settle(attempt) {
