@@ -22,7 +22,11 @@ for (const signal of ['SIGINT', 'SIGTERM'] as const) {
 
 const tables = spawn(
   process.execPath,
-  ['--import=tsx', fileURLToPath(new URL('../src/cli/tables.ts', import.meta.url)), 'create'],
+  [
+    '--import=ts-blank-space/register',
+    fileURLToPath(new URL('../src/cli/tables.ts', import.meta.url)),
+    'create',
+  ],
   { stdio: 'inherit', env: { ...process.env, DYNAMODB_ENDPOINT_URL: local.endpoint } },
 );
 const [code] = (await once(tables, 'exit')) as [number | null];

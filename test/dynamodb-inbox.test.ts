@@ -236,6 +236,17 @@ void t.test('a count is up to 10 s old, and shared by callers of one moment', as
   });
 });
 
+void t.test('a position that this store does not give out is refused', async (t) => {
+  const store = await openStore(t, await startDynalite(t));
+  const event = newEvent();
+  await store.append(event);
+  for (const after of ['', '0', 'x', 'acme#1', `${'1'.repeat(16)}#${'x'.repeat(2_000)}`, '\u20ac']) {
+    await t.rejects(store.listPending('acme', { limit: 1, after }), { name: 'InvalidPositionError' }, after);
+  }
+  const made = await store.listPending('acme', { limit: 1, after: `${'1'.repeat(16)}#x` });
+  t.strictSame(made.events, [event], 'made up, but a place in the inbox');
+});
+
 void t.test('expired events are not even read from the index', async (t) => {
   const endpoint = await startDynalite(t);
   let now = Date.now() * 1000;

@@ -39,7 +39,7 @@ void t.test('--help says what it takes, anything unknown too, with exit code 2',
 });
 
 async function run(args: readonly string[], env: Record<string, string> = {}) {
-  const child = spawn(process.execPath, ['--import=tsx', 'src/cli/tables.ts', ...args], {
+  const child = spawn(process.execPath, ['--import=ts-blank-space/register', 'src/cli/tables.ts', ...args], {
     env: { ...process.env, AWS_REGION: '', EVENTS_TABLE: '', DYNAMODB_ENDPOINT_URL: '', ...env },
   });
   let out = '';

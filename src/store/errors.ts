@@ -12,3 +12,8 @@ export class StoreOverloadedError extends Error {
 export class CorruptEventError extends Error {
   override readonly name = 'CorruptEventError';
 }
+
+/** A position that this kind of store does not give out. */
+export class InvalidPositionError extends Error {
+  override readonly name = 'InvalidPositionError';
+}
