@@ -1,0 +1,89 @@
+import { promisify } from 'node:util';
+import { brotliCompress, brotliDecompress, constants, deflateRaw, inflateRaw } from 'node:zlib';
+import { StoreOverloadedError } from '../errors.ts';
+
+/** Raw deflate (RFC 1951) and Brotli (RFC 7932). */
+export type Encoding = 'deflate' | 'br';
+
+export interface Packed {
+  readonly data: Uint8Array;
+  readonly encoding: Encoding;
+}
+
+/**
+ * An item holds 409,600 bytes. This much of a payload leaves room for 8,192 bytes of metadata, source and type of
+ * 1,020 bytes each, and the rest of the record with the attributes' names (below 500 bytes), and then some.
+ */
+const ROOM_BYTES = 394_000;
+
+/** Below, a write unit (1 KB) or three saved are not worth a trip through the thread pool. */
+const WORTHWHILE_BYTES = 4_096;
+
+/** Jobs at a time, of each kind: the thread pool's four threads also serve name look-ups and files. */
+const JOBS = 2;
+
+/** Text that may wait for compression; beyond, the caller is refused. */
+const WAITING_BYTES = 32 * 1024 * 1024;
+
+export interface Compression {
+  /** The text itself, or compressed where that is shorter. At once, without a promise, when the text is short. */
+  pack(text: string, bytes: number): string | Promise<string | Packed>;
+  /**
+   * @param bytes of the text; anything longer is refused, so that a damaged record cannot fill the memory.
+   * @returns rejects when the data is damaged.
+   */
+  unpack(packed: Packed, bytes: number): Promise<string>;
+}
+
+export function createCompression(): Compression {
+  const packing = createLimiter(JOBS);
+  const unpacking = createLimiter(JOBS);
+  let waitingBytes = 0;
+  return {
+    pack(text, bytes) {
+      if (bytes <= WORTHWHILE_BYTES) return text;
+      if (waitingBytes + bytes > WAITING_BYTES) {
+        return Promise.reject(new StoreOverloadedError('too many large payloads are waiting'));
+      }
+      waitingBytes += bytes;
+      return packing(() => packNow(text, bytes)).finally(() => (waitingBytes -= bytes));
+    },
+    unpack: ({ data, encoding }, bytes) =>
+      unpacking(async () => {
+        const text = await decoders[encoding](data, { maxOutputLength: Math.max(1, bytes) });
+        return text.toString('utf8');
+      }),
+  };
+}
+
+const deflate = promisify(deflateRaw);
+const brotli = promisify(brotliCompress);
+const decoders = { deflate: promisify(inflateRaw), br: promisify(brotliDecompress) };
+
+async function packNow(text: string, bytes: number): Promise<string | Packed> {
+  const data = await deflate(text, { level: constants.Z_BEST_SPEED });
+  // Deflate sees bytes, not characters: of a text made to be hard it leaves up to 399,000 of 409,600 bytes. Brotli at
+  // this quality knows UTF-8 and leaves 353,000, but takes 60 ms.
+  if (data.length > ROOM_BYTES) {
+    const params = { [constants.BROTLI_PARAM_QUALITY]: 9, [constants.BROTLI_PARAM_SIZE_HINT]: bytes };
+    return { data: await brotli(text, { params }), encoding: 'br' };
+  }
+  return data.length < bytes ? { data, encoding: 'deflate' } : text;
+}
+
+/** Runs at most `jobs` at a time, in order. */
+function createLimiter(jobs: number) {
+  const waiting: (() => void)[] = [];
+  let running = 0;
+  return async <T>(job: () => Promise<T>): Promise<T> => {
+    if (running >= jobs) await new Promise<void>((resolve) => waiting.push(resolve));
+    else running += 1;
+    try {
+      return await job();
+    } finally {
+      const next = waiting.shift();
+      if (next) next();
+      else running -= 1;
+    }
+  };
+}
