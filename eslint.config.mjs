@@ -56,7 +56,7 @@ export default defineConfig(
   tseslint.configs.strictTypeChecked,
   {
     languageOptions: {
-      parserOptions: { projectService: { allowDefaultProject: ['*.mjs', '.husky/*.mjs'] } },
+      parserOptions: { projectService: { allowDefaultProject: ['*.mjs', '.ci/*.mjs'] } },
     },
     rules: {
       // TypeScript resolves names; ESLint alone does not know Node's globals.

@@ -1,0 +1,77 @@
+import { readFileSync } from 'node:fs';
+import type { Logger } from 'pino';
+import { createLocalAuthenticator } from './access/local.ts';
+import type { Config } from './config.ts';
+import { createClock } from './events/clock.ts';
+import type { Server } from './http/server.ts';
+import { createServer } from './http/server.ts';
+import { v1Routes } from './http/v1/routes.ts';
+import { requestLog } from './log.ts';
+import { openEmbeddedStore } from './store/embedded/store.ts';
+
+const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as {
+  version: string;
+};
+
+export interface App {
+  /** Where the service answers, e.g. `http://127.0.0.1:8080`. */
+  readonly url: string;
+  /** Drains the server within the configured grace, then closes the store. Calling it again waits for the same. */
+  close(): Promise<void>;
+}
+
+/**
+ * Puts the parts together and listens; the only place that names concrete ones. Rejects when the data folder or the port
+ * cannot be had.
+ *
+ * @param onFatal the store has failed for good: nothing that was acknowledged is lost, but the process should end.
+ */
+export async function startApp(
+  config: Config,
+  logger: Logger,
+  onFatal: (error: Error) => void,
+): Promise<App> {
+  let draining = false;
+  const store = await openEmbeddedStore({
+    path: config.dataDir,
+    eventTtl: config.eventTtlSeconds * 1e6,
+    now: () => Date.now() * 1000,
+    log: logger,
+    onFatal,
+  });
+  const server = createServer({
+    routes: v1Routes({
+      store,
+      clock: createClock(store.newestTime),
+      version,
+      draining: () => draining,
+    }),
+    authenticator: createLocalAuthenticator(),
+    ...requestLog(logger),
+  });
+  let port: number;
+  try {
+    port = await server.listen(config.host, config.port);
+  } catch (error) {
+    await store.close();
+    throw error;
+  }
+  let closed: Promise<void> | undefined;
+  return {
+    url: `http://${config.host.includes(':') ? `[${config.host}]` : config.host}:${String(port)}`,
+    close() {
+      draining = true;
+      closed ??= closeInOrder(server, store, config.shutdownGraceSeconds * 1000);
+      return closed;
+    },
+  };
+}
+
+async function closeInOrder(
+  server: Server,
+  store: { close(): Promise<void> },
+  graceMs: number,
+): Promise<void> {
+  await server.drain(graceMs);
+  await store.close();
+}

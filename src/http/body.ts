@@ -1,0 +1,40 @@
+import { isUtf8 } from 'node:buffer';
+import { invalidField, RequestError } from './errors.ts';
+
+const JSON_TYPE = /^application\/(?:json|[\w.-]+\+json)\s*(?:;|$)/i;
+const CHARSET = /;\s*charset\s*=\s*"?([^";\s]+)/i;
+
+/** A body without a content type is taken for JSON: nothing else is spoken here. */
+export function requireJson(contentType: string | undefined): void {
+  if (contentType === undefined || contentType === '') return;
+  const charset = CHARSET.exec(contentType)?.[1] ?? 'utf-8';
+  if (JSON_TYPE.test(contentType) && /^utf-?8$/i.test(charset)) return;
+  throw new RequestError(
+    'UNSUPPORTED_MEDIA_TYPE',
+    'content-type: send application/json (in UTF-8); this body says it is something else',
+  );
+}
+
+/** A request body as text and as the value that it means. */
+export interface JsonBody {
+  readonly text: string;
+  readonly value: unknown;
+}
+
+export function parseJson(body: Buffer): JsonBody {
+  if (!isUtf8(body)) throw invalidField('body', 'must be UTF-8');
+  const text = body.toString('utf8');
+  try {
+    return { text, value: JSON.parse(text) as unknown };
+  } catch (error) {
+    throw invalidField('body', `must be valid JSON (${describeSyntaxError(error)})`);
+  }
+}
+
+/** V8 quotes the text around the mistake; a payload is not for error messages that end up in somebody's log. */
+function describeSyntaxError(error: unknown): string {
+  const message = error instanceof Error ? error.message : '';
+  const position = /at position \d+/.exec(message)?.[0];
+  if (position !== undefined) return `unexpected token ${position}`;
+  return message.startsWith('Unexpected end') ? 'it ends too early' : 'unexpected token';
+}

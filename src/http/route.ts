@@ -1,0 +1,57 @@
+import type { Static, TObject, TSchema } from 'typebox';
+import type { Principal } from '../access/authenticator.ts';
+import type { ErrorCode, FieldError, RequestError } from './errors.ts';
+import type { Reply } from './exchange.ts';
+
+/** What a handler gets: everything checked, with the types of the route's schemas. */
+export interface RouteRequest<Params, Query, Body> {
+  readonly requestId: string;
+  /** Of a route without `auth`: nobody. */
+  readonly principal: Principal;
+  readonly params: Params;
+  readonly query: Query;
+  readonly body: Body;
+  /** The body as it was sent; empty where there is none. */
+  readonly bodyText: string;
+}
+
+interface RouteDefinition<Params extends TObject, Query extends TObject, Body extends TObject> {
+  readonly method: 'GET' | 'POST' | 'DELETE';
+  /** As in OpenAPI: `/v1/events/{event_id}`. */
+  readonly path: string;
+  readonly summary: string;
+  /** Whether a key is asked for. Routes without one also answer HEAD. */
+  readonly auth: boolean;
+  readonly params?: Params;
+  /** All optional; strings, or integers, which are read from their decimal form. */
+  readonly query?: Query;
+  readonly body?: Body;
+  /** By status; null where there is no body. Error replies are the contract's. */
+  readonly responses: Readonly<Record<number, TSchema | null>>;
+  readonly handle: (
+    request: RouteRequest<Static<Params>, Static<Query>, Static<Body>>,
+  ) => Reply | Promise<Reply>;
+}
+
+/** A route whose types have been checked against its schemas and are forgotten. */
+export interface Route extends Omit<RouteDefinition<TObject, TObject, TObject>, 'handle'> {
+  readonly handle: (request: RouteRequest<unknown, unknown, unknown>) => Reply | Promise<Reply>;
+}
+
+/** Ties a handler to the types of its schemas. */
+export function route<
+  const Params extends TObject = TObject,
+  const Query extends TObject = TObject,
+  const Body extends TObject = TObject,
+>(definition: RouteDefinition<Params, Query, Body>): Route {
+  return definition as unknown as Route;
+}
+
+/** What one of the two contracts decides for itself: how its errors look. */
+export interface Contract {
+  readonly statuses: Readonly<Record<ErrorCode, number>>;
+  /** JSON text. */
+  errorBody(error: RequestError, status: number, requestId: string): string;
+  /** The error for path parameters that do not fit their schema. */
+  invalidParams(details: readonly FieldError[]): RequestError;
+}

@@ -1,0 +1,134 @@
+import type { TemplatedApp, us_listen_socket } from 'uWebSockets.js';
+import { App, us_listen_socket_close, us_socket_local_port } from 'uWebSockets.js';
+import type { Authenticator } from '../access/authenticator.ts';
+import { unavailable } from './errors.ts';
+import type { Exchange } from './exchange.ts';
+import type { Contract, Route } from './route.ts';
+import type { RouterObserver } from './router.ts';
+import { errorReply, mount } from './router.ts';
+import { unversionedContract } from './unversioned/errors.ts';
+import { v1Contract } from './v1/errors.ts';
+
+/** From the last byte of a request to its reply; then it is 503, whatever the store is still doing. */
+const REPLY_DEADLINE_MS = 1_800;
+/** From the head of a request to the last byte of its body; then the connection is closed. */
+const BODY_DEADLINE_MS = 30_000;
+const DEADLINE_CHECK_MS = 100;
+/** While draining: no request for so long, and the load balancer is taken to have noticed. */
+const QUIET_MS = 500;
+
+export interface ServerOptions {
+  readonly routes: readonly Route[];
+  readonly authenticator: Authenticator;
+  readonly onRequest: (exchange: Exchange) => void;
+  /** After the reply, or when the client has gone. */
+  readonly onResponse: (exchange: Exchange) => void;
+}
+
+export interface Server {
+  /** @returns the port: the one asked for, or a free one for 0. Rejects when it cannot be had. */
+  listen(host: string, port: number): Promise<number>;
+  /**
+   * Ends in good order, within the grace: first goes on serving until no request has come for half a second (at most half
+   * of the grace), asking clients to close their connections; then takes no new connections and waits for what is in
+   * flight; then closes all.
+   */
+  drain(graceMs: number): Promise<void>;
+}
+
+export function createServer({ routes, authenticator, onRequest, onResponse }: ServerOptions): Server {
+  const inFlight = new Set<Exchange>();
+  let closing = false;
+  let lastRequestAt = 0;
+  let whenIdle: (() => void) | undefined;
+  let socket: us_listen_socket | undefined;
+
+  const observer: RouterObserver = {
+    get closing() {
+      return closing;
+    },
+    started(exchange) {
+      lastRequestAt = exchange.startedAt;
+      inFlight.add(exchange);
+      onRequest(exchange);
+    },
+    ended(exchange) {
+      inFlight.delete(exchange);
+      onResponse(exchange);
+      if (inFlight.size === 0) whenIdle?.();
+    },
+  };
+
+  const app = App();
+  mount(app, routes, { authenticator, observer, contractOf });
+  const deadlines = setInterval(() => {
+    enforceDeadlines(inFlight);
+  }, DEADLINE_CHECK_MS);
+  deadlines.unref();
+
+  return {
+    async listen(host, port) {
+      socket = await listen(app, host, port);
+      return us_socket_local_port(socket as never);
+    },
+    async drain(graceMs) {
+      closing = true;
+      const start = performance.now();
+      lastRequestAt = start;
+      while (performance.now() - start < graceMs / 2 && performance.now() - lastRequestAt < QUIET_MS) {
+        await sleep(QUIET_MS / 10);
+      }
+      if (socket !== undefined) us_listen_socket_close(socket);
+      if (inFlight.size > 0) {
+        const idle = new Promise<void>((resolve) => (whenIdle = resolve));
+        await Promise.race([idle, sleep(graceMs - (performance.now() - start))]);
+      }
+      clearInterval(deadlines);
+      app.close();
+    },
+  };
+}
+
+/** The contract that answers for a path. */
+export function contractOf(path: string): Contract {
+  return path === '/v1' || path.startsWith('/v1/') ? v1Contract : unversionedContract;
+}
+
+function enforceDeadlines(inFlight: ReadonlySet<Exchange>): void {
+  const now = performance.now();
+  for (const exchange of inFlight) {
+    const receivedAt = exchange.hasBody ? exchange.receivedAt : exchange.startedAt;
+    if (receivedAt === undefined) {
+      if (now - exchange.startedAt > BODY_DEADLINE_MS) exchange.drop();
+    } else if (now - receivedAt > REPLY_DEADLINE_MS) {
+      const error = unavailable('this takes too long at the moment; try again');
+      exchange.reply(errorReply(contractOf(exchange.route), error, exchange.requestId));
+    }
+  }
+}
+
+/** uSockets' `LIBUS_LISTEN_EXCLUSIVE_PORT`: otherwise a second process is let onto the same port and gets half of the connections. */
+const EXCLUSIVE_PORT = 1;
+
+function listen(app: TemplatedApp, host: string, port: number): Promise<us_listen_socket> {
+  type ListenExclusively = (
+    host: string,
+    port: number,
+    options: number,
+    done: (socket: us_listen_socket | false) => void,
+  ) => void;
+  return new Promise((resolve, reject) => {
+    // uWebSockets.js takes all four; its types do not know.
+    (app.listen as unknown as ListenExclusively).call(app, host, port, EXCLUSIVE_PORT, (socket) => {
+      if (socket) resolve(socket);
+      else
+        reject(
+          new Error(`cannot listen on ${host}:${String(port)}: in use, or not an address of this machine`),
+        );
+    });
+  });
+}
+
+function sleep(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
+}

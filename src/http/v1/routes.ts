@@ -1,0 +1,162 @@
+import type { Clock } from '../../events/clock.ts';
+import { formatMicros } from '../../events/clock.ts';
+import { readInbox } from '../../events/inbox.ts';
+import { ingest } from '../../events/ingest.ts';
+import type { EventStore } from '../../store/store.ts';
+import { invalidField, RequestError, unavailable } from '../errors.ts';
+import type { Reply } from '../exchange.ts';
+import type { Route } from '../route.ts';
+import { route } from '../route.ts';
+import * as schemas from './schemas.ts';
+import { eventMembers, readDraft } from './wire.ts';
+
+export interface V1Services {
+  readonly store: EventStore;
+  readonly clock: Clock;
+  readonly version: string;
+  /** Whether the process still wants new work. */
+  readonly draining: () => boolean;
+}
+
+/** The whole `/v1` contract. */
+export function v1Routes(services: V1Services): Route[] {
+  return [health, ready, createEvent, readEvent, inboxPage, acknowledge, deleteEvent].map((define) =>
+    define(services),
+  );
+}
+
+const health = ({ clock, version }: V1Services): Route =>
+  route({
+    method: 'GET',
+    path: '/v1/health',
+    summary: 'The process is alive',
+    auth: false,
+    responses: { 200: schemas.Health },
+    handle: () => json(200, { status: 'healthy', timestamp: formatMicros(clock.now()), version }),
+  });
+
+const ready = ({ store, clock, draining }: V1Services): Route =>
+  route({
+    method: 'GET',
+    path: '/v1/ready',
+    summary: 'The process takes requests: for load balancers',
+    auth: false,
+    responses: { 200: schemas.Ready },
+    handle: async () => {
+      if (draining()) throw unavailable('this instance is shutting down; use another one');
+      await store.ping();
+      return json(200, { status: 'ready', timestamp: formatMicros(clock.now()) });
+    },
+  });
+
+const createEvent = ({ store, clock }: V1Services): Route =>
+  route({
+    method: 'POST',
+    path: '/v1/events',
+    summary: 'Send an event; a 201 means that it is durable',
+    auth: true,
+    body: schemas.CreateEventBody,
+    responses: { 201: schemas.Created },
+    handle: async ({ principal, body, bodyText, requestId }) => {
+      const event = await ingest(store, clock, principal.tenant, readDraft(bodyText, body));
+      return {
+        status: 201,
+        headers: [['location', `/v1/events/${event.id}`]],
+        body:
+          `{"event_id":"${event.id}","created_at":"${formatMicros(event.createdAt)}","status":"pending",` +
+          `"message":"event stored","request_id":"${requestId}"}`,
+      };
+    },
+  });
+
+const readEvent = ({ store }: V1Services): Route =>
+  route({
+    method: 'GET',
+    path: '/v1/events/{event_id}',
+    summary: 'Read one event, pending or acknowledged',
+    auth: true,
+    params: schemas.EventParams,
+    responses: { 200: schemas.EventWithRequestId },
+    handle: async ({ principal, params, requestId }) => {
+      const event = await store.get(principal.tenant, params.event_id.toLowerCase());
+      if (!event) throw notFound();
+      return { status: 200, body: `{${eventMembers(event)},"request_id":"${requestId}"}` };
+    },
+  });
+
+const inboxPage = ({ store }: V1Services): Route =>
+  route({
+    method: 'GET',
+    path: '/v1/inbox',
+    summary: 'Read pending events, oldest first',
+    auth: true,
+    query: schemas.InboxParameters,
+    responses: { 200: schemas.InboxPage },
+    handle: async ({ principal, query, requestId }) => {
+      const { limit = 50, event_type: type, ...rest } = query;
+      const wanted = { limit, ...rest, ...(type === undefined ? {} : { type }) };
+      const page = await readInbox(store, 'v1', principal.tenant, wanted);
+      if (page === 'invalid-cursor') {
+        throw invalidField(
+          'cursor',
+          'must be the next_cursor of a page of this inbox; start again without it',
+        );
+      }
+      const events = page.events.map((event) => `{${eventMembers(event)}}`).join(',');
+      const pagination = JSON.stringify({ next_cursor: page.nextCursor, limit });
+      return {
+        status: 200,
+        body: `{"events":[${events}],"pagination":${pagination},"request_id":"${requestId}"}`,
+      };
+    },
+  });
+
+const acknowledge = ({ store, clock }: V1Services): Route =>
+  route({
+    method: 'POST',
+    path: '/v1/events/{event_id}/ack',
+    summary: 'Acknowledge an event: it leaves the inbox',
+    auth: true,
+    params: schemas.EventParams,
+    responses: { 200: schemas.Acknowledged },
+    handle: async ({ principal, params, requestId }) => {
+      const id = params.event_id.toLowerCase();
+      const acknowledgement = await store.acknowledge(principal.tenant, id, clock.tick());
+      if (acknowledgement.outcome === 'missing') throw notFound();
+      const at = formatMicros(acknowledgement.event.acknowledgedAt ?? 0);
+      if (acknowledgement.outcome === 'already') {
+        throw new RequestError('CONFLICT', `this event has been acknowledged already, at ${at}`);
+      }
+      return json(200, {
+        event_id: id,
+        status: 'acknowledged',
+        acknowledged_at: at,
+        message: 'event acknowledged',
+        request_id: requestId,
+      });
+    },
+  });
+
+const deleteEvent = ({ store }: V1Services): Route =>
+  route({
+    method: 'DELETE',
+    path: '/v1/events/{event_id}',
+    summary: 'Delete an event, pending or acknowledged',
+    auth: true,
+    params: schemas.EventParams,
+    responses: { 200: schemas.Deleted },
+    handle: async ({ principal, params, requestId }) => {
+      const id = params.event_id.toLowerCase();
+      const existed = await store.remove(principal.tenant, id);
+      const message = existed ? 'event deleted' : 'there was no such event';
+      return json(200, { event_id: id, message, request_id: requestId });
+    },
+  });
+
+function json(status: number, body: object): Reply {
+  return { status, body: JSON.stringify(body) };
+}
+
+function notFound(): RequestError {
+  return new RequestError('NOT_FOUND', 'there is no such event: it never was, was deleted, or has expired');
+}
