@@ -58,7 +58,10 @@ void t.test('agrees with JSON.parse on any object, in any spacing', (t) => {
   fc.assert(
     fc.property(fc.array(member, { maxLength: 6 }), fc.constantFrom('', ' ', '\n\t '), (members, space) => {
       const text = `${space}{${members
-        .map(([name, value]) => `${space}${JSON.stringify(name)}${space}:${space}${JSON.stringify(value)}${space}`)
+        .map(
+          ([name, value]) =>
+            `${space}${JSON.stringify(name)}${space}:${space}${JSON.stringify(value)}${space}`,
+        )
         .join(',')}}${space}`;
       const parsed = JSON.parse(text) as Record<string, unknown>;
       const cut = cutMembers(text, ['payload', 'metadata']);
