@@ -60,7 +60,7 @@ export function createKeyAuthenticator(options: KeyAuthenticatorOptions): KeyAut
     const compared = { hash: key.hash, equal };
     if (!equal) return refuse(digest, 'unauthorized', readAt, compared);
     if (key.status !== 'active') return refuse(digest, 'forbidden', readAt, compared);
-    const admission = admissionOf(key, compared, { until: readAt + ttlMs, usedAt: monotonicMs() });
+    const admission = admissionOf(key, compared, { until: readAt + ttlMs, usedAt: readAt });
     admitted.set(digest, admission);
     refused.delete(digest);
     return admission.principal;
