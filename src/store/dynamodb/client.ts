@@ -1,0 +1,48 @@
+import { Agent as HttpAgent } from 'node:http';
+import { Agent as HttpsAgent } from 'node:https';
+import { DynamoDBClient } from '@aws-sdk/client-dynamodb';
+import { DynamoDBDocumentClient } from '@aws-sdk/lib-dynamodb';
+import { fromEnv } from '@aws-sdk/credential-provider-env';
+import { fromIni } from '@aws-sdk/credential-provider-ini';
+import { NodeHttpHandler } from '@smithy/node-http-handler';
+
+export interface Connection {
+  /** Absent: AWS. */
+  readonly endpoint?: string;
+  readonly region: string;
+}
+
+/** A single try leaves time for a second one within `CALL_BUDGET_MS`. */
+const REQUEST_TIMEOUT_MS = 900;
+const CONNECTION_TIMEOUT_MS = 500;
+
+/**
+ * Nothing is retried here: a batch put must not be sent twice, and the other calls have one deadline over all tries.
+ */
+export function createClient({ endpoint, region }: Connection): DynamoDBDocumentClient {
+  const agent = { keepAlive: true, maxSockets: 256 };
+  const client = new DynamoDBClient({
+    region,
+    maxAttempts: 1,
+    requestHandler: new NodeHttpHandler({
+      httpAgent: new HttpAgent(agent),
+      httpsAgent: new HttpsAgent(agent),
+      connectionTimeout: CONNECTION_TIMEOUT_MS,
+      requestTimeout: REQUEST_TIMEOUT_MS,
+      // Without it the handler only warns.
+      throwOnRequestTimeout: true,
+    }),
+    ...(endpoint === undefined ? {} : { endpoint, credentials: localCredentials }),
+  });
+  return DynamoDBDocumentClient.from(client, { marshallOptions: { removeUndefinedValues: true } });
+}
+
+/**
+ * Of the default chain what lies on this machine; then `test`/`test`, which emulators take. The rest of the chain asks
+ * the instance metadata service, which away from AWS costs a second to learn that nobody is there.
+ */
+async function localCredentials() {
+  return await fromEnv()()
+    .catch(() => fromIni()())
+    .catch(() => ({ accessKeyId: 'test', secretAccessKey: 'test' }));
+}

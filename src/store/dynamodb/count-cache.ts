@@ -1,0 +1,32 @@
+import { LRUCache } from 'lru-cache';
+import type { PendingCount } from '../store.ts';
+
+/** A count reads up to 10,000 index entries: one answer serves for this long. */
+const MAX_AGE_MS = 10_000;
+const TENANTS = 10_000;
+
+/**
+ * `count`, asked at most once in `MAX_AGE_MS` for each tenant; callers of one moment share one request. Errors are
+ * not kept.
+ *
+ * @param clockMs milliseconds.
+ */
+export function cacheCounts(
+  count: (tenant: string) => Promise<PendingCount>,
+  clockMs: () => number,
+): (tenant: string) => Promise<PendingCount> {
+  const cache = new LRUCache<string, { readonly since: number; readonly answer: Promise<PendingCount> }>({
+    max: TENANTS,
+  });
+  return (tenant) => {
+    const now = clockMs();
+    const known = cache.get(tenant);
+    if (known && now - known.since < MAX_AGE_MS) return known.answer;
+    const fresh = { since: now, answer: count(tenant) };
+    cache.set(tenant, fresh);
+    fresh.answer.catch(() => {
+      if (cache.peek(tenant) === fresh) cache.delete(tenant);
+    });
+    return fresh.answer;
+  };
+}

@@ -1,0 +1,67 @@
+import { CorruptEventError, StoreOverloadedError, StoreUnavailableError } from '../errors.ts';
+
+/**
+ * What an error of the SDK says about the request. `throttled`: not carried out, later perhaps. `refused`: not carried
+ * out, nor will it be. `unclear`: no answer, or a 5xx; it may have been carried out.
+ */
+export type Failure = 'throttled' | 'refused' | 'unclear';
+
+const THROTTLED = new Set([
+  'ProvisionedThroughputExceededException',
+  'RequestLimitExceeded',
+  'ThrottlingException',
+  'Throttling',
+  'TooManyRequestsException',
+]);
+
+export function failureOf(error: unknown): Failure {
+  const { name, status } = describe(error);
+  if (THROTTLED.has(name) || status === 429) return 'throttled';
+  if (name === 'CredentialsProviderError' || (status >= 400 && status < 500)) return 'refused';
+  return 'unclear';
+}
+
+export function isConditionFailed(error: unknown): boolean {
+  return describe(error).name === 'ConditionalCheckFailedException';
+}
+
+export function isMissingTable(error: unknown): boolean {
+  return describe(error).name === 'ResourceNotFoundException';
+}
+
+/** The request itself is at fault: the same one will not do better later. */
+export function isInvalid(error: unknown): boolean {
+  return ['ValidationException', 'SerializationException'].includes(describe(error).name);
+}
+
+/** The error for the port's callers; the SDK's is its `cause`. */
+export function toStoreError(error: unknown, table: string): Error {
+  if (
+    error instanceof StoreUnavailableError ||
+    error instanceof StoreOverloadedError ||
+    error instanceof CorruptEventError
+  ) {
+    return error;
+  }
+  const { name, message } = describe(error);
+  const cause = { cause: error };
+  if (isMissingTable(error)) return new StoreUnavailableError(missingTable(table), cause);
+  if (isInvalid(error))
+    return new Error(`DynamoDB does not take a request on table ${table}: ${message}`, cause);
+  const text = `DynamoDB, table ${table}: ${name}: ${message}`;
+  return failureOf(error) === 'throttled'
+    ? new StoreOverloadedError(text, cause)
+    : new StoreUnavailableError(text, cause);
+}
+
+export function missingTable(table: string): string {
+  return `table ${table} does not exist: create it with \`npm run tables -- create\`, or set DYNAMODB_CREATE_TABLES=true`;
+}
+
+function describe(error: unknown): { name: string; message: string; status: number } {
+  if (!(error instanceof Error)) return { name: 'Error', message: String(error), status: 0 };
+  const { $metadata } = error as { $metadata?: { httpStatusCode?: number } };
+  // A refused connection to a name with two addresses is an AggregateError without a message.
+  const message = error.message || ('code' in error ? String(error.code) : '');
+  return { name: error.name, message, status: $metadata?.httpStatusCode ?? 0 };
+}

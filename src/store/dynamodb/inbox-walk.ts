@@ -1,0 +1,114 @@
+import type { Filter, IndexEntry, IndexReader } from './index-reader.ts';
+import type { Deadline } from './deadline.ts';
+import { insist } from './deadline.ts';
+
+/** The shards of one inbox as one sequence in the order of positions. */
+export interface InboxWalk {
+  /** The next entry; undefined when there is none or the budget is used up. */
+  next(): Promise<IndexEntry | undefined>;
+  /** Whether `next` might give another entry, now or to a walk that starts later. */
+  hasMore(): Promise<boolean>;
+  /** Everything up to this position has been given out or left out by the filter. */
+  reached(): string;
+}
+
+export interface WalkOptions {
+  readonly reader: IndexReader;
+  readonly shards: readonly string[];
+  readonly after: string;
+  readonly filter: Filter;
+  /** Entries asked of each shard at first. */
+  readonly firstAsk: number;
+  readonly deadline: Deadline;
+}
+
+/** Entries that one walk reads at most, in all shards. */
+const SCAN_BUDGET = 10_000;
+
+/** A filter that leaves out most entries asks for more each time, up to this. */
+const LARGEST_ASK = 2_000;
+
+/** Time that must be left to read further: the page has to be fetched afterwards. */
+const RESERVE_MS = 900;
+
+interface Shard {
+  readonly key: string;
+  entries: readonly IndexEntry[];
+  taken: number;
+  /** Where the next query starts. */
+  readTo: string;
+  ended: boolean;
+  ask: number;
+}
+
+export function walkInbox(options: WalkOptions): InboxWalk {
+  const { reader, filter, deadline } = options;
+  const shards = options.shards.map((key): Shard => {
+    return { key, entries: [], taken: 0, readTo: options.after, ended: false, ask: options.firstAsk };
+  });
+  const walk = { reached: options.after, scanned: 0 };
+  const filtered = filter.source !== undefined || filter.type !== undefined;
+
+  return {
+    async next() {
+      // Entries that turn out not to be pending cost time without filling the page.
+      if (isLate() && walk.reached !== options.after) return undefined;
+      const shard = await firstShard();
+      if (shard === undefined) return undefined;
+      const entry = head(shard);
+      shard.taken += 1;
+      if (entry) walk.reached = entry.position;
+      return entry;
+    },
+    hasMore: async () => (await firstShard()) !== undefined || shards.some(isDry),
+    reached: () => walk.reached,
+  };
+
+  /** The shard whose entry comes next. */
+  async function firstShard(): Promise<Shard | undefined> {
+    for (;;) {
+      const first = shards
+        .filter((shard) => head(shard) !== undefined)
+        .reduce<Shard | undefined>((a, b) => (a && position(a) < position(b) ? a : b), undefined);
+      // What a dry shard holds further on may come before.
+      const inTheWay = shards.filter((shard) => isDry(shard) && (!first || shard.readTo < position(first)));
+      if (inTheWay.length === 0) return first;
+      if (walk.scanned >= SCAN_BUDGET || isLate()) {
+        const dryTo = inTheWay.map(({ readTo }) => readTo).reduce((a, b) => (a < b ? a : b));
+        if (dryTo > walk.reached) walk.reached = dryTo;
+        return undefined;
+      }
+      await Promise.all(inTheWay.map(refill));
+    }
+  }
+
+  async function refill(shard: Shard): Promise<void> {
+    const page = await insist(
+      (signal) => reader.query(shard.key, shard.readTo, shard.ask, filter, signal),
+      deadline,
+    );
+    walk.scanned += page.scanned;
+    shard.entries = page.entries;
+    shard.taken = 0;
+    shard.ended = page.readTo === null;
+    if (page.readTo !== null) shard.readTo = page.readTo;
+    if (filtered) shard.ask = Math.min(LARGEST_ASK, shard.ask * 4);
+  }
+
+  /** The first query is always made: a page that did not move on would be asked for for ever. */
+  function isLate(): boolean {
+    return walk.scanned > 0 && performance.now() > deadline.at - RESERVE_MS;
+  }
+}
+
+function head(shard: Shard): IndexEntry | undefined {
+  return shard.entries[shard.taken];
+}
+
+function position(shard: Shard): string {
+  return head(shard)?.position ?? '';
+}
+
+function isDry(shard: Shard): boolean {
+  return !shard.ended && head(shard) === undefined;
+}

@@ -1,0 +1,122 @@
+import type { Micros, StoredEvent } from '../../events/event.ts';
+import { CorruptEventError } from '../errors.ts';
+import { PAGE_PAYLOAD_BYTES, type PageRequest, type PendingCount, type PendingPage } from '../store.ts';
+import type { Compression } from './compression.ts';
+import { insist, type Deadline } from './deadline.ts';
+import { getItems, type EventsTable, type FoundItem } from './events-table.ts';
+import type { IndexEntry, IndexReader } from './index-reader.ts';
+import { walkInbox, type InboxWalk } from './inbox-walk.ts';
+import { fromItem, idOfPosition, shardKey, timePosition } from './item.ts';
+import type { StoreLog } from './log.ts';
+
+export interface InboxOptions {
+  readonly reader: IndexReader;
+  readonly events: EventsTable;
+  readonly compression: Compression;
+  /** Shards that are read: at least those that any instance writes. */
+  readonly readShards: number;
+  readonly log: StoreLog;
+}
+
+/** Where a count stops. */
+const COUNT_LIMIT = 10_000;
+
+/** One page of the tenant's events that were created after `horizon`. */
+export async function readPage(
+  options: InboxOptions,
+  tenant: string,
+  { limit, after, ...filter }: PageRequest,
+  horizon: Micros,
+  deadline: Deadline,
+): Promise<PendingPage> {
+  const shards = shardKeys(tenant, options.readShards);
+  const walk = walkInbox({
+    reader: options.reader,
+    shards,
+    after: startAt(after, horizon),
+    filter,
+    firstAsk: Math.ceil((2 * limit) / shards.length),
+    deadline,
+  });
+  const page: StoredEvent[] = [];
+  let room = PAGE_PAYLOAD_BYTES;
+  while (page.length < limit && room > 0) {
+    const entries = await takeEntries(walk, limit - page.length, room);
+    if (entries.length === 0) break;
+    const found = await getItems(options.events, entries.map(idOf), deadline);
+    const events = await Promise.all(
+      entries.map((entry) => readPending(found.get(idOf(entry)), tenant, options)),
+    );
+    for (const [index, event] of events.entries()) {
+      if (event === undefined) continue;
+      page.push(event);
+      room -= entries[index]?.payloadBytes ?? 0;
+    }
+  }
+  return { events: page, next: (await walk.hasMore()) ? walk.reached() : null };
+}
+
+/** Up to `limit` entries, the last of which is the one that uses up the room. */
+async function takeEntries(walk: InboxWalk, limit: number, room: number): Promise<readonly IndexEntry[]> {
+  const entries: IndexEntry[] = [];
+  while (entries.length < limit && room > 0) {
+    const entry = await walk.next();
+    if (entry === undefined) break;
+    entries.push(entry);
+    room -= entry.payloadBytes;
+  }
+  return entries;
+}
+
+/** Undefined: the index lags, the event is no longer pending; or its record is damaged, which the log then says. */
+async function readPending(
+  item: FoundItem | undefined,
+  tenant: string,
+  { compression, log }: InboxOptions,
+): Promise<StoredEvent | undefined> {
+  if (item === undefined || item['tenant'] !== tenant || item['status'] === 'acknowledged') return undefined;
+  try {
+    return await fromItem(item, compression);
+  } catch (error) {
+    if (!(error instanceof CorruptEventError)) throw error;
+    log.error({ err: error, event_id: item['event_id'] }, 'damaged event left out of the inbox');
+    return undefined;
+  }
+}
+
+/** Counts the tenant's pending events that were created after `horizon`, up to `COUNT_LIMIT`. */
+export async function countInbox(
+  { reader, readShards }: InboxOptions,
+  tenant: string,
+  horizon: Micros,
+  deadline: Deadline,
+): Promise<PendingCount> {
+  let count = 0;
+  let open = shardKeys(tenant, readShards).map((key) => ({ key, readTo: startAt(null, horizon) }));
+  while (open.length > 0 && count <= COUNT_LIMIT) {
+    const most = COUNT_LIMIT + 1 - count;
+    const answers = await Promise.all(
+      open.map(async ({ key, readTo }) => {
+        const answer = await insist((signal) => reader.count(key, readTo, most, signal), deadline);
+        return { key, ...answer };
+      }),
+    );
+    count += answers.reduce((sum, answer) => sum + answer.count, 0);
+    open = answers.flatMap(({ key, readTo }) => (readTo === null ? [] : [{ key, readTo }]));
+  }
+  return count > COUNT_LIMIT ? { count: COUNT_LIMIT, exact: false } : { count, exact: true };
+}
+
+function shardKeys(tenant: string, shards: number): readonly string[] {
+  return Array.from({ length: shards }, (_, shard) => shardKey(tenant, shard));
+}
+
+/** Expired events that the engine has not deleted yet are never even read. */
+function startAt(after: string | null, horizon: Micros): string {
+  const oldest = timePosition(horizon + 1);
+  return after !== null && after > oldest ? after : oldest;
+}
+
+function idOf({ position }: IndexEntry): string {
+  return idOfPosition(position);
+}

@@ -1,0 +1,81 @@
+import { QueryCommand, type DynamoDBDocumentClient } from '@aws-sdk/lib-dynamodb';
+import { INBOX_INDEX } from './tables.ts';
+
+/** What the inbox index knows of one shard. It may lag behind the table: it is eventually consistent. */
+export interface IndexReader {
+  /** Entries with a position after `after`, in order. Reads `limit` entries at most, before the filter. */
+  query(shard: string, after: string, limit: number, filter: Filter, signal: AbortSignal): Promise<IndexPage>;
+  /** Counts entries with a position after `after`. Reads `limit` entries at most. */
+  count(shard: string, after: string, limit: number, signal: AbortSignal): Promise<IndexCount>;
+}
+
+export interface Filter {
+  readonly source?: string;
+  readonly type?: string;
+}
+
+export interface IndexEntry {
+  readonly position: string;
+  readonly payloadBytes: number;
+}
+
+export interface IndexPage {
+  readonly entries: readonly IndexEntry[];
+  /** The position up to which the shard was read; null: to its end. */
+  readonly readTo: string | null;
+  /** Entries read, those that the filter left out included. */
+  readonly scanned: number;
+}
+
+export interface IndexCount {
+  readonly count: number;
+  readonly readTo: string | null;
+}
+
+export function createIndexReader(client: DynamoDBDocumentClient, table: string): IndexReader {
+  const within = (shard: string, after: string) => ({
+    TableName: table,
+    IndexName: INBOX_INDEX,
+    KeyConditionExpression: 'inbox_shard = :shard AND inbox_position > :after',
+    ExpressionAttributeValues: { ':shard': shard, ':after': after },
+  });
+
+  return {
+    async query(shard, after, limit, { source, type }, abortSignal) {
+      const input = within(shard, after);
+      const filters = [
+        ...(source === undefined ? [] : ['#source = :source']),
+        ...(type === undefined ? [] : ['event_type = :type']),
+      ];
+      const query = new QueryCommand({
+        ...input,
+        ProjectionExpression: 'inbox_position, payload_bytes',
+        ...(filters.length === 0 ? {} : { FilterExpression: filters.join(' AND ') }),
+        ...(source === undefined ? {} : { ExpressionAttributeNames: { '#source': 'source' } }),
+        ExpressionAttributeValues: {
+          ...input.ExpressionAttributeValues,
+          ...(source === undefined ? {} : { ':source': source }),
+          ...(type === undefined ? {} : { ':type': type }),
+        },
+        Limit: limit,
+      });
+      const { Items = [], LastEvaluatedKey, ScannedCount = 0 } = await client.send(query, { abortSignal });
+      return { entries: Items.map(toEntry), readTo: positionIn(LastEvaluatedKey), scanned: ScannedCount };
+    },
+
+    async count(shard, after, limit, abortSignal) {
+      const query = new QueryCommand({ ...within(shard, after), Select: 'COUNT', Limit: limit });
+      const { Count = 0, LastEvaluatedKey } = await client.send(query, { abortSignal });
+      return { count: Count, readTo: positionIn(LastEvaluatedKey) };
+    },
+  };
+}
+
+function toEntry({ inbox_position: position, payload_bytes: bytes }: Record<string, unknown>): IndexEntry {
+  // A damaged size is found out when the event itself is read.
+  return { position: String(position), payloadBytes: typeof bytes === 'number' ? bytes : 0 };
+}
+
+function positionIn(key: Record<string, unknown> | undefined): string | null {
+  return key === undefined ? null : String(key['inbox_position']);
+}

@@ -1,0 +1,134 @@
+import { crc32 } from 'node:zlib';
+import type { Micros, StoredEvent } from '../../events/event.ts';
+import { CorruptEventError } from '../errors.ts';
+import type { Compression } from './compression.ts';
+
+/** An event's record in the events table. */
+export interface EventItem {
+  readonly event_id: string;
+  readonly tenant: string;
+  readonly status: 'pending' | 'acknowledged';
+  readonly source?: string;
+  readonly event_type: string;
+  /** JSON text, or its raw deflate. */
+  readonly payload: string | Uint8Array;
+  /** UTF-8 bytes of the JSON text. In the index too: a page is cut to size before its payloads are read. */
+  readonly payload_bytes: number;
+  readonly metadata?: string;
+  readonly created_at: Micros;
+  readonly acknowledged_at?: Micros;
+  /** Seconds since the epoch, a day after the event expires: readers go by `created_at`, this only frees the space. */
+  readonly ttl: number;
+  /** The index's keys, on pending events only: the index holds nothing else. */
+  readonly inbox_shard?: string;
+  readonly inbox_position?: string;
+  /** Who acknowledged: tells a repeated request that it was its own first try. */
+  readonly ack_token?: string;
+}
+
+const TTL_MARGIN_SECONDS = 86_400;
+
+export interface ItemOptions {
+  /** Shards that new events are spread over. */
+  readonly shards: number;
+  readonly eventTtl: Micros;
+}
+
+export function toItem(
+  event: StoredEvent,
+  payload: string | Uint8Array,
+  payloadBytes: number,
+  { shards, eventTtl }: ItemOptions,
+): EventItem {
+  return {
+    event_id: event.id,
+    tenant: event.tenant,
+    status: event.acknowledgedAt === null ? 'pending' : 'acknowledged',
+    event_type: event.type,
+    payload,
+    payload_bytes: payloadBytes,
+    created_at: event.createdAt,
+    ttl: Math.ceil((event.createdAt + eventTtl) / 1e6) + TTL_MARGIN_SECONDS,
+    ...(event.source === null ? {} : { source: event.source }),
+    ...(event.metadata === null ? {} : { metadata: event.metadata }),
+    ...(event.acknowledgedAt === null
+      ? {
+          inbox_shard: shardKey(event.tenant, shardOf(event.id, shards)),
+          inbox_position: positionOf(event.createdAt, event.id),
+        }
+      : { acknowledged_at: event.acknowledgedAt }),
+  };
+}
+
+/** @returns rejects with a `CorruptEventError` when the record is none that `toItem` makes. */
+export async function fromItem(
+  item: Readonly<Record<string, unknown>>,
+  compression: Compression,
+): Promise<StoredEvent> {
+  const { event_id: id, tenant, source = null, event_type: type, metadata = null } = item;
+  const { created_at: createdAt, acknowledged_at: acknowledgedAt = null } = item;
+  const broken = (what: string, cause?: unknown) =>
+    new CorruptEventError(`event ${String(id)}: ${what} is damaged`, { cause });
+  if (typeof id !== 'string') throw broken('event_id');
+  if (typeof tenant !== 'string') throw broken('tenant');
+  if (typeof type !== 'string') throw broken('event_type');
+  if (source !== null && typeof source !== 'string') throw broken('source');
+  if (metadata !== null && typeof metadata !== 'string') throw broken('metadata');
+  if (!isTime(createdAt)) throw broken('created_at');
+  if (acknowledgedAt !== null && !isTime(acknowledgedAt)) throw broken('acknowledged_at');
+  if (item['status'] !== (acknowledgedAt === null ? 'pending' : 'acknowledged')) throw broken('status');
+  const payload = await readPayload(item, compression).catch((error: unknown) => {
+    throw broken('payload', error);
+  });
+  return { id, tenant, source, type, payload, metadata, createdAt, acknowledgedAt };
+}
+
+/** Whether the tenant may know of the record; of a damaged one too, so that its reader learns that. */
+export function isVisible(
+  item: Readonly<Record<string, unknown>> | undefined,
+  tenant: string,
+  horizon: Micros,
+): item is Readonly<Record<string, unknown>> {
+  if (item === undefined) return false;
+  if (typeof item['tenant'] === 'string' && item['tenant'] !== tenant) return false;
+  return !(Number(item['created_at']) <= horizon);
+}
+
+async function readPayload(
+  { payload, payload_bytes: bytes }: Readonly<Record<string, unknown>>,
+  compression: Compression,
+): Promise<string> {
+  if (typeof bytes !== 'number') throw new TypeError('no payload_bytes');
+  const text = payload instanceof Uint8Array ? await compression.unpack(payload, bytes) : payload;
+  if (typeof text !== 'string') throw new TypeError('no payload');
+  const length = Buffer.byteLength(text);
+  if (length !== bytes) throw new RangeError(`${String(length)} bytes instead of ${String(bytes)}`);
+  return text;
+}
+
+function isTime(value: unknown): value is Micros {
+  return Number.isSafeInteger(value);
+}
+
+/** `#` occurs in no tenant. */
+export function shardKey(tenant: string, shard: number): string {
+  return `${tenant}#${String(shard)}`;
+}
+
+export function shardOf(id: string, shards: number): number {
+  return crc32(id) % shards;
+}
+
+/** Sorts by time, then id. 16 digits last until the year 2286. */
+export function positionOf(createdAt: Micros, id: string): string {
+  return `${timePosition(createdAt)}#${id}`;
+}
+
+/** Before every position of this time, after every position of an earlier one. */
+export function timePosition(createdAt: Micros): string {
+  return String(createdAt).padStart(16, '0');
+}
+
+export function idOfPosition(position: string): string {
+  return position.slice(17);
+}

@@ -1,0 +1,222 @@
+import { randomUUID } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { DynamoDBDocumentClient } from '@aws-sdk/lib-dynamodb';
+import type { Micros, StoredEvent } from '../../events/event.ts';
+import { StoreOverloadedError, StoreUnavailableError } from '../errors.ts';
+import type { Acknowledgement, EventStore } from '../store.ts';
+import { createClient, type Connection } from './client.ts';
+import { createCompression } from './compression.ts';
+import { cacheCounts } from './count-cache.ts';
+import { CALL_BUDGET_MS, withDeadline, type Deadline } from './deadline.ts';
+import * as table from './events-table.ts';
+import type { EventsTable } from './events-table.ts';
+import { failureOf, isInvalid, toStoreError } from './failure.ts';
+import { createGroupCommit, type GroupCommit, type Verdict } from './group-commit.ts';
+import { createIndexReader, type IndexReader } from './index-reader.ts';
+import { countInbox, readPage } from './inbox.ts';
+import { fromItem, isVisible, toItem, type EventItem } from './item.ts';
+import type { StoreLog } from './log.ts';
+import { becomeReady } from './readiness.ts';
+import { checkTable, createTable, tableDefinitions, type TableNames } from './tables.ts';
+
+export interface DynamoStoreOptions extends Connection {
+  readonly tables: TableNames;
+  /** Create the tables where they are missing; otherwise the store is not ready until they are there. */
+  readonly createTables: boolean;
+  /** Shards of a tenant's inbox that new events are spread over. */
+  readonly shards: number;
+  /** Shards that are read: at least the `shards` of every instance. */
+  readonly readShards: number;
+  readonly now: () => Micros;
+  readonly eventTtl: Micros;
+  readonly log: StoreLog;
+  /** For the age of a cached count, in milliseconds. */
+  readonly clockMs?: () => number;
+  /** Comes between the store and its index: a test makes the index lag. */
+  readonly wrapIndex?: (reader: IndexReader) => IndexReader;
+}
+
+/** Calls under way beside appends, which the group commit bounds. */
+const MAX_CALLS = 1_000;
+
+/** How long opening waits for the first look at the tables. */
+const FIRST_TRY_MS = 2_000;
+
+const COMMIT_LIMITS = {
+  batchItems: 25,
+  batchBytes: 4 * 1024 * 1024,
+  slots: 16,
+  queuedItems: 4_096,
+  queuedBytes: 64 * 1024 * 1024,
+  backoffMs: 25,
+  backoffCapMs: 400,
+};
+
+/**
+ * The store on DynamoDB or an engine that speaks its protocol. Never rejects: while DynamoDB cannot be reached or a
+ * table is missing, every method rejects with a `StoreUnavailableError` that says so, and the store tries again.
+ */
+export async function openDynamoStore(options: DynamoStoreOptions): Promise<EventStore> {
+  const { tables, log, now, eventTtl } = options;
+  const client = createClient(options);
+  const readiness = becomeReady((signal) => prepare(client, options, signal), log);
+  await Promise.race([readiness.tried, sleep(FIRST_TRY_MS, undefined, { ref: false })]);
+
+  const events: EventsTable = { client, name: tables.events };
+  const commits = commitTo(events);
+  const compression = createCompression();
+  const reader = createIndexReader(client, tables.events);
+  const inbox = {
+    ...options,
+    events,
+    compression,
+    reader: options.wrapIndex ? options.wrapIndex(reader) : reader,
+  };
+  const calls = trackCalls(tables.events, readiness.problem);
+  const horizon = () => now() - eventTtl;
+  const count = cacheCounts(
+    (tenant) => calls.run((deadline) => countInbox(inbox, tenant, horizon(), deadline)),
+    options.clockMs ?? Date.now,
+  );
+
+  return {
+    append: (event) => calls.track(() => appendTo(commits, event)),
+
+    get: (tenant, id) =>
+      calls.run(async (deadline) => {
+        const item = await table.getItem(events, id, deadline);
+        return isVisible(item, tenant, horizon()) ? fromItem(item, compression) : undefined;
+      }),
+
+    listPending: (tenant, page) =>
+      calls.run((deadline) => readPage(inbox, tenant, page, horizon(), deadline)),
+
+    countPending: (tenant) => {
+      const refused = calls.refusal();
+      return refused ? Promise.reject(refused) : count(tenant);
+    },
+
+    acknowledge: (tenant, id, at) =>
+      calls.run(async (deadline): Promise<Acknowledgement> => {
+        const request = { id, tenant, at, horizon: horizon(), token: randomUUID() };
+        const item = await table.acknowledgeItem(events, request, deadline);
+        if (!isVisible(item, tenant, request.horizon)) return { outcome: 'missing' };
+        const event = await fromItem(item, compression);
+        // It came between the request and the look at why that failed.
+        if (event.acknowledgedAt === null) return { outcome: 'missing' };
+        return { outcome: item['ack_token'] === request.token ? 'acknowledged' : 'already', event };
+      }),
+
+    remove: (tenant, id) =>
+      calls.run((deadline) => table.removeItem(events, { id, tenant, horizon: horizon() }, deadline)),
+
+    ping: () => calls.run((deadline) => table.probe(events, deadline)),
+
+    async close() {
+      readiness.stop();
+      await calls.close();
+      await commits.close();
+      client.destroy();
+    },
+  };
+
+  async function appendTo(commits: GroupCommit<EventItem>, event: StoredEvent): Promise<void> {
+    const deadline = performance.now() + CALL_BUDGET_MS;
+    const bytes = Buffer.byteLength(event.payload);
+    const packed = compression.pack(event.payload, bytes);
+    const payload = typeof packed === 'string' ? packed : await packed;
+    await commits.add(toItem(event, payload, bytes, options), deadline);
+  }
+}
+
+async function prepare(
+  client: DynamoDBDocumentClient,
+  { tables, createTables }: DynamoStoreOptions,
+  signal: AbortSignal,
+): Promise<void> {
+  for (const definition of tableDefinitions(tables)) {
+    try {
+      if (createTables) await createTable(client, definition, signal);
+      else await checkTable(client, definition);
+    } catch (error) {
+      throw toStoreError(error, String(definition.TableName));
+    }
+  }
+}
+
+function commitTo(events: EventsTable): GroupCommit<EventItem> {
+  return createGroupCommit<EventItem>({
+    sendBatch: (items, deadline) => table.putItems(events, items, deadline - performance.now()),
+    sendOne: (item, deadline) => table.putItemOnce(events, item, deadline - performance.now()),
+    verdict: verdictOn,
+    bytes: bytesOf,
+    limits: COMMIT_LIMITS,
+    clock: {
+      now: () => performance.now(),
+      schedule(ms, run) {
+        const timer = setTimeout(run, ms);
+        return () => {
+          clearTimeout(timer);
+        };
+      },
+    },
+    random: Math.random,
+  });
+}
+
+function verdictOn(error: unknown): Verdict {
+  // One item that is too large spoils its batch.
+  if (isInvalid(error)) return 'singly';
+  const verdicts = { throttled: 'again', refused: 'fail', unclear: 'singly' } as const;
+  return verdicts[failureOf(error)];
+}
+
+/** About what the item takes on the wire: binary goes as base64. */
+function bytesOf({ payload, payload_bytes, metadata = '', source = '', event_type }: EventItem): number {
+  const packed = typeof payload === 'string' ? payload_bytes : Math.ceil(payload.length / 3) * 4;
+  return packed + metadata.length + source.length + event_type.length + 512;
+}
+
+/** Every call passes here: refused when there is no use in it, with the port's errors, waited for on close. */
+function trackCalls(table: string, problem: () => StoreUnavailableError | undefined) {
+  const underWay = new Set<Promise<unknown>>();
+  let running = 0;
+  let closed = false;
+
+  const refusal = () => (closed ? new StoreUnavailableError('the store is closed') : problem());
+
+  const track = async <T>(call: () => Promise<T>): Promise<T> => {
+    const refused = refusal();
+    if (refused) throw refused;
+    const answer = call();
+    underWay.add(answer);
+    try {
+      return await answer;
+    } catch (error) {
+      throw toStoreError(error, table);
+    } finally {
+      underWay.delete(answer);
+    }
+  };
+
+  return {
+    refusal,
+    track,
+
+    async run<T>(call: (deadline: Deadline) => Promise<T>): Promise<T> {
+      if (running >= MAX_CALLS) throw new StoreOverloadedError('too many calls are under way');
+      running += 1;
+      try {
+        return await track(() => withDeadline(call));
+      } finally {
+        running -= 1;
+      }
+    },
+
+    /** Refuses further calls; resolves when those under way are over. */
+    async close(): Promise<void> {
+      closed = true;
+      await Promise.allSettled(underWay);
+    },
+  };
+}

@@ -1,0 +1,166 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import {
+  CreateTableCommand,
+  DescribeTableCommand,
+  DescribeTimeToLiveCommand,
+  UpdateTimeToLiveCommand,
+  type CreateTableCommandInput,
+  type TableDescription,
+} from '@aws-sdk/client-dynamodb';
+import type { DynamoDBDocumentClient } from '@aws-sdk/lib-dynamodb';
+import { StoreUnavailableError } from '../errors.ts';
+import { withDeadline } from './deadline.ts';
+import { isMissingTable, missingTable } from './failure.ts';
+
+export interface TableNames {
+  readonly events: string;
+}
+
+export const INBOX_INDEX = 'inbox-index';
+
+const POLL_MS = 250;
+
+/** All of them have a TTL attribute named `ttl`. */
+export function tableDefinitions(names: TableNames): readonly CreateTableCommandInput[] {
+  return [
+    {
+      TableName: names.events,
+      BillingMode: 'PAY_PER_REQUEST',
+      AttributeDefinitions: [
+        { AttributeName: 'event_id', AttributeType: 'S' },
+        { AttributeName: 'inbox_shard', AttributeType: 'S' },
+        { AttributeName: 'inbox_position', AttributeType: 'S' },
+      ],
+      KeySchema: [{ AttributeName: 'event_id', KeyType: 'HASH' }],
+      GlobalSecondaryIndexes: [
+        {
+          IndexName: INBOX_INDEX,
+          KeySchema: [
+            { AttributeName: 'inbox_shard', KeyType: 'HASH' },
+            { AttributeName: 'inbox_position', KeyType: 'RANGE' },
+          ],
+          // Without payload and metadata: a 400 KB event costs the index one write unit.
+          Projection: {
+            ProjectionType: 'INCLUDE',
+            NonKeyAttributes: ['source', 'event_type', 'payload_bytes', 'ttl'],
+          },
+        },
+      ],
+    },
+  ];
+}
+
+/**
+ * Resolves when the table is usable.
+ *
+ * @throws a `StoreUnavailableError` that says what is missing, or an error of the SDK.
+ */
+export async function checkTable(
+  client: DynamoDBDocumentClient,
+  wanted: CreateTableCommandInput,
+): Promise<void> {
+  const table = await describe(client, wanted);
+  if (table === undefined) throw new StoreUnavailableError(missingTable(String(wanted.TableName)));
+  checkShape(table, wanted);
+  if (!isActive(table))
+    throw new StoreUnavailableError(`table ${String(wanted.TableName)} is not active yet`);
+}
+
+/**
+ * Creates the table where it is missing, waits until it is usable, and sees to its TTL. Idempotent.
+ *
+ * @returns whether it was created now.
+ * @throws a `StoreUnavailableError` when a table of that name has another shape, or an error of the SDK.
+ */
+export async function createTable(
+  client: DynamoDBDocumentClient,
+  wanted: CreateTableCommandInput,
+  signal?: AbortSignal,
+): Promise<boolean> {
+  let table = await describe(client, wanted);
+  const created = table === undefined;
+  if (created) {
+    await withDeadline(({ signal }) =>
+      client.send(new CreateTableCommand(wanted), { abortSignal: signal }),
+    ).catch(ignore('ResourceInUseException'));
+    table = await describe(client, wanted);
+  }
+  while (table === undefined || !isActive(table)) {
+    await sleep(POLL_MS, undefined, { signal });
+    table = await describe(client, wanted);
+  }
+  checkShape(table, wanted);
+  await enableTtl(client, String(wanted.TableName));
+  return created;
+}
+
+async function describe(
+  client: DynamoDBDocumentClient,
+  { TableName }: CreateTableCommandInput,
+): Promise<TableDescription | undefined> {
+  try {
+    const { Table } = await withDeadline(({ signal }) =>
+      client.send(new DescribeTableCommand({ TableName }), { abortSignal: signal }),
+    );
+    return Table;
+  } catch (error) {
+    if (isMissingTable(error)) return undefined;
+    throw error;
+  }
+}
+
+function isActive(table: TableDescription): boolean {
+  const indexes = table.GlobalSecondaryIndexes ?? [];
+  return (
+    // While the table is UPDATING (its TTL, its capacity) it can be used.
+    ['ACTIVE', 'UPDATING'].includes(table.TableStatus ?? '') &&
+    // Engines that build indexes at once do not tell their status.
+    indexes.every(({ IndexStatus = 'ACTIVE' }) => ['ACTIVE', 'UPDATING'].includes(IndexStatus))
+  );
+}
+
+function checkShape(table: TableDescription, wanted: CreateTableCommandInput): void {
+  const name = String(wanted.TableName);
+  if (shape(table.KeySchema) !== shape(wanted.KeySchema)) {
+    throw new StoreUnavailableError(
+      `table ${name} has the key ${shape(table.KeySchema)} instead of ${shape(wanted.KeySchema)}`,
+    );
+  }
+  for (const { IndexName, KeySchema, Projection } of wanted.GlobalSecondaryIndexes ?? []) {
+    const index = table.GlobalSecondaryIndexes?.find((index) => index.IndexName === IndexName);
+    const projected = index?.Projection?.NonKeyAttributes ?? [];
+    const complete =
+      index?.Projection?.ProjectionType === 'ALL' ||
+      Projection?.NonKeyAttributes?.every((attribute) => projected.includes(attribute));
+    if (shape(index?.KeySchema) !== shape(KeySchema) || !complete) {
+      throw new StoreUnavailableError(
+        `table ${name} lacks the index ${String(IndexName)}, or it has another shape`,
+      );
+    }
+  }
+}
+
+function shape(keys: TableDescription['KeySchema'] = []): string {
+  return keys.map(({ AttributeName, KeyType }) => `${String(AttributeName)} (${String(KeyType)})`).join(', ');
+}
+
+async function enableTtl(client: DynamoDBDocumentClient, TableName: string): Promise<void> {
+  await withDeadline(async ({ signal: abortSignal }) => {
+    const { TimeToLiveDescription: ttl } = await client.send(new DescribeTimeToLiveCommand({ TableName }), {
+      abortSignal,
+    });
+    if (ttl?.TimeToLiveStatus === 'ENABLED' || ttl?.TimeToLiveStatus === 'ENABLING') return;
+    const TimeToLiveSpecification = { Enabled: true, AttributeName: 'ttl' };
+    await client.send(new UpdateTimeToLiveCommand({ TableName, TimeToLiveSpecification }), { abortSignal });
+    // An engine without TTL works all the same: expired events are not shown, only never deleted.
+  })
+    .catch(ignore('UnknownOperationException'))
+    // Another instance was faster.
+    .catch(ignore('ValidationException', /already enabled/));
+}
+
+function ignore(name: string, message = /(?:)/) {
+  return (error: unknown) => {
+    if (!(error instanceof Error && error.name === name && message.test(error.message))) throw error;
+  };
+}

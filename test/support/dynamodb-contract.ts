@@ -1,0 +1,32 @@
+import { randomUUID } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Test } from 'tap';
+import type { StoreHarness } from '../store-contract.ts';
+import { openStore } from './dynamodb.ts';
+
+/** Plugs the DynamoDB store into the contract; `endpoint` gives the engine of a test. */
+export function dynamoHarness(name: string, endpoint: (t: Test) => Promise<string>): StoreHarness {
+  return {
+    name,
+    async open(t, { now, eventTtl }) {
+      let clockMs = 0;
+      const url = await endpoint(t);
+      const options = {
+        tables: { events: `events-${randomUUID()}` },
+        now,
+        eventTtl,
+        clockMs: () => clockMs,
+      };
+      return {
+        store: await openStore(t, url, options),
+        reopen: () => openStore(t, url, options),
+        attempts: 20,
+        async settle(attempt) {
+          // A count may be 10 s old, and the index may lag.
+          clockMs += 10_000;
+          if (attempt > 0) await sleep(50);
+        },
+      };
+    },
+  };
+}
