@@ -12,3 +12,8 @@ export class StoreOverloadedError extends Error {
 export class CorruptEventError extends Error {
   override readonly name = 'CorruptEventError';
 }
+
+/** The stored record of one API key is damaged. Other keys are not affected. */
+export class CorruptKeyError extends Error {
+  override readonly name = 'CorruptKeyError';
+}

@@ -88,7 +88,7 @@ export interface KeyStore {
   /** All keys, the oldest first. Not for the request path: it reads the whole table. */
   list(): Promise<readonly ApiKey[]>;
 
-  /** Answers the key as it is afterwards; undefined: there is none, and nothing was written. */
+  /** At least one change. Answers the key as it is afterwards; undefined: there is none, and nothing was written. */
   update(keyId: string, changes: KeyChanges): Promise<ApiKey | undefined>;
 
   /** Moves `lastUsedAt` forward, never back. Does nothing when there is no such key. */

@@ -1,4 +1,9 @@
-import { CorruptEventError, StoreOverloadedError, StoreUnavailableError } from '../errors.ts';
+import {
+  CorruptEventError,
+  CorruptKeyError,
+  StoreOverloadedError,
+  StoreUnavailableError,
+} from '../errors.ts';
 
 /**
  * What an error of the SDK says about the request. `throttled`: not carried out, later perhaps. `refused`: not carried
@@ -39,7 +44,8 @@ export function toStoreError(error: unknown, table: string): Error {
   if (
     error instanceof StoreUnavailableError ||
     error instanceof StoreOverloadedError ||
-    error instanceof CorruptEventError
+    error instanceof CorruptEventError ||
+    error instanceof CorruptKeyError
   ) {
     return error;
   }
