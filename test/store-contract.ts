@@ -617,9 +617,9 @@ async function newWorld(t: Test, harness: StoreHarness) {
     type: 'order.created',
     payload: '{"order":1}',
     metadata: null,
-    createdAt: ++time,
     acknowledgedAt: null,
     ...fields,
+    createdAt: fields.createdAt ?? ++time,
   });
 
   /** The pages of a walk from the oldest event to the end; `between` runs after each page. */

@@ -1,0 +1,59 @@
+import { open } from 'lmdb';
+import type { Database } from 'lmdb';
+import type { Entry } from './record.ts';
+
+export type Table = Database<Buffer, Buffer>;
+
+/** One LMDB file. Reads outside of a transaction see all that is committed, within one turn the same snapshot. */
+export interface Lmdb {
+  /** sequence -> event record */
+  readonly events: Table;
+  /** id -> sequence and tenant */
+  readonly ids: Table;
+  /** (tenant, sequence) -> source and type, of pending events */
+  readonly inbox: Table;
+  /** tenant -> pending events */
+  readonly counts: Table;
+  /** Runs the function in a transaction that is undone when it throws. Resolves when it is committed and synced. */
+  transact(run: () => void): Promise<unknown>;
+  close(): Promise<void>;
+}
+
+export function openLmdb(file: string): Lmdb {
+  const binary = { encoding: 'binary', keyEncoding: 'binary', cache: false } as const;
+  const root = open<Buffer, Buffer>({
+    path: file,
+    noSubdir: true,
+    // A commit then ends with its fsync. Never noSync, useWritemap or mapAsync: they answer before the disk does.
+    overlappingSync: false,
+    maxDbs: 12,
+    ...binary,
+  });
+  const table = (name: string): Table => root.openDB<Buffer, Buffer>({ name, ...binary });
+  return {
+    events: table('events'),
+    ids: table('ids'),
+    inbox: table('inbox'),
+    counts: table('counts'),
+    // A plain `transaction` commits what came before a throw (lmdb-js 3.5.6); a child transaction is undone. It costs
+    // nothing that could be measured: docs/decisions/001-one-transaction-per-batch.md.
+    transact: (run) => root.childTransaction(run),
+    close: () => root.close(),
+  };
+}
+
+/** Puts an entry whose key is new and greater than all others, or failing that, new. @throws Error when it is not new. */
+export function appendEntry(table: Table, { key, value }: Entry): void {
+  if (putTold(table, key, value, { append: true })) return;
+  if (!putTold(table, key, value, { noOverwrite: true })) {
+    throw new Error(
+      `There is a record already under ${key.toString('hex')}: another process writes to this folder`,
+    );
+  }
+}
+
+/** Whether the entry went in: within a transaction `putSync` tells, though its declaration does not say so. */
+function putTold(table: Table, key: Buffer, value: Buffer, options: object): boolean {
+  const put = table.putSync.bind(table) as (key: Buffer, value: Buffer, options: object) => unknown;
+  return put(key, value, options) === true;
+}

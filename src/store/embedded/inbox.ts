@@ -1,0 +1,99 @@
+import type { Micros, StoredEvent } from '../../events/event.ts';
+import { CorruptEventError } from '../errors.ts';
+import type { PageRequest, PendingPage } from '../store.ts';
+import { PAGE_PAYLOAD_BYTES } from '../store.ts';
+import type { Lmdb } from './database.ts';
+import {
+  decodeEvent,
+  inboxEnd,
+  inboxFilter,
+  inboxKey,
+  inboxSequence,
+  isIntact,
+  payloadBytes,
+  sequenceKey,
+} from './record.ts';
+import type { Sequence } from './record.ts';
+
+/** Index entries that one call looks at: some 5 ms of the event loop. */
+const SCAN_BUDGET = 5_000;
+
+interface Source {
+  readonly lmdb: Lmdb;
+  readonly expiredTo: Micros;
+  readonly onDamage: (error: Error) => void;
+}
+
+/** One page from the inbox index. A position is the sequence of the last entry looked at, as text. */
+export function listPending(source: Source, tenant: string, request: PageRequest): PendingPage {
+  const { lmdb, expiredTo } = source;
+  const matches = inboxFilter(request.source, request.type);
+  const after = request.after === null ? 0 : parsePosition(request.after);
+  const start = Math.max(after, expiredTo, 0) + 1;
+  const range = { start: inboxKey(tenant, start), end: inboxEnd(tenant) };
+
+  const found: StoredEvent[] = [];
+  let bytes = 0;
+  let scanned = 0;
+  let position: Sequence = after;
+  // Without a filter the values are not needed: the records say all.
+  const entries = matches === undefined ? keysOnly(lmdb.inbox.getKeys(range)) : lmdb.inbox.getRange(range);
+  for (const { key, value } of entries) {
+    if (scanned++ === SCAN_BUDGET) return { events: found, next: String(position) };
+    const sequence = inboxSequence(key);
+    // A damaged entry does not tell what it is of; its record does, if there is one.
+    if (matches === undefined || value === undefined || !isIntact(key, value) || matches(value)) {
+      // Full, and there is more.
+      if (found.length === request.limit || bytes >= PAGE_PAYLOAD_BYTES) {
+        return { events: found, next: String(position) };
+      }
+      const record = readPending(source, tenant, sequence, request);
+      if (record !== undefined) {
+        found.push(record.event);
+        bytes += record.bytes;
+      }
+    }
+    position = sequence;
+  }
+  return { events: found, next: null };
+}
+
+/** The event of an inbox entry; undefined, and reported, when it is damaged. */
+function readPending(
+  { lmdb, onDamage }: Source,
+  tenant: string,
+  sequence: Sequence,
+  { source, type }: PageRequest,
+): { event: StoredEvent; bytes: number } | undefined {
+  const key = sequenceKey(sequence);
+  const value = lmdb.events.getBinaryFast(key);
+  if (value === undefined || !isIntact(key, value)) {
+    const what = value === undefined ? 'missing' : 'damaged';
+    onDamage(new CorruptEventError(`Record ${String(sequence)} in the inbox of tenant ${tenant} is ${what}`));
+    return undefined;
+  }
+  const bytes = payloadBytes(value);
+  const event = decodeEvent(value);
+  if (event.tenant !== tenant || event.acknowledgedAt !== null) {
+    onDamage(
+      new CorruptEventError(
+        `The inbox of tenant ${tenant} has entry ${String(sequence)}, which is not pending`,
+      ),
+    );
+    return undefined;
+  }
+  // Only a damaged index entry can have let one through that does not match.
+  const fits =
+    (source === undefined || event.source === source) && (type === undefined || event.type === type);
+  return fits ? { event, bytes } : undefined;
+}
+
+function parsePosition(text: string): Sequence {
+  const position = Number(text);
+  if (!Number.isSafeInteger(position)) throw new TypeError(`${text} is no position of this store`);
+  return position;
+}
+
+function* keysOnly(keys: Iterable<Buffer>): Generator<{ key: Buffer; value?: Buffer }> {
+  for (const key of keys) yield { key };
+}

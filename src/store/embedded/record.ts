@@ -1,0 +1,252 @@
+/**
+ * What the store writes, byte by byte. Every value is
+ *
+ *     format (1 byte) | body | CRC-32 of key, format and body (4 bytes)
+ *
+ * so that a bit that flips on disk, in the value or in its key, is found. Numbers are big endian.
+ */
+import { crc32 } from 'node:zlib';
+import type { Micros, StoredEvent } from '../../events/event.ts';
+
+/** Place of an event in the order of the store, and its time: see docs/decisions/002-sequence-is-the-time.md. */
+export type Sequence = Micros;
+
+export interface Entry {
+  readonly key: Buffer;
+  readonly value: Buffer;
+}
+
+/** Whether value and key are as they were written. */
+export function isIntact(key: Buffer, value: Buffer): boolean {
+  const end = value.length - CRC_BYTES;
+  if (end < 1 || value[0] !== FORMAT) return false;
+  // `subarray` and not `value` itself: what LMDB hands out may be the head of a larger buffer.
+  return crc32(value.subarray(0, end), crc32(key)) === value.readUInt32BE(end);
+}
+
+/** Key of an event record. */
+export function sequenceKey(sequence: Sequence): Buffer {
+  const key = Buffer.allocUnsafe(SEQUENCE_BYTES);
+  writeSequence(key, sequence, 0);
+  return key;
+}
+
+export function readSequence(buffer: Buffer, offset: number): Sequence {
+  return buffer.readUInt32BE(offset) * 2 ** 32 + buffer.readUInt32BE(offset + 4);
+}
+
+/** Key of an id entry: the 16 bytes of a UUID in lower case; undefined for any other text. */
+export function idKey(id: string): Buffer | undefined {
+  if (!UUID.test(id)) return undefined;
+  return Buffer.from(id.replaceAll('-', ''), 'hex');
+}
+
+/** Key of an inbox entry. NUL ends the tenant: no tenant's keys lie within another's. */
+export function inboxKey(tenant: string, sequence: Sequence): Buffer {
+  const key = Buffer.allocUnsafe(tenant.length + 1 + SEQUENCE_BYTES);
+  key.write(tenant, 0, 'latin1');
+  key[tenant.length] = 0;
+  writeSequence(key, sequence, tenant.length + 1);
+  return key;
+}
+
+/** The least key that is greater than every inbox key of the tenant. */
+export function inboxEnd(tenant: string): Buffer {
+  return Buffer.from(`${tenant}\u0001`, 'latin1');
+}
+
+export function inboxSequence(key: Buffer): Sequence {
+  return readSequence(key, key.length - SEQUENCE_BYTES);
+}
+
+/** Tenant whose count this is. */
+export function countKey(tenant: string): Buffer {
+  return Buffer.from(tenant, 'latin1');
+}
+
+/** id -> sequence and tenant: an event of another tenant, or a damaged one, is told by the index alone. */
+export function idEntry(id: Buffer, sequence: Sequence, tenant: string): Entry {
+  const entry = newEntry(ID_BYTES, SEQUENCE_BYTES + tenant.length);
+  id.copy(entry.key);
+  writeSequence(entry.value, sequence, 1);
+  entry.value.write(tenant, 1 + SEQUENCE_BYTES, 'latin1');
+  return sealed(entry);
+}
+
+export function idEntryBody(value: Buffer): { sequence: Sequence; tenant: string } {
+  return {
+    sequence: readSequence(value, 1),
+    tenant: value.toString('latin1', 1 + SEQUENCE_BYTES, value.length - CRC_BYTES),
+  };
+}
+
+/** (tenant, sequence) -> source and type: a filter reads no events. */
+export function inboxEntry(event: StoredEvent, sequence: Sequence): Entry {
+  const sourceBytes = event.source === null ? 0 : Buffer.byteLength(event.source);
+  const key = inboxKey(event.tenant, sequence);
+  const entry = newEntry(key.length, 2 + sourceBytes + Buffer.byteLength(event.type));
+  key.copy(entry.key);
+  entry.value.writeUInt16BE(event.source === null ? NO_SOURCE : sourceBytes, 1);
+  if (event.source !== null) entry.value.write(event.source, 3, 'utf8');
+  entry.value.write(event.type, 3 + sourceBytes, 'utf8');
+  return sealed(entry);
+}
+
+/** A test for values of the inbox; undefined when it would let all through. */
+export function inboxFilter(
+  source: string | undefined,
+  type: string | undefined,
+): ((value: Buffer) => boolean) | undefined {
+  if (source === undefined && type === undefined) return undefined;
+  const wantedSource = source === undefined ? undefined : Buffer.from(source);
+  const wantedType = type === undefined ? undefined : Buffer.from(type);
+  return (value) => {
+    const length = value.readUInt16BE(1);
+    const typeAt = 3 + (length === NO_SOURCE ? 0 : length);
+    if (wantedSource !== undefined && length !== wantedSource.length) return false;
+    return (
+      (wantedSource === undefined || wantedSource.compare(value, 3, typeAt) === 0) &&
+      (wantedType === undefined || wantedType.compare(value, typeAt, value.length - CRC_BYTES) === 0)
+    );
+  };
+}
+
+export function countEntry(tenant: string, count: number): Entry {
+  const entry = newEntry(tenant.length, SEQUENCE_BYTES);
+  entry.key.write(tenant, 0, 'latin1');
+  writeSequence(entry.value, count, 1);
+  return sealed(entry);
+}
+
+export function countEntryBody(value: Buffer): number {
+  return readSequence(value, 1);
+}
+
+export function eventEntry(event: StoredEvent, id: Buffer, sequence: Sequence): Entry {
+  const { tenant, source, type, payload, metadata } = event;
+  const sourceBytes = source === null ? 0 : Buffer.byteLength(source);
+  const typeBytes = Buffer.byteLength(type);
+  const metadataBytes = metadata === null ? 0 : Buffer.byteLength(metadata);
+  const payloadBytes = Buffer.byteLength(payload);
+  const textBytes = tenant.length + sourceBytes + typeBytes + metadataBytes + payloadBytes;
+  const characters =
+    tenant.length + (source?.length ?? 0) + type.length + (metadata?.length ?? 0) + payload.length;
+  const ascii = textBytes === characters;
+
+  const entry = newEntry(SEQUENCE_BYTES, HEADER_BYTES - 1 + textBytes);
+  const { key, value } = entry;
+  writeSequence(key, sequence, 0);
+  value[AT.flags] =
+    (ascii ? ASCII : 0) |
+    (source === null ? 0 : HAS_SOURCE) |
+    (metadata === null ? 0 : HAS_METADATA) |
+    (event.acknowledgedAt === null ? 0 : ACKNOWLEDGED);
+  value.writeUInt8(tenant.length, AT.tenantLength);
+  value.writeUInt16BE(sourceBytes, AT.sourceLength);
+  value.writeUInt16BE(typeBytes, AT.typeLength);
+  value.writeUInt32BE(metadataBytes, AT.metadataLength);
+  value.writeUInt32BE(payloadBytes, AT.payloadLength);
+  id.copy(value, AT.id);
+  value.writeDoubleBE(event.createdAt, AT.createdAt);
+  value.writeDoubleBE(event.acknowledgedAt ?? 0, AT.acknowledgedAt);
+  // One write instead of five; as latin1 it is a plain copy.
+  const text = tenant + (source ?? '') + type + (metadata ?? '') + payload;
+  if (ascii) value.write(text, HEADER_BYTES, 'latin1');
+  else value.write(text, HEADER_BYTES, 'utf8');
+  return sealed(entry);
+}
+
+/** The event of an intact record. */
+export function decodeEvent(value: Buffer): StoredEvent {
+  const flags = value.readUInt8(AT.flags);
+  const sourceAt = HEADER_BYTES + value.readUInt8(AT.tenantLength);
+  const typeAt = sourceAt + value.readUInt16BE(AT.sourceLength);
+  const metadataAt = typeAt + value.readUInt16BE(AT.typeLength);
+  const payloadAt = metadataAt + value.readUInt32BE(AT.metadataLength);
+  const end = value.length - CRC_BYTES;
+  let text: (from: number, to: number) => string;
+  if ((flags & ASCII) === 0) text = (from, to) => value.toString('utf8', from, to);
+  else {
+    const all = value.toString('latin1', HEADER_BYTES, end);
+    text = (from, to) => all.slice(from - HEADER_BYTES, to - HEADER_BYTES);
+  }
+  return {
+    id: formatId(value, AT.id),
+    tenant: text(HEADER_BYTES, sourceAt),
+    source: (flags & HAS_SOURCE) === 0 ? null : text(sourceAt, typeAt),
+    type: text(typeAt, metadataAt),
+    payload: text(payloadAt, end),
+    metadata: (flags & HAS_METADATA) === 0 ? null : text(metadataAt, payloadAt),
+    createdAt: value.readDoubleBE(AT.createdAt),
+    acknowledgedAt: (flags & ACKNOWLEDGED) === 0 ? null : value.readDoubleBE(AT.acknowledgedAt),
+  };
+}
+
+/** A copy of an intact record, acknowledged at that time. */
+export function acknowledgedEntry(key: Buffer, value: Buffer, at: Micros): Entry {
+  const entry = newEntry(key.length, value.length - 1 - CRC_BYTES);
+  key.copy(entry.key);
+  value.copy(entry.value, 0, 0, value.length - CRC_BYTES);
+  entry.value.writeUInt8(value.readUInt8(AT.flags) | ACKNOWLEDGED, AT.flags);
+  entry.value.writeDoubleBE(at, AT.acknowledgedAt);
+  return sealed(entry);
+}
+
+/** Bytes of payload in an event record. */
+export function payloadBytes(value: Buffer): number {
+  return value.readUInt32BE(AT.payloadLength);
+}
+
+/** The id that an event record, intact or not, says it has. */
+export function recordedId(value: Buffer): Buffer {
+  return Buffer.from(value.subarray(AT.id, AT.id + ID_BYTES));
+}
+
+const FORMAT = 1;
+const CRC_BYTES = 4;
+const SEQUENCE_BYTES = 8;
+const ID_BYTES = 16;
+const NO_SOURCE = 0xffff;
+const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
+
+/** Header of an event record; behind it tenant, source, type, metadata and payload in UTF-8. */
+const AT = {
+  flags: 1,
+  tenantLength: 2,
+  sourceLength: 3,
+  typeLength: 5,
+  metadataLength: 7,
+  payloadLength: 11,
+  id: 15,
+  createdAt: 31,
+  acknowledgedAt: 39,
+};
+const HEADER_BYTES = 47;
+const [ASCII, HAS_SOURCE, HAS_METADATA, ACKNOWLEDGED] = [1, 2, 4, 8] as const;
+
+/** Key and value side by side, so that one pass over them makes the checksum. */
+interface Draft extends Entry {
+  readonly whole: Buffer;
+}
+
+function newEntry(keyBytes: number, bodyBytes: number): Draft {
+  const whole = Buffer.allocUnsafe(keyBytes + 1 + bodyBytes + CRC_BYTES);
+  whole[keyBytes] = FORMAT;
+  return { whole, key: whole.subarray(0, keyBytes), value: whole.subarray(keyBytes) };
+}
+
+function sealed({ whole, key, value }: Draft): Entry {
+  const end = whole.length - CRC_BYTES;
+  whole.writeUInt32BE(crc32(whole.subarray(0, end)), end);
+  return { key, value };
+}
+
+function writeSequence(buffer: Buffer, sequence: Sequence, offset: number): void {
+  buffer.writeUInt32BE(Math.floor(sequence / 2 ** 32), offset);
+  buffer.writeUInt32BE(sequence % 2 ** 32, offset + 4);
+}
+
+function formatId(value: Buffer, at: number): string {
+  const hex = value.toString('hex', at, at + ID_BYTES);
+  return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-${hex.slice(12, 16)}-${hex.slice(16, 20)}-${hex.slice(20)}`;
+}

@@ -1,0 +1,125 @@
+import type { Micros } from '../../events/event.ts';
+import { StoreUnavailableError } from '../errors.ts';
+import type { EventStore } from '../store.ts';
+import { openLmdb } from './database.ts';
+import type { Lmdb } from './database.ts';
+import { createCounts } from './counts.ts';
+import { createEvents } from './events.ts';
+import { syncFolder, takeFolder } from './folder.ts';
+import { listPending } from './inbox.ts';
+import { isIntact, readSequence } from './record.ts';
+import { createSweep } from './sweep.ts';
+import { createWriter } from './writer.ts';
+import type { WriterLimits } from './writer.ts';
+
+export interface EmbeddedStore extends EventStore {
+  /** Time of the newest event at open, 0 without one: a clock that starts after it keeps the order over a restart. */
+  readonly newestTime: Micros;
+  /** Deletes the events that have expired; resolves with their number. Runs by itself every `sweepSeconds`. */
+  sweep(): Promise<number>;
+}
+
+export interface EmbeddedOptions {
+  /** Folder; made if missing. */
+  readonly path: string;
+  readonly now: () => Micros;
+  /** Time from `createdAt` to expiry. */
+  readonly eventTtl: Micros;
+  /** Told of damaged records, with `{ err }`. */
+  readonly log: { error(detail: object, message: string): void };
+  /**
+   * A write has failed, the disk being full or broken: no write is taken any more. What was acknowledged is on disk;
+   * the process should end and start anew. Called once.
+   */
+  readonly onFatal: (error: Error) => void;
+  /** False: open beside a server, without a lock and without sweeping. */
+  readonly exclusive?: boolean;
+  /** 0: only on call. */
+  readonly sweepSeconds?: number;
+  readonly limits?: WriterLimits;
+}
+
+/**
+ * The event store on LMDB, for one server process a folder.
+ *
+ * Rejects with an Error that names the folder when it cannot be used or another server has it.
+ */
+// Async so that what cannot be opened is a rejection, as with any other store.
+// eslint-disable-next-line @typescript-eslint/require-await
+export async function openEmbeddedStore(options: EmbeddedOptions): Promise<EmbeddedStore> {
+  const { path, now, eventTtl, log, exclusive = true, sweepSeconds = 10 } = options;
+  const folder = takeFolder(path, exclusive);
+  const lmdb = openFile(folder);
+  syncFolder(path);
+
+  const onDamage = (err: Error) => {
+    log.error({ err }, 'a damaged record');
+  };
+  const expiredTo = () => now() - eventTtl;
+  const counts = createCounts(lmdb, onDamage);
+  const writer = createWriter({
+    transact: (run) => lmdb.transact(run),
+    beforeCommit: () => {
+      counts.flush();
+    },
+    onFatal: options.onFatal,
+    ...(options.limits && { limits: options.limits }),
+  });
+  const newestTime = lastSequence(lmdb);
+  const sweep = createSweep({ lmdb, writer, counts, expiredTo, onDamage });
+  if (exclusive && sweepSeconds > 0) sweep.every(sweepSeconds * 1000);
+
+  let closed: Promise<void> | undefined;
+  /** For reads: a closed LMDB must not be asked. */
+  const opened =
+    <A extends unknown[], T>(read: (...args: A) => T) =>
+    // eslint-disable-next-line @typescript-eslint/require-await
+    async (...args: A): Promise<T> => {
+      if (closed !== undefined) throw new StoreUnavailableError('The store is closed');
+      return read(...args);
+    };
+
+  const events = createEvents({ lmdb, writer, counts, expiredTo, after: newestTime });
+  return {
+    newestTime,
+    append: events.append,
+    get: opened(events.get),
+    acknowledge: events.acknowledge,
+    remove: events.remove,
+    listPending: opened((tenant, page) =>
+      listPending({ lmdb, expiredTo: expiredTo(), onDamage }, tenant, page),
+    ),
+    countPending: opened((tenant) => ({ count: counts.pending(tenant, expiredTo()), exact: true })),
+    ping: opened(() => {
+      const refusal = writer.refusal();
+      if (refusal !== undefined) throw refusal;
+    }),
+    sweep: () => sweep.run(),
+    close() {
+      sweep.stop();
+      closed ??= (async () => {
+        await writer.close();
+        await lmdb.close();
+        folder.release();
+      })();
+      return closed;
+    },
+  };
+}
+
+function openFile(folder: { file: string; release(): void }): Lmdb {
+  try {
+    return openLmdb(folder.file);
+  } catch (error) {
+    folder.release();
+    throw error;
+  }
+}
+
+/** Sequence of the newest intact record; a damaged key may say any time. */
+function lastSequence({ events }: Lmdb): Micros {
+  for (const { key, value } of events.getRange({ reverse: true })) {
+    if (isIntact(key, value)) return readSequence(key, 0);
+  }
+  return 0;
+}

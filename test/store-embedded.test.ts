@@ -1,0 +1,29 @@
+import t from 'tap';
+import { openEmbeddedStore } from '../src/store/embedded/store.ts';
+import { storeContract } from './store-contract.ts';
+
+storeContract(t, {
+  name: 'embedded',
+  open: async (t, { now, eventTtl }) => {
+    const options = {
+      path: t.testdir(),
+      now,
+      eventTtl,
+      sweepSeconds: 0,
+      log: {
+        error: (detail: object) => {
+          t.fail('a store that nobody has damaged reports damage', detail);
+        },
+      },
+      onFatal: (error: Error) => {
+        t.fail(error);
+      },
+    };
+    let store = await openEmbeddedStore(options);
+    t.teardown(() => store.close());
+    return {
+      store,
+      reopen: async () => (store = await openEmbeddedStore(options)),
+    };
+  },
+});
