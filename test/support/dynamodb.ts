@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import type { AddressInfo } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Test } from 'tap';
 import dynalite from 'dynalite';
 import type { StoredEvent } from '../../src/events/event.ts';
@@ -77,6 +78,18 @@ export function newEvent(fields: Partial<StoredEvent> = {}): StoredEvent {
     acknowledgedAt: null,
     ...fields,
   };
+}
+
+/** Tries until it does not reject, for 15 s at most. */
+export async function eventually<T>(attempt: () => Promise<T>): Promise<T> {
+  for (let tries = 0; ; tries++) {
+    try {
+      return await attempt();
+    } catch (error) {
+      if (tries === 300) throw error;
+      await sleep(50);
+    }
+  }
 }
 
 /** The DynamoDB Local that `npm run test:dynamodb` has started or was given. */

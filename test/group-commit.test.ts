@@ -1,0 +1,395 @@
+import t from 'tap';
+import { StoreOverloadedError, StoreUnavailableError } from '../src/store/errors.ts';
+import {
+  createGroupCommit,
+  type GroupCommitLimits,
+  type Verdict,
+} from '../src/store/dynamodb/group-commit.ts';
+
+const DEADLINE = 1_800;
+
+void t.test('an item that comes while nothing is under way goes at once, alone', async (t) => {
+  const world = newWorld();
+  const a = world.add('a');
+  t.strictSame(world.sent(), ['a']);
+  world.answer(0);
+  t.equal(await a, 'stored');
+  const b = world.add('b');
+  t.strictSame(world.sent(), ['a', 'b'], 'no timer has to run first');
+  world.answer(1);
+  t.equal(await b, 'stored');
+});
+
+void t.test('what comes while a partial batch is under way makes up the next one', async (t) => {
+  const world = newWorld();
+  void world.add('a');
+  void world.add('b');
+  void world.add('c');
+  t.strictSame(world.sent(), ['a']);
+  world.answer(0);
+  await world.turn();
+  t.strictSame(world.sent(), ['a', 'bc']);
+});
+
+void t.test('a full batch goes at once, beside the others, up to the slots', async (t) => {
+  const world = newWorld({ batchItems: 3, slots: 3 });
+  world.addEach('a bcd efg hij k');
+  t.strictSame(world.sent(), ['a', 'bcd', 'efg'], 'the fourth finds no slot');
+  world.answer(1);
+  await world.turn();
+  t.strictSame(world.sent(), ['a', 'bcd', 'efg', 'hij'], 'k waits for the partial batch to end');
+  world.answer(0);
+  await world.turn();
+  t.strictSame(world.sent(), ['a', 'bcd', 'efg', 'hij', 'k']);
+});
+
+void t.test('64 callers that write again as soon as they are answered fill their batches', async (t) => {
+  const world = newWorld({ batchItems: 25, slots: 16 });
+  let events = 0;
+  const caller = async () => {
+    while (events < 6_400) {
+      events += 1;
+      await world.add('x');
+    }
+  };
+  const callers = Array.from({ length: 64 }, caller);
+  // The transport answers in the order of the requests, one at a time.
+  for (let answered = 0; events < 6_400 || answered < world.batches.length; answered++) {
+    world.answer(answered);
+    await world.turn();
+  }
+  await Promise.all(callers);
+  t.equal(world.batches.flat().length, 6_400);
+  t.ok(events / world.batches.length >= 15, `${(events / world.batches.length).toFixed(1)} events a batch`);
+});
+
+void t.test('a batch is full by bytes too, and an item beyond the limit goes alone', async (t) => {
+  const world = newWorld({ batchBytes: 10, slots: 5 }, { bytesOf: { a: 4, b: 4, c: 4, d: 50, e: 6, f: 4 } });
+  void world.add('x');
+  world.addEach('abc');
+  t.strictSame(world.sent(), ['x', 'ab'], 'c would be too much');
+  world.addEach('def');
+  await world.turn();
+  t.strictSame(world.sent(), ['x', 'ab', 'c', 'd', 'ef']);
+});
+
+void t.test(
+  'what was not processed goes again after a jittered pause, first, and holds no slot',
+  async (t) => {
+    const world = newWorld({ batchItems: 3, slots: 1, backoffMs: 100 }, { random: 0.5 });
+    const first = world.add('a');
+    world.addEach('bcd');
+    world.answer(0);
+    await world.turn();
+    t.equal(await first, 'stored');
+    t.strictSame(world.sent(), ['a', 'bcd']);
+    world.answer(1, 'cd');
+    await world.turn();
+    world.addEach('e');
+    t.strictSame(world.sent(), ['a', 'bcd', 'e'], 'the only slot is free meanwhile');
+    world.addEach('fg');
+    world.advance(74);
+    world.answer(2);
+    await world.turn();
+    t.strictSame(world.sent(), ['a', 'bcd', 'e', 'fg'], 'not yet: 100 ms x (0.5 + 0.5 / 2)');
+    world.addEach('hi');
+    world.advance(1);
+    world.answer(3);
+    await world.turn();
+    t.strictSame(world.sent(), ['a', 'bcd', 'e', 'fg', 'cdh'], 'at the head of the queue');
+  },
+);
+
+void t.test('each further repetition waits up to twice as long, up to the cap', async (t) => {
+  const world = newWorld({ backoffMs: 100, backoffCapMs: 250 }, { random: 0.999999 });
+  void world.add('a');
+  for (const pause of [100, 200, 250, 250]) {
+    const before = world.batches.length;
+    world.answer(before - 1, 'a');
+    await world.turn();
+    world.advance(pause - 1);
+    t.equal(world.batches.length, before, `before ${String(pause)} ms`);
+    world.advance(1);
+    t.equal(world.batches.length, before + 1, `after ${String(pause)} ms`);
+  }
+});
+
+void t.test('a batch that was throttled as a whole goes again', async (t) => {
+  const world = newWorld();
+  const a = world.add('a');
+  world.fail(0, 'again');
+  await world.turn();
+  world.advance(100);
+  t.strictSame(world.sent(), ['a', 'a']);
+  world.answer(1);
+  t.equal(await a, 'stored');
+});
+
+void t.test('an unclear end: every item is put singly, none is sent without condition again', async (t) => {
+  const world = newWorld();
+  const answers = [world.add('x'), world.add('a'), world.add('b'), world.add('c')];
+  world.answer(0);
+  await world.turn();
+  world.fail(1, 'singly');
+  await world.turn();
+  t.strictSame(world.singles, ['a', 'b', 'c']);
+  for (const item of 'abc') world.answerSingle(item);
+  t.strictSame(await Promise.all(answers), ['stored', 'stored', 'stored', 'stored']);
+  world.advance(DEADLINE);
+  t.strictSame(world.sent(), ['x', 'abc']);
+});
+
+void t.test(
+  'whatever happens to an item, it is never sent again once it may have been applied',
+  async (t) => {
+    // Every sequence of four ends of a request.
+    const ends = ['answer', 'unprocessed', 'again', 'singly', 'fail', 'hang'] as const;
+    for (let code = 0; code < ends.length ** 4; code++) {
+      const world = newWorld({ backoffMs: 10, backoffCapMs: 10 });
+      void world.add('a');
+      let perhapsApplied = false;
+      for (let step = 0; step < 4; step++) {
+        const at = world.batches.length - 1;
+        const end = ends[Math.floor(code / ends.length ** step) % ends.length];
+        if (world.batches.length > step) {
+          if (end === 'answer') world.answer(at);
+          else if (end === 'unprocessed') world.answer(at, 'a');
+          else if (end !== 'hang' && end !== undefined) world.fail(at, end);
+          perhapsApplied ||= end === 'answer' || end === 'singly';
+        }
+        await world.turn();
+        world.advance(end === 'hang' ? DEADLINE : 10);
+        await world.turn();
+        if (perhapsApplied && world.batches.length > at + 1) t.fail(`sent again after ${String(end)}`);
+      }
+    }
+    t.pass();
+  },
+);
+
+void t.test('while single puts go on, the next partial batch does not wait for them', async (t) => {
+  const world = newWorld();
+  void world.add('a');
+  world.fail(0, 'singly');
+  await world.turn();
+  void world.add('b');
+  t.strictSame(world.sent(), ['a', 'b']);
+});
+
+void t.test('one item that fails fails its caller only', async (t) => {
+  const world = newWorld();
+  void world.add('x');
+  const [a, b, c] = [world.add('a'), world.add('b'), world.add('c')];
+  world.answer(0);
+  await world.turn();
+  world.fail(1, 'singly');
+  await world.turn();
+  world.answerSingle('a');
+  world.failSingle('b', new Error('too large'));
+  world.answerSingle('c');
+  t.strictSame(await Promise.all([a, b, c]), ['stored', 'Error: too large', 'stored']);
+});
+
+void t.test('a request that was refused for good fails all its callers with the reason', async (t) => {
+  const world = newWorld();
+  const a = world.add('a');
+  world.fail(0, 'fail');
+  t.equal(await a, 'Error: fail');
+  t.strictSame(world.singles, []);
+});
+
+void t.test('at the deadline a caller learns whether its item may have been stored', async (t) => {
+  const world = newWorld({ slots: 1 });
+  const sent = world.add('a');
+  const waiting = world.add('b');
+  world.advance(DEADLINE);
+  t.match(await sent, /^StoreUnavailableError/);
+  t.match(await waiting, /^StoreOverloadedError/);
+  world.answer(0);
+  await world.turn();
+  t.strictSame(world.sent(), ['a'], 'b is not sent any more');
+});
+
+void t.test(
+  'an item that is throttled to the end is an overload, and it is not sent after its deadline',
+  async (t) => {
+    const world = newWorld({ backoffMs: 1_000, backoffCapMs: 1_000 }, { random: 0.999999 });
+    const a = world.add('a');
+    world.advance(DEADLINE - 500);
+    world.fail(0, 'again');
+    await world.turn();
+    world.advance(500);
+    t.match(await a, /^StoreOverloadedError/);
+    world.advance(1_000);
+    t.strictSame(world.sent(), ['a']);
+  },
+);
+
+void t.test('a caller whose deadline has passed does not disturb those of its batch', async (t) => {
+  const world = newWorld();
+  void world.add('x');
+  const early = world.add('a', 100);
+  const late = world.add('b');
+  world.answer(0);
+  await world.turn();
+  world.advance(100);
+  t.match(await early, /^StoreUnavailableError/);
+  t.equal(world.deadlines[1], DEADLINE, 'the request may take as long as somebody waits for it');
+  world.fail(1, 'singly');
+  await world.turn();
+  t.strictSame(world.singles, ['b'], 'nobody waits for a');
+  world.answerSingle('b');
+  t.equal(await late, 'stored');
+});
+
+void t.test('a full queue refuses, by items and by bytes, those in backoff included', async (t) => {
+  const byItems = newWorld({ queuedItems: 2, slots: 1 });
+  void byItems.add('a');
+  const waiting = byItems.add('b');
+  void byItems.add('c');
+  t.match(await byItems.add('d'), /^StoreOverloadedError/);
+  byItems.fail(0, 'again');
+  await byItems.turn();
+  t.strictSame(byItems.sent(), ['a', 'bc']);
+  void byItems.add('e');
+  t.match(await byItems.add('f'), /^StoreOverloadedError/, 'a in backoff and e');
+  byItems.answer(1);
+  t.equal(await waiting, 'stored');
+
+  const byBytes = newWorld({ queuedBytes: 10, slots: 1 }, { bytesOf: { b: 6, c: 5, d: 4, e: 99 } });
+  void byBytes.add('a');
+  void byBytes.add('b');
+  t.match(await byBytes.add('c'), /^StoreOverloadedError/);
+  void byBytes.add('d');
+  byBytes.answer(0);
+  await byBytes.turn();
+  t.strictSame(byBytes.sent(), ['a', 'bd']);
+});
+
+void t.test('room comes back when callers give up', async (t) => {
+  const world = newWorld({ queuedItems: 1, slots: 1 });
+  void world.add('a');
+  void world.add('b', 100);
+  t.match(await world.add('c'), /^StoreOverloadedError/);
+  world.advance(100);
+  void world.add('d');
+  world.answer(0);
+  await world.turn();
+  t.strictSame(world.sent(), ['a', 'd']);
+});
+
+void t.test('close refuses new items and resolves when the accepted ones are settled', async (t) => {
+  const world = newWorld({ slots: 1 });
+  const answers = [world.add('a'), world.add('b'), world.add('c')];
+  let closed = false;
+  const closing = Promise.all([world.commits.close(), world.commits.close()]).then(() => (closed = true));
+  t.match(await world.add('d'), /^StoreUnavailableError/);
+  world.answer(0);
+  await world.turn();
+  world.answer(1, 'c');
+  await world.turn();
+  t.equal(closed, false);
+  world.advance(100);
+  world.answer(2);
+  await closing;
+  t.strictSame(await Promise.all(answers), ['stored', 'stored', 'stored']);
+  await newWorld().commits.close();
+});
+
+/** A group commit of letters, whose requests the test answers and whose clock it moves. */
+function newWorld(
+  limits: Partial<GroupCommitLimits> = {},
+  { bytesOf = {}, random = 0 }: { bytesOf?: Record<string, number>; random?: number } = {},
+) {
+  const clock = manualClock();
+  const batches: (readonly string[])[] = [];
+  const deadlines: number[] = [];
+  const ends: { resolve: (left: string[]) => void; reject: (error: Error) => void }[] = [];
+  const singles: string[] = [];
+  const singleEnds = new Map<string, { resolve: () => void; reject: (error: Error) => void }>();
+  const verdicts = new Map<unknown, Verdict>();
+
+  const commits = createGroupCommit<string>({
+    sendBatch(items, deadline) {
+      batches.push(items);
+      deadlines.push(deadline);
+      return new Promise((resolve, reject) => ends.push({ resolve, reject }));
+    },
+    sendOne(item) {
+      singles.push(item);
+      return new Promise((resolve, reject) => singleEnds.set(item, { resolve, reject }));
+    },
+    verdict: (error) => verdicts.get(error) ?? 'fail',
+    bytes: (item) => bytesOf[item] ?? 1,
+    limits: {
+      batchItems: 25,
+      batchBytes: 1_000,
+      slots: 16,
+      queuedItems: 1_000,
+      queuedBytes: 100_000,
+      backoffMs: 50,
+      backoffCapMs: 400,
+      ...limits,
+    },
+    clock,
+    random: () => random,
+  });
+
+  /** `stored`, or the error as text. */
+  const add = (item: string, deadline = clock.now() + DEADLINE): Promise<string> =>
+    commits.add(item, deadline).then(
+      () => 'stored',
+      (error: unknown) =>
+        error instanceof StoreOverloadedError || error instanceof StoreUnavailableError
+          ? error.name
+          : String(error),
+    );
+
+  return {
+    commits,
+    batches,
+    deadlines,
+    singles,
+    add,
+    addEach(letters: string) {
+      for (const letter of letters.replaceAll(' ', '').split('')) void add(letter);
+    },
+    sent: () => batches.map((batch) => batch.join('')),
+    answer(at: number, unprocessed = '') {
+      ends[at]?.resolve(unprocessed.split(''));
+    },
+    fail(at: number, verdict: Verdict) {
+      const error = new Error(verdict);
+      verdicts.set(error, verdict);
+      ends[at]?.reject(error);
+    },
+    answerSingle: (item: string) => singleEnds.get(item)?.resolve(),
+    failSingle: (item: string, error: Error) => singleEnds.get(item)?.reject(error),
+    advance: (ms: number) => {
+      clock.advance(ms);
+    },
+    /** Lets the promises that are settled have their effect. */
+    turn: () => new Promise((resolve) => setImmediate(resolve)),
+  };
+}
+
+function manualClock() {
+  let time = 0;
+  const timers = new Set<{ at: number; run: () => void }>();
+  return {
+    now: () => time,
+    schedule(ms: number, run: () => void) {
+      const timer = { at: time + ms, run };
+      timers.add(timer);
+      return () => void timers.delete(timer);
+    },
+    advance(ms: number) {
+      time += ms;
+      for (const timer of [...timers].sort((a, b) => a.at - b.at)) {
+        if (timer.at > time) continue;
+        timers.delete(timer);
+        timer.run();
+      }
+    },
+  };
+}

@@ -1,0 +1,124 @@
+import { once } from 'node:events';
+import { createServer, request as sendRequest, type IncomingMessage, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import type { Test } from 'tap';
+
+/** What becomes of one request. Absent: it passes. */
+export type Fault =
+  /** Never answered, and never carried out. */
+  | { readonly kind: 'hang' }
+  /** The connection breaks before anything is carried out. */
+  | { readonly kind: 'reset' }
+  /** Carried out; the connection breaks instead of the answer, after `before` has run. */
+  | { readonly kind: 'lost answer'; readonly before?: () => Promise<unknown> }
+  /** Carried out; the answer never comes. */
+  | { readonly kind: 'silent' }
+  /** Carried out; the answer comes late. */
+  | { readonly kind: 'slow'; readonly ms: number }
+  /** Answered with an error of DynamoDB, not carried out. */
+  | { readonly kind: 'error'; readonly status: number; readonly type: string }
+  /** A batch write of which only the first `taken` are carried out. */
+  | { readonly kind: 'partial'; readonly taken: number };
+
+export interface FaultyEndpoint {
+  readonly endpoint: string;
+  /** Requests so far, by operation. */
+  readonly counts: Map<string, number>;
+  /** Decides for each request; undefined lets it pass. */
+  fault: (operation: string, body: string) => Fault | undefined;
+  /** Nobody listens any more, and open connections break. */
+  goDown(): Promise<void>;
+  /** Listens again, on the same port. */
+  comeBack(): Promise<unknown>;
+}
+
+/** A proxy in front of an endpoint that speaks DynamoDB's protocol, which fails as it is told. */
+export async function startFaultyEndpoint(t: Test, target: string): Promise<FaultyEndpoint> {
+  const server = createServer((request, response) => {
+    pass(request, response).catch(() => response.destroy());
+  });
+  const listen = async (port: number) => {
+    server.listen(port, '127.0.0.1');
+    await once(server, 'listening');
+    return (server.address() as AddressInfo).port;
+  };
+  const port = await listen(0);
+  const goDown = async () => {
+    if (!server.listening) return;
+    const closed = once(server, 'close');
+    server.close();
+    server.closeAllConnections();
+    await closed;
+  };
+  t.teardown(goDown);
+
+  const proxy: FaultyEndpoint = {
+    endpoint: `http://127.0.0.1:${String(port)}`,
+    counts: new Map(),
+    fault: () => undefined,
+    goDown,
+    comeBack: () => listen(port),
+  };
+  return proxy;
+
+  async function pass(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const operation = String(request.headers['x-amz-target']).split('.')[1] ?? '';
+    proxy.counts.set(operation, (proxy.counts.get(operation) ?? 0) + 1);
+    const body = await read(request);
+    const fault = proxy.fault(operation, body);
+    switch (fault?.kind) {
+      case 'hang':
+        return;
+      case 'reset':
+        request.socket.destroy();
+        return;
+      case 'error':
+        answer(response, fault.status, { __type: fault.type, message: 'as the test wants it' });
+        return;
+      case 'partial':
+        answer(response, 200, await forwardPart(request, body, fault.taken));
+        return;
+      default:
+    }
+    const { status, text } = await forward(target, request, body);
+    if (fault?.kind === 'silent') return;
+    if (fault?.kind === 'lost answer') {
+      await fault.before?.();
+      request.socket.destroy();
+      return;
+    }
+    if (fault?.kind === 'slow') await new Promise((resolve) => setTimeout(resolve, fault.ms));
+    answer(response, status, text);
+  }
+
+  async function forwardPart(request: IncomingMessage, body: string, taken: number): Promise<object> {
+    const { RequestItems } = JSON.parse(body) as { RequestItems: Record<string, unknown[]> };
+    const entries = Object.entries(RequestItems);
+    const part = Object.fromEntries(entries.map(([table, puts]) => [table, puts.slice(0, taken)]));
+    if (taken > 0) await forward(target, request, JSON.stringify({ RequestItems: part }));
+    return {
+      UnprocessedItems: Object.fromEntries(entries.map(([table, puts]) => [table, puts.slice(taken)])),
+    };
+  }
+}
+
+async function read(stream: IncomingMessage): Promise<string> {
+  const chunks: Buffer[] = [];
+  for await (const chunk of stream) chunks.push(chunk as Buffer);
+  return Buffer.concat(chunks).toString('utf8');
+}
+
+async function forward(target: string, { headers }: IncomingMessage, body: string) {
+  const request = sendRequest(target, {
+    method: 'POST',
+    headers: { ...headers, 'content-length': Buffer.byteLength(body) },
+  });
+  request.end(body);
+  const [response] = (await once(request, 'response')) as [IncomingMessage];
+  return { status: response.statusCode ?? 500, text: await read(response) };
+}
+
+function answer(response: ServerResponse, status: number, body: object | string): void {
+  response.writeHead(status, { 'content-type': 'application/x-amz-json-1.0' });
+  response.end(typeof body === 'string' ? body : JSON.stringify(body));
+}
