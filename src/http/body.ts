@@ -34,7 +34,7 @@ export function parseJson(body: Buffer): JsonBody {
 /** V8 quotes the text around the mistake; a payload is not for error messages that end up in somebody's log. */
 function describeSyntaxError(error: unknown): string {
   const message = error instanceof Error ? error.message : '';
+  if (/^(?:Unexpected end|Unterminated)/.test(message)) return 'it ends too early';
   const position = /at position \d+/.exec(message)?.[0];
-  if (position !== undefined) return `unexpected token ${position}`;
-  return message.startsWith('Unexpected end') ? 'it ends too early' : 'unexpected token';
+  return position === undefined ? 'unexpected token' : `unexpected token ${position}`;
 }

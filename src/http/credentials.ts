@@ -6,13 +6,14 @@ const BEARER = /^bearer +(\S+) *$/i;
 
 /** The key that a request presents, from `X-API-Key` or `Authorization: Bearer`; throws `UNAUTHORIZED`. */
 export function presentedKey(head: RequestHead): string {
-  const { apiKey } = head;
+  // An empty header is what a template with an unset variable sends: no key, not a wrong one.
+  const apiKey = head.apiKey === '' ? undefined : head.apiKey;
   const bearer = head.authorization === undefined ? undefined : BEARER.exec(head.authorization)?.[1];
   if (apiKey !== undefined && bearer !== undefined && apiKey !== bearer) {
     throw unauthorized('X-API-Key and Authorization carry two different keys; send one');
   }
   const key = apiKey ?? bearer;
-  if (key === undefined || key === '') {
+  if (key === undefined) {
     throw unauthorized('send an API key as X-API-Key: <key> or Authorization: Bearer <key>');
   }
   return key;

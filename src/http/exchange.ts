@@ -27,7 +27,6 @@ export interface RequestHead {
   readonly contentType: string | undefined;
   readonly authorization: string | undefined;
   readonly apiKey: string | undefined;
-  readonly expectsContinue: boolean;
   /**
    * A header that must stand alone stands twice, or the length of the body is given in two ways. The parser takes the
    * first, a proxy before us may take the last, and between the two a request can be smuggled: RFC 9112, section 6.3.
@@ -49,7 +48,6 @@ export function readHead(req: HttpRequest): RequestHead {
         break;
       case 'content-type':
       case 'x-request-id':
-      case 'expect':
         seen[name] = value;
     }
   });
@@ -64,7 +62,6 @@ export function readHead(req: HttpRequest): RequestHead {
     contentType: seen['content-type'],
     authorization: seen['authorization'],
     apiKey: seen['x-api-key'],
-    expectsContinue: seen['expect'] !== undefined,
     ambiguous,
   };
 }
@@ -169,8 +166,6 @@ export class Exchange {
   refuse(reply: Reply): void {
     if (!this.hasBody || this.receivedAt !== undefined) {
       this.reply(reply);
-    } else if (this.head.expectsContinue) {
-      this.reply(reply, true);
     } else {
       let dropped = 0;
       this.#discardTimer = setTimeout(() => {
@@ -205,7 +200,6 @@ export class Exchange {
       res.writeHeader('x-request-id', this.requestId);
       for (const [name, value] of this.extraHeaders) res.writeHeader(name, value);
       if (reply.headers) for (const [name, value] of reply.headers) res.writeHeader(name, value);
-      if (closing) res.writeHeader('connection', 'close');
       if (reply.body === null) {
         res.endWithoutBody(undefined, closing);
       } else {

@@ -112,13 +112,13 @@ function compileRoute(route: Route, options: RouterOptions): Handler {
     if (!exchange.open) return;
     try {
       const params = copyParams(req);
-      const found = route.auth ? options.authenticator.authenticate(presentedKey(exchange.head)) : NOBODY;
+      const found = route.auth ? options.authenticator.authenticate(presentedKey(exchange.head)) : undefined;
       if (found instanceof Promise) {
         void receiveAndWait(exchange, contract, found).then((body) => {
           if (body) run(exchange, params, body);
         });
       } else {
-        exchange.principal = requirePrincipal(found);
+        if (found !== undefined) exchange.principal = requirePrincipal(found);
         if (exchange.hasBody) requireJson(exchange.head.contentType);
         receive(exchange, contract, (body) => {
           run(exchange, params, body);

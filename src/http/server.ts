@@ -69,7 +69,7 @@ export function createServer({ routes, authenticator, onRequest, onResponse }: S
   return {
     async listen(host, port) {
       socket = await listen(app, host, port);
-      return us_socket_local_port(socket as never);
+      return us_socket_local_port(socket);
     },
     async drain(graceMs) {
       closing = true;

@@ -1,0 +1,44 @@
+import t from 'tap';
+import { ConfigError, readConfig } from '../src/config.ts';
+
+void t.test('without any variable the service runs on this machine', (t) => {
+  const config = readConfig({});
+  t.same(config, {
+    host: '127.0.0.1',
+    port: 8080,
+    dataDir: './data',
+    eventTtlSeconds: 604_800,
+    logLevel: 'info',
+    shutdownGraceSeconds: 10,
+  });
+  t.ok(Object.isFrozen(config));
+  t.same(readConfig({ PORT: '', HOST: '' }), config, 'an empty variable is an unset one');
+  t.end();
+});
+
+void t.test('a bad value names its variable and what it takes', (t) => {
+  const cases: [Record<string, string>, string][] = [
+    [{ PORT: 'x' }, 'PORT: takes a whole number from 0 to 65535, not "x"'],
+    [{ PORT: '65536' }, 'PORT: takes a whole number from 0 to 65535, not "65536"'],
+    [{ PORT: '-1' }, 'PORT: takes a whole number from 0 to 65535, not "-1"'],
+    [{ PORT: '80.5' }, 'PORT: takes a whole number from 0 to 65535, not "80.5"'],
+    [{ LOG_LEVEL: 'loud' }, 'LOG_LEVEL: takes fatal, error, warn, info, debug, trace or silent, not "loud"'],
+    [{ STORE: 'mysql' }, 'STORE: takes embedded, not "mysql"'],
+    [{ AUTH_MODE: 'none' }, 'AUTH_MODE: takes local, not "none"'],
+    [{ ALLOW_PUBLIC_TEST_KEY: 'yes' }, 'ALLOW_PUBLIC_TEST_KEY: takes true or false, not "yes"'],
+    [{ EVENT_TTL_SECONDS: '0' }, 'EVENT_TTL_SECONDS: takes a whole number from 1 to 315360000, not "0"'],
+  ];
+  for (const [env, message] of cases) t.throws(() => readConfig(env), new ConfigError(message));
+  t.throws(() => readConfig({ PORT: 'x', LOG_LEVEL: 'y' }), /PORT: .*\nLOG_LEVEL: /, 'all at once');
+  t.end();
+});
+
+void t.test('the well-known test key is kept off production and off the network', (t) => {
+  t.throws(() => readConfig({ NODE_ENV: 'production' }), /AUTH_MODE: local .* NODE_ENV=production/);
+  for (const HOST of ['0.0.0.0', '::', '10.0.0.1', 'example.com']) {
+    t.throws(() => readConfig({ HOST }), /HOST: .* ALLOW_PUBLIC_TEST_KEY=true/);
+    t.equal(readConfig({ HOST, ALLOW_PUBLIC_TEST_KEY: 'true' }).host, HOST);
+  }
+  for (const HOST of ['localhost', '::1', '127.0.0.2']) t.equal(readConfig({ HOST }).host, HOST);
+  t.end();
+});

@@ -1,0 +1,107 @@
+import { execFile } from 'node:child_process';
+import { existsSync, readFileSync } from 'node:fs';
+import { promisify } from 'node:util';
+import t from 'tap';
+import { readConfig } from '../src/config.ts';
+import { startService } from './support/process.ts';
+
+const run = promisify(execFile);
+const README = readFileSync('README.md', 'utf8');
+const DOCUMENTED_URL = 'http://127.0.0.1:8080';
+
+interface Block {
+  readonly language: string;
+  readonly text: string;
+}
+
+const blocks: Block[] = [...README.matchAll(/^```(\w+)\n([^]*?)^```$/gm)].map((match) => ({
+  language: match[1] ?? '',
+  text: match[2] ?? '',
+}));
+
+/** What differs from run to run, made the same. */
+function normal(text: string): string {
+  return text
+    .replaceAll(/[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}/g, 'UUID')
+    .replaceAll(/\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z/g, 'TIME')
+    .replaceAll(/\[\d\d:\d\d:\d\d\.\d{3}\]/g, '[CLOCK]')
+    .replaceAll(/127\.0\.0\.1:\d+/g, 'ADDRESS')
+    .replaceAll(/\d+\.\d\d s/g, 'SECONDS')
+    .replaceAll(/data_dir: ".*"/g, 'data_dir: "FOLDER"')
+    .replaceAll(/}\s*(?=\{|$)/g, '}\n')
+    .replaceAll(/[ \t\r]+$/gm, '')
+    .trim();
+}
+
+void t.test('the curl lines work when pasted and answer as shown', async (t) => {
+  const { url } = await startService(t, { DATA_DIR: t.testdir() });
+  let pasted = 0;
+  let preamble = '';
+  for (const [at, { language, text }] of blocks.entries()) {
+    if (language !== 'sh' || !text.includes('curl')) continue;
+    const script = text.replaceAll(DOCUMENTED_URL, url);
+    const { stdout } = await run('bash', ['-euo', 'pipefail', '-c', preamble + script]);
+    const shown = blocks[at + 1];
+    t.equal(shown?.language, 'json');
+    t.equal(normal(stdout), normal(shown?.text ?? ''), text);
+    // What one block sets, the ones after it use: they are pasted into one shell.
+    preamble += `${/^API=.*$/m.exec(script)?.[0] ?? ''}\n`;
+    pasted += [...text.matchAll(/curl /g)].length;
+  }
+  t.ok(pasted >= 8, `${String(pasted)} curl lines`);
+});
+
+void t.test('every route has a curl line', (t) => {
+  for (const part of [
+    '/v1/health',
+    '/v1/ready',
+    '/v1/events -H',
+    '/v1/inbox',
+    '/v1/events/$ID -H',
+    '/ack',
+    'DELETE',
+  ]) {
+    t.match(README, part);
+  }
+  t.end();
+});
+
+void t.test('the start on a terminal looks as shown', async (t) => {
+  const shown = blocks.find(({ text }) => text.includes('INFO: listening'));
+  const command = `PORT=0 DATA_DIR=${t.testdir()} ${process.execPath} --import=tsx src/main.ts`;
+  // `script` gives it a terminal, `timeout` ends it.
+  const { stdout } = await run('bash', [
+    '-c',
+    `timeout -s TERM 4 script -qec '${command}' /dev/null || true`,
+  ]);
+  // eslint-disable-next-line no-control-regex -- colours are written as control characters
+  const plain = stdout.replaceAll(/\u001b\[[0-9;]*m/g, '').split('\n');
+  const start = plain.slice(0, plain.findIndex((line) => line.includes('curl')) + 1).join('\n');
+  t.equal(normal(start), normal(shown?.text ?? ''));
+});
+
+void t.test('the demo prints what is shown', async (t) => {
+  const shown = blocks.find(({ text }) => text.startsWith('Real GitHub webhooks'));
+  const { stdout } = await run('npm', ['run', '--silent', 'demo']);
+  t.equal(normal(stdout), normal(shown?.text ?? ''));
+});
+
+void t.test('the configuration table has the defaults of the code', (t) => {
+  const rows = [...README.matchAll(/^\| `([A-Z_]+)` \| `(.*?)` \|/gm)];
+  const env = Object.fromEntries(rows.map(([, name, value]) => [name ?? '', value]));
+  t.same(readConfig(env), readConfig({}));
+  const inCode = [...readFileSync('src/config.ts', 'utf8').matchAll(/read\('(\w+)'/g)].map(
+    ([, name]) => name,
+  );
+  t.same(Object.keys(env).toSorted(), inCode.toSorted());
+  t.end();
+});
+
+void t.test('links and scripts that are named exist', (t) => {
+  for (const [, target] of README.matchAll(/\]\(([\w./-]+)\)/g))
+    t.ok(existsSync(target ?? ''), String(target));
+  const { scripts } = JSON.parse(readFileSync('package.json', 'utf8')) as { scripts: Record<string, string> };
+  for (const [, name] of README.matchAll(/npm run (?:--silent )?([\w:-]+)/g))
+    t.ok(scripts[name ?? ''], String(name));
+  t.end();
+});
