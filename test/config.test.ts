@@ -7,6 +7,10 @@ void t.test('without any variable the service runs on this machine', (t) => {
     host: '127.0.0.1',
     port: 8080,
     dataDir: './data',
+    authMode: 'local',
+    apiKeyCacheTtlSeconds: 30,
+    apiKeyCacheSize: 10_000,
+    defaultRateLimit: 60_000,
     eventTtlSeconds: 604_800,
     logLevel: 'info',
     shutdownGraceSeconds: 10,
@@ -24,7 +28,7 @@ void t.test('a bad value names its variable and what it takes', (t) => {
     [{ PORT: '80.5' }, 'PORT: takes a whole number from 0 to 65535, not "80.5"'],
     [{ LOG_LEVEL: 'loud' }, 'LOG_LEVEL: takes fatal, error, warn, info, debug, trace or silent, not "loud"'],
     [{ STORE: 'mysql' }, 'STORE: takes embedded, not "mysql"'],
-    [{ AUTH_MODE: 'none' }, 'AUTH_MODE: takes local, not "none"'],
+    [{ AUTH_MODE: 'none' }, 'AUTH_MODE: takes local or keys, not "none"'],
     [{ ALLOW_PUBLIC_TEST_KEY: 'yes' }, 'ALLOW_PUBLIC_TEST_KEY: takes true or false, not "yes"'],
     [{ EVENT_TTL_SECONDS: '0' }, 'EVENT_TTL_SECONDS: takes a whole number from 1 to 315360000, not "0"'],
   ];
@@ -39,6 +43,7 @@ void t.test('the well-known test key is kept off production and off the network'
     t.throws(() => readConfig({ HOST }), /HOST: .* ALLOW_PUBLIC_TEST_KEY=true/);
     t.equal(readConfig({ HOST, ALLOW_PUBLIC_TEST_KEY: 'true' }).host, HOST);
   }
+  t.equal(readConfig({ NODE_ENV: 'production', HOST: '0.0.0.0', AUTH_MODE: 'keys' }).authMode, 'keys');
   for (const HOST of ['localhost', '::1', '127.0.0.2']) t.equal(readConfig({ HOST }).host, HOST);
   t.end();
 });

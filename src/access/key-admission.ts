@@ -38,6 +38,12 @@ export interface UpkeepOptions {
   readonly onBackgroundError: (error: unknown) => void;
 }
 
+export interface Upkeep {
+  readonly run: () => Promise<void>;
+  /** Waits for a round under way, and notes the last uses. */
+  readonly finish: () => Promise<void>;
+}
+
 /** The last use is written when it is so much later than the one that is stored. */
 const NOTE_USE_AFTER_MS = 60_000;
 /** Last uses that are written at once. */
@@ -47,11 +53,11 @@ const USES_AT_ONCE = 8;
  * What is done behind the requests, by calling `run` every tenth of `ttlMs`: keys in use are read again before their time
  * is over, and their last use is noted.
  */
-export function createUpkeep(options: UpkeepOptions): { readonly run: () => Promise<void> } {
+export function createUpkeep(options: UpkeepOptions): Upkeep {
   let running: Promise<void> | undefined;
 
-  async function round(): Promise<void> {
-    for (const work of [renewDue, noteUses]) {
+  async function round(...works: ((options: UpkeepOptions) => Promise<void>)[]): Promise<void> {
+    for (const work of works) {
       try {
         await work(options);
       } catch (error) {
@@ -63,7 +69,11 @@ export function createUpkeep(options: UpkeepOptions): { readonly run: () => Prom
 
   return {
     // Never two rounds at once: a slow store does not get more to do.
-    run: () => (running ??= round().finally(() => (running = undefined))),
+    run: () => (running ??= round(renewDue, noteUses).finally(() => (running = undefined))),
+    async finish() {
+      await running;
+      await round(noteUses);
+    },
   };
 }
 

@@ -97,9 +97,7 @@ export function createKeyAuthenticator(options: KeyAuthenticatorOptions): KeyAut
     },
     async close() {
       stop();
-      // The round that may be under way, and a last one.
-      await upkeep.run();
-      await upkeep.run();
+      await upkeep.finish();
     },
   };
 }
