@@ -33,7 +33,10 @@ export interface FaultyEndpoint {
 }
 
 /** A proxy in front of an endpoint that speaks DynamoDB's protocol, which fails as it is told. */
-export async function startFaultyEndpoint(t: Test, target: string): Promise<FaultyEndpoint> {
+export async function startFaultyEndpoint(
+  t: Pick<Test, 'teardown'>,
+  target: string,
+): Promise<FaultyEndpoint> {
   const server = createServer((request, response) => {
     pass(request, response).catch(() => response.destroy());
   });

@@ -1,9 +1,20 @@
 import { promisify } from 'node:util';
-import { constants, deflateRaw, inflateRaw } from 'node:zlib';
+import { brotliCompress, brotliDecompress, constants, deflateRaw, inflateRaw } from 'node:zlib';
 import { StoreOverloadedError } from '../errors.ts';
 
-const deflate = promisify(deflateRaw);
-const inflate = promisify(inflateRaw);
+/** Raw deflate (RFC 1951) and Brotli (RFC 7932). */
+export type Encoding = 'deflate' | 'br';
+
+export interface Packed {
+  readonly data: Uint8Array;
+  readonly encoding: Encoding;
+}
+
+/**
+ * An item holds 409,600 bytes. This much of a payload leaves room for 8,192 bytes of metadata, source and type of
+ * 1,020 bytes each, and the rest of the record with the attributes' names (below 500 bytes), and then some.
+ */
+const ROOM_BYTES = 394_000;
 
 /** Below, a write unit (1 KB) or three saved are not worth a trip through the thread pool. */
 const WORTHWHILE_BYTES = 4_096;
@@ -15,10 +26,13 @@ const JOBS = 2;
 const WAITING_BYTES = 32 * 1024 * 1024;
 
 export interface Compression {
-  /** The text itself, or, where that is shorter, its raw deflate. At once, without a promise, when the text is short. */
-  pack(text: string, bytes: number): string | Promise<string | Uint8Array>;
-  /** @param bytes of the text; anything longer is refused, so that a damaged record cannot fill the memory. */
-  unpack(packed: Uint8Array, bytes: number): Promise<string>;
+  /** The text itself, or compressed where that is shorter. At once, without a promise, when the text is short. */
+  pack(text: string, bytes: number): string | Promise<string | Packed>;
+  /**
+   * @param bytes of the text; anything longer is refused, so that a damaged record cannot fill the memory.
+   * @returns rejects when the data is damaged.
+   */
+  unpack(packed: Packed, bytes: number): Promise<string>;
 }
 
 export function createCompression(): Compression {
@@ -34,16 +48,27 @@ export function createCompression(): Compression {
       waitingBytes += bytes;
       return packing(() => packNow(text, bytes)).finally(() => (waitingBytes -= bytes));
     },
-    unpack: (packed, bytes) =>
-      unpacking(async () =>
-        (await inflate(packed, { maxOutputLength: Math.max(1, bytes) })).toString('utf8'),
-      ),
+    unpack: ({ data, encoding }, bytes) =>
+      unpacking(async () => {
+        const text = await decoders[encoding](data, { maxOutputLength: Math.max(1, bytes) });
+        return text.toString('utf8');
+      }),
   };
 }
 
-async function packNow(text: string, bytes: number): Promise<string | Uint8Array> {
-  const packed = await deflate(text, { level: constants.Z_BEST_SPEED });
-  return packed.length < bytes ? packed : text;
+const deflate = promisify(deflateRaw);
+const brotli = promisify(brotliCompress);
+const decoders = { deflate: promisify(inflateRaw), br: promisify(brotliDecompress) };
+
+async function packNow(text: string, bytes: number): Promise<string | Packed> {
+  const data = await deflate(text, { level: constants.Z_BEST_SPEED });
+  // Deflate sees bytes, not characters: of a text made to be hard it takes 398,000 of 409,600 bytes. Brotli from this
+  // quality on knows UTF-8 and takes 353,000, in ten times the time (60 ms).
+  if (data.length > ROOM_BYTES) {
+    const params = { [constants.BROTLI_PARAM_QUALITY]: 9, [constants.BROTLI_PARAM_SIZE_HINT]: bytes };
+    return { data: await brotli(text, { params }), encoding: 'br' };
+  }
+  return data.length < bytes ? { data, encoding: 'deflate' } : text;
 }
 
 /** Runs at most `jobs` at a time, in order. */

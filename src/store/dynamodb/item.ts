@@ -1,7 +1,7 @@
 import { crc32 } from 'node:zlib';
 import type { Micros, StoredEvent } from '../../events/event.ts';
 import { CorruptEventError } from '../errors.ts';
-import type { Compression } from './compression.ts';
+import type { Compression, Encoding, Packed } from './compression.ts';
 
 /** An event's record in the events table. */
 export interface EventItem {
@@ -10,8 +10,9 @@ export interface EventItem {
   readonly status: 'pending' | 'acknowledged';
   readonly source?: string;
   readonly event_type: string;
-  /** JSON text, or its raw deflate. */
+  /** JSON text, compressed where it has an encoding. */
   readonly payload: string | Uint8Array;
+  readonly payload_encoding?: Encoding;
   /** UTF-8 bytes of the JSON text. In the index too: a page is cut to size before its payloads are read. */
   readonly payload_bytes: number;
   readonly metadata?: string;
@@ -36,7 +37,7 @@ export interface ItemOptions {
 
 export function toItem(
   event: StoredEvent,
-  payload: string | Uint8Array,
+  payload: string | Packed,
   payloadBytes: number,
   { shards, eventTtl }: ItemOptions,
 ): EventItem {
@@ -45,7 +46,9 @@ export function toItem(
     tenant: event.tenant,
     status: event.acknowledgedAt === null ? 'pending' : 'acknowledged',
     event_type: event.type,
-    payload,
+    ...(typeof payload === 'string'
+      ? { payload }
+      : { payload: payload.data, payload_encoding: payload.encoding }),
     payload_bytes: payloadBytes,
     created_at: event.createdAt,
     ttl: Math.ceil((event.createdAt + eventTtl) / 1e6) + TTL_MARGIN_SECONDS,
@@ -95,11 +98,12 @@ export function isVisible(
 }
 
 async function readPayload(
-  { payload, payload_bytes: bytes }: Readonly<Record<string, unknown>>,
+  { payload, payload_encoding: encoding, payload_bytes: bytes }: Readonly<Record<string, unknown>>,
   compression: Compression,
 ): Promise<string> {
   if (typeof bytes !== 'number') throw new TypeError('no payload_bytes');
-  const text = payload instanceof Uint8Array ? await compression.unpack(payload, bytes) : payload;
+  const packed = payload instanceof Uint8Array && (encoding === 'deflate' || encoding === 'br');
+  const text = packed ? await compression.unpack({ data: payload, encoding }, bytes) : payload;
   if (typeof text !== 'string') throw new TypeError('no payload');
   const length = Buffer.byteLength(text);
   if (length !== bytes) throw new RangeError(`${String(length)} bytes instead of ${String(bytes)}`);

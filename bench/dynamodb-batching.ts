@@ -1,0 +1,60 @@
+/**
+ * `npx tsx bench/dynamodb-batching.ts [events]`: how well the group commit fills its batches. 64 callers append in a
+ * closed loop, through a proxy that counts requests, to the DynamoDB at `DYNAMODB_ENDPOINT_URL` or to a DynamoDB Local
+ * that is started here. Fails below 15 events a batch.
+ */
+import { execFileSync } from 'node:child_process';
+import { cpus } from 'node:os';
+import { randomUUID } from 'node:crypto';
+import { measureBatching } from '../test/support/batching.ts';
+import { silentLog, DAY } from '../test/support/dynamodb.ts';
+import { startDynamoDbLocal } from '../test/support/dynamodb-local.ts';
+import { startFaultyEndpoint } from '../test/support/faulty-endpoint.ts';
+import { openDynamoStore } from '../src/store/dynamodb/store.ts';
+
+const CALLERS = 64;
+const WANTED = 15;
+
+const events = Number(process.argv[2] ?? 20_000);
+const given = process.env['DYNAMODB_ENDPOINT_URL'];
+const local = given === undefined ? await startDynamoDbLocal() : undefined;
+const cleanUp: (() => unknown)[] = [];
+const proxy = await startFaultyEndpoint(
+  { teardown: (run) => cleanUp.push(run) },
+  given ?? local?.endpoint ?? '',
+);
+const store = await openDynamoStore({
+  endpoint: proxy.endpoint,
+  region: 'us-east-1',
+  tables: { events: `bench-${randomUUID()}` },
+  createTables: true,
+  shards: 4,
+  readShards: 4,
+  now: () => Date.now() * 1000,
+  eventTtl: DAY,
+  log: silentLog,
+});
+
+const warmUp = await measureBatching(store, proxy, CALLERS, events / 4);
+const { seconds, requests, eventsPerBatch } = await measureBatching(store, proxy, CALLERS, events);
+const total = [...requests.values()].reduce((sum, count) => sum + count, 0);
+const commit = execFileSync('git', ['rev-parse', '--short', 'HEAD'], { encoding: 'utf8' }).trim();
+console.log(`${new Date().toISOString()}, commit ${commit}, Node ${process.version}`);
+console.log(
+  `${String(cpus().length)} x ${cpus()[0]?.model ?? 'unknown'}; DynamoDB: ${given ?? 'DynamoDB Local'}`,
+);
+console.log(
+  `${String(CALLERS)} callers, ${String(events)} events after ${String(warmUp.events)} to warm up:`,
+);
+console.log(
+  `  ${eventsPerBatch.toFixed(1)} events a batch, ${(total / events).toFixed(3)} requests an event`,
+);
+console.log(`  ${(events / seconds).toFixed(0)} events/s, ${JSON.stringify(Object.fromEntries(requests))}`);
+
+await store.close();
+for (const run of cleanUp) await run();
+await local?.stop();
+if (eventsPerBatch < WANTED) {
+  console.error(`fewer than ${String(WANTED)} events a batch`);
+  process.exitCode = 1;
+}

@@ -1,0 +1,314 @@
+import { deflateRawSync } from 'node:zlib';
+import { DynamoDBClient } from '@aws-sdk/client-dynamodb';
+import { DynamoDBDocumentClient, PutCommand } from '@aws-sdk/lib-dynamodb';
+import t, { type Test } from 'tap';
+import type { StoredEvent } from '../src/events/event.ts';
+import type { EventStore, PageRequest } from '../src/store/store.ts';
+import type { IndexReader } from '../src/store/dynamodb/index-reader.ts';
+import { DAY, newEvent, openStore, recordingLog, startDynalite } from './support/dynamodb.ts';
+import { startFaultyEndpoint } from './support/faulty-endpoint.ts';
+import { noise } from './support/noise.ts';
+
+void t.test('a walk while two instances with clocks a minute apart write', async (t) => {
+  const endpoint = await startDynalite(t);
+  const tables = { events: 'events' };
+  const fast = await openStore(t, endpoint, { tables });
+  const slow = await openStore(t, endpoint, { tables });
+  const write = async (n: number) => {
+    // The slow clock writes into the past of what the fast one has written already.
+    const [a, b] = [newEvent(), newEvent()];
+    const late = { ...b, createdAt: b.createdAt - 60e6 };
+    await Promise.all([fast.append(a), slow.append(late)]);
+    if (n % 10 === 0) await slow.acknowledge('acme', late.id, late.createdAt + 1);
+    return n % 10 === 0 ? [a] : [a, late];
+  };
+  const before: StoredEvent[] = [];
+  for (let n = 1; n <= 60; n++) before.push(...(await write(n)));
+  before.sort((a, b) => a.createdAt - b.createdAt);
+
+  let n = 0;
+  const seen = await walk(fast, { limit: 7 }, () => write(++n));
+  const ids = new Set(before.map(({ id }) => id));
+  t.strictSame(
+    seen.filter(({ id }) => ids.has(id)),
+    before,
+    'all that was there at the start, oldest first',
+  );
+  t.equal(new Set(seen.map(({ id }) => id)).size, seen.length, 'nothing twice');
+  const times = seen.map(({ createdAt }) => createdAt);
+  t.strictSame(
+    times,
+    [...times].sort((a, b) => a - b),
+    'one order',
+  );
+});
+
+void t.test(
+  'while the index lags, acknowledged and removed events are not shown, and pages are full',
+  async (t) => {
+    const endpoint = await startDynalite(t);
+    const index = freezableIndex();
+    const store = await openStore(t, endpoint, { wrapIndex: index.wrap });
+    const events: StoredEvent[] = [];
+    for (let i = 0; i < 60; i++) events.push(newEvent());
+    await Promise.all(events.map((event) => store.append(event)));
+    await index.freeze('acme');
+    const pending: StoredEvent[] = [];
+    for (const [i, event] of events.entries()) {
+      if (i % 3 === 0) await store.acknowledge('acme', event.id, event.createdAt + 1);
+      else if (i % 5 === 0 || (i > 20 && i < 40)) await store.remove('acme', event.id);
+      else pending.push(event);
+    }
+    const unseen = newEvent();
+    await store.append(unseen);
+    t.strictSame(await store.get('acme', unseen.id), unseen, 'reading by id is always consistent');
+    for (const limit of [1, 4, 10, 200]) {
+      const pages: number[] = [];
+      const seen = await walk(store, { limit }, (page) => {
+        pages.push(page.length);
+        return Promise.resolve();
+      });
+      t.strictSame(seen, pending, `limit ${String(limit)}`);
+      t.ok(
+        pages.slice(0, -2).every((length) => length === limit),
+        'what was left out is filled up',
+      );
+    }
+    index.thaw();
+    t.strictSame(await walk(store, { limit: 10 }), [...pending, unseen]);
+  },
+);
+
+void t.test(
+  'raising the shards of a full table, instance by instance, hides nothing at any step',
+  async (t) => {
+    const endpoint = await startDynalite(t);
+    const tables = { events: 'events' };
+    const open = ([shards, readShards]: readonly [number, number]) =>
+      openStore(t, endpoint, { tables, shards, readShards });
+    const all: StoredEvent[] = [];
+    const write = async (store: EventStore) => {
+      const more = Array.from({ length: 40 }, () => newEvent());
+      await Promise.all(more.map((event) => store.append(event)));
+      all.push(...more);
+    };
+    // Two instances, replaced one after the other: first all of them read more shards, then they write more.
+    for (const [first, second] of [
+      [
+        [2, 2],
+        [2, 2],
+      ],
+      [
+        [2, 7],
+        [2, 2],
+      ],
+      [
+        [2, 7],
+        [2, 7],
+      ],
+      [
+        [7, 7],
+        [2, 7],
+      ],
+      [
+        [7, 7],
+        [7, 7],
+      ],
+    ] as const) {
+      const stores = [await open(first), await open(second)];
+      for (const store of stores) await write(store);
+      for (const store of stores) {
+        t.strictSame(await walk(store, { limit: 33 }), all, `${String(first)} beside ${String(second)}`);
+      }
+    }
+    const [oldest] = all;
+    const page = await (await open([2, 7])).listPending('acme', { limit: 10, after: null });
+    t.strictSame(page.events[0], oldest);
+    const rest = await (await open([7, 7])).listPending('acme', { limit: 200, after: page.next });
+    t.strictSame(rest.events, all.slice(10, 210), 'a position fits any number of shards');
+  },
+);
+
+void t.test('a page of large events reads no more than it shows', async (t) => {
+  const proxy = await startFaultyEndpoint(t, await startDynalite(t));
+  const store = await openStore(t, proxy.endpoint);
+  const events = Array.from({ length: 24 }, (_, i) => newEvent({ payload: noise(409_600, i) }));
+  for (const event of events) await store.append(event);
+  let keys = 0;
+  proxy.fault = (operation, body) => {
+    if (operation === 'BatchGetItem') keys += body.split('"event_id"').length - 1;
+    return undefined;
+  };
+  const first = await store.listPending('acme', { limit: 100, after: null });
+  t.strictSame(first.events, events.slice(0, 11));
+  // dynalite answers a megabyte at a time and has the rest asked for again: 11 + 8 + 5 + 2 keys.
+  t.ok(keys <= 40, `${String(keys)} keys`);
+  const second = await store.listPending('acme', { limit: 100, after: first.next });
+  const third = await store.listPending('acme', { limit: 100, after: second.next });
+  t.strictSame([...second.events, ...third.events], events.slice(11));
+  t.equal(third.next, null);
+});
+
+void t.test('a damaged record is an error for itself alone, and in the log', async (t) => {
+  const endpoint = await startDynalite(t);
+  const tables = { events: 'events' };
+  const log = recordingLog();
+  const store = await openStore(t, endpoint, { tables, log });
+  const raw = rawClient(t, endpoint);
+  const good = [newEvent(), newEvent(), newEvent({ payload: noise(10_000, 1) })] as const;
+  await store.append(good[0]);
+  const damages: Record<string, Record<string, unknown>> = {
+    'no payload': { payload: undefined },
+    'another payload': { payload: '{"order":12}' },
+    'a payload that is no deflate': { payload: Buffer.from('hello, hello'), payload_encoding: 'deflate' },
+    'a payload in an unknown encoding': { payload: Buffer.from('hello, hello'), payload_encoding: 'gzip' },
+    'a payload that is longer than it should be': {
+      payload: deflateRawSync('{"k":"longer"}'),
+      payload_encoding: 'deflate',
+    },
+    'a payload of another type': { payload: { order: 1 } },
+    'no size': { payload_bytes: undefined },
+    'no type': { event_type: undefined },
+    'a source that is a number': { source: 5 },
+    'a time that is text': { created_at: 'yesterday' },
+    'an unknown status': { status: 'lost' },
+    'no tenant': { tenant: undefined },
+    'metadata as a map': { metadata: {} },
+  };
+  const damaged = new Map<string, string>();
+  for (const [name, fields] of Object.entries(damages)) {
+    const { id, createdAt } = newEvent();
+    damaged.set(name, id);
+    const item = {
+      event_id: id,
+      tenant: 'acme',
+      status: 'pending',
+      event_type: 'order.created',
+      payload: '{"order":1}',
+      payload_bytes: 11,
+      created_at: createdAt,
+      inbox_shard: 'acme#1',
+      inbox_position: `${String(createdAt)}#${id}`,
+      ...fields,
+    };
+    await raw.send(new PutCommand({ TableName: 'events', Item: item }));
+  }
+  await store.append(good[1]);
+  await store.append(good[2]);
+
+  for (const [name, id] of damaged) {
+    await t.rejects(store.get('acme', id), { name: 'CorruptEventError' }, `get: ${name}`);
+    t.equal(log.errors.length, 0);
+  }
+  for (const limit of [1, 2, 100]) t.strictSame(await walk(store, { limit }), good, `limit ${String(limit)}`);
+  // The one without a tenant is nobody's.
+  const logged = new Set(log.errors.map(({ fields }) => (fields as { event_id: string }).event_id));
+  t.same([...logged].sort(), [...damaged].flatMap(([name, id]) => (name === 'no tenant' ? [] : [id])).sort());
+  for (const name of ['no payload', 'no type', 'an unknown status', 'no tenant']) {
+    const id = damaged.get(name) ?? '';
+    await t.rejects(store.acknowledge('acme', id, 5), { name: 'CorruptEventError' }, `acknowledge: ${name}`);
+  }
+  t.equal(await store.remove('acme', damaged.get('no payload') ?? ''), true, 'it can be removed');
+});
+
+void t.test('a count is up to 10 s old, and shared by callers of one moment', async (t) => {
+  const proxy = await startFaultyEndpoint(t, await startDynalite(t));
+  let clockMs = 0;
+  const store = await openStore(t, proxy.endpoint, { clockMs: () => clockMs });
+  await store.append(newEvent());
+  const count = async () => (await store.countPending('acme')).count;
+  t.strictSame(await Promise.all([count(), count(), count()]), [1, 1, 1]);
+  t.equal(proxy.counts.get('Query'), 4, 'one for each shard');
+  await store.append(newEvent());
+  clockMs += 9_999;
+  t.equal(await count(), 1);
+  t.equal((await store.countPending('other')).count, 0);
+  clockMs += 1;
+  t.equal(await count(), 2);
+
+  await t.test('a count that failed is not kept', async (t) => {
+    clockMs += 10_000;
+    const type = 'UnrecognizedClientException';
+    proxy.fault = () => ({ kind: 'error', status: 400, type });
+    await t.rejects(count(), { name: 'StoreUnavailableError' });
+    proxy.fault = () => undefined;
+    t.equal(await count(), 2);
+  });
+});
+
+void t.test('expired events are not even read from the index', async (t) => {
+  const endpoint = await startDynalite(t);
+  let now = Date.now() * 1000;
+  let read = 0;
+  const wrapIndex = (reader: IndexReader): IndexReader => ({
+    ...reader,
+    async query(...request) {
+      const page = await reader.query(...request);
+      read += page.scanned;
+      return page;
+    },
+  });
+  const store = await openStore(t, endpoint, { now: () => now, eventTtl: DAY, wrapIndex });
+  for (let i = 0; i < 20; i++) await store.append(newEvent());
+  now += 2 * DAY;
+  const young = newEvent({ createdAt: now });
+  await store.append(young);
+  t.strictSame(await walk(store, { limit: 10 }), [young]);
+  t.equal(read, 1);
+});
+
+async function walk(
+  store: EventStore,
+  request: Omit<PageRequest, 'after'>,
+  between?: (page: readonly StoredEvent[]) => Promise<unknown>,
+): Promise<StoredEvent[]> {
+  const seen: StoredEvent[] = [];
+  let after: string | null = null;
+  do {
+    const page = await store.listPending('acme', { ...request, after });
+    seen.push(...page.events);
+    await between?.(page.events);
+    after = page.next;
+  } while (after !== null);
+  return seen;
+}
+
+/** An index that, once frozen, goes on showing a tenant's events as they were then. */
+function freezableIndex() {
+  let real: IndexReader | undefined;
+  let frozen: ReadonlyMap<string, Awaited<ReturnType<IndexReader['query']>>['entries']> | undefined;
+  const { signal } = new AbortController();
+  return {
+    wrap: (reader: IndexReader): IndexReader => {
+      real = reader;
+      return {
+        ...reader,
+        query(shard, after, limit, filter, signal) {
+          const entries = frozen?.get(shard)?.filter(({ position }) => position > after);
+          if (entries === undefined) return reader.query(shard, after, limit, filter, signal);
+          const page = entries.slice(0, limit);
+          const readTo = page.length < entries.length ? (page.at(-1)?.position ?? null) : null;
+          return Promise.resolve({ entries: page, readTo, scanned: page.length });
+        },
+      };
+    },
+    async freeze(tenant: string) {
+      const shards = [0, 1, 2, 3].map((shard) => `${tenant}#${String(shard)}`);
+      const pages = await Promise.all(
+        shards.map(async (shard) => real?.query(shard, '0', 1_000, {}, signal)),
+      );
+      frozen = new Map(shards.map((shard, i) => [shard, pages[i]?.entries ?? []]));
+    },
+    thaw() {
+      frozen = undefined;
+    },
+  };
+}
+
+function rawClient(t: Test, endpoint: string): DynamoDBDocumentClient {
+  const client = new DynamoDBClient({ endpoint, region: 'us-east-1' });
+  t.teardown(() => {
+    client.destroy();
+  });
+  return DynamoDBDocumentClient.from(client, { marshallOptions: { removeUndefinedValues: true } });
+}
