@@ -1,5 +1,5 @@
 /**
- * `npx tsx bench/dynamodb-batching.ts [events]`: how well the group commit fills its batches. 64 callers append in a
+ * `node --import=ts-blank-space/register bench/dynamodb-batching.ts [events]`: how well the group commit fills its batches. 64 callers append in a
  * closed loop, through a proxy that counts requests, to the DynamoDB at `DYNAMODB_ENDPOINT_URL` or to a DynamoDB Local
  * that is started here. Fails below 15 events a batch.
  */

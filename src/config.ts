@@ -3,7 +3,10 @@ export interface Config {
   readonly host: string;
   /** 0: any free one. */
   readonly port: number;
+  readonly store: StoreKind;
+  /** Of the embedded store. */
   readonly dataDir: string;
+  readonly dynamodb: DynamoConfig;
   /** `local` takes the fixed test key beside stored ones. */
   readonly authMode: AuthMode;
   readonly apiKeyCacheTtlSeconds: number;
@@ -15,6 +18,19 @@ export interface Config {
   readonly logLevel: LogLevel;
   readonly shutdownGraceSeconds: number;
 }
+
+export interface DynamoConfig {
+  /** Null: AWS. */
+  readonly endpoint: string | null;
+  readonly region: string;
+  readonly tables: { readonly events: string; readonly keys: string };
+  readonly createTables: boolean;
+  readonly shards: number;
+  readonly readShards: number;
+}
+
+const STORES = ['embedded', 'dynamodb'] as const;
+export type StoreKind = (typeof STORES)[number];
 
 const AUTH_MODES = ['local', 'keys'] as const;
 export type AuthMode = (typeof AUTH_MODES)[number];
@@ -40,10 +56,24 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
     return value as T;
   };
 
+  const endpoint = read('DYNAMODB_ENDPOINT_URL', '', optionalUrl);
+  const shards = read('INBOX_SHARDS', '4', integer(1, 100));
   const config: Config = {
     host: read('HOST', '127.0.0.1', text),
     port: read('PORT', '8080', integer(0, 65_535)),
+    store: read('STORE', 'embedded', oneOf(STORES)),
     dataDir: read('DATA_DIR', './data', text),
+    dynamodb: {
+      endpoint,
+      region: read('AWS_REGION', 'us-east-1', text),
+      tables: {
+        events: read('EVENTS_TABLE', 'triggers-api-events', text),
+        keys: read('API_KEYS_TABLE', 'triggers-api-keys', text),
+      },
+      createTables: read('DYNAMODB_CREATE_TABLES', String(endpoint !== null), flag),
+      shards,
+      readShards: read('INBOX_READ_SHARDS', String(shards), integer(shards, 100)),
+    },
     authMode: read('AUTH_MODE', 'local', oneOf(AUTH_MODES)),
     apiKeyCacheTtlSeconds: read('API_KEY_CACHE_TTL_SECONDS', '30', integer(1, 3_600)),
     apiKeyCacheSize: read('API_KEY_CACHE_SIZE', '10000', integer(1, 1_000_000)),
@@ -52,7 +82,6 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
     logLevel: read('LOG_LEVEL', 'info', oneOf(LOG_LEVELS)),
     shutdownGraceSeconds: read('SHUTDOWN_GRACE_SECONDS', '10', integer(0, 3_600)),
   };
-  read('STORE', 'embedded', oneOf(['embedded']));
   const publicTestKey = read('ALLOW_PUBLIC_TEST_KEY', 'false', flag);
 
   const local = config.authMode === 'local';
@@ -78,6 +107,12 @@ interface Kind<T> {
 }
 
 const text: Kind<string> = { takes: 'text', parse: (value) => value };
+
+/** Empty: null. */
+const optionalUrl: Kind<string | null> = {
+  takes: 'an http:// or https:// URL',
+  parse: (value) => (value === '' ? null : /^https?:\/\//.test(value) && URL.canParse(value) ? value : undefined),
+};
 
 const flag: Kind<boolean> = {
   takes: 'true or false',

@@ -1,6 +1,7 @@
 import type { Config } from './config.ts';
-import type { EventStore, KeyStore } from './store/store.ts';
+import { openDynamoStore, type DynamoStoreOptions } from './store/dynamodb/store.ts';
 import { openEmbeddedStore, type EmbeddedOptions } from './store/embedded/store.ts';
+import type { EventStore, KeyStore } from './store/store.ts';
 
 /** The store with all that is kept in it. */
 export interface Store extends EventStore {
@@ -9,14 +10,26 @@ export interface Store extends EventStore {
   readonly newestTime: number;
 }
 
-export type StoreOptions = Required<Pick<EmbeddedOptions, 'log' | 'onFatal' | 'exclusive'>>;
+export interface StoreOptions {
+  readonly log: DynamoStoreOptions['log'];
+  /** The embedded store has failed for good. */
+  readonly onFatal: EmbeddedOptions['onFatal'];
+  /** False: beside a running server, for the command line. */
+  readonly exclusive: boolean;
+}
 
-/** Opens the store that the configuration names. */
-export function openStore(config: Config, options: StoreOptions): Promise<Store> {
-  return openEmbeddedStore({
-    path: config.dataDir,
-    eventTtl: config.eventTtlSeconds * 1e6,
-    now: () => Date.now() * 1000,
-    ...options,
+/** Opens the store that the configuration names; the only place, beside the store's own command, that names stores. */
+export async function openStore(config: Config, options: StoreOptions): Promise<Store> {
+  const { eventTtlSeconds, dataDir, dynamodb } = config;
+  const time = { now: () => Date.now() * 1000, eventTtl: eventTtlSeconds * 1e6 };
+  if (config.store === 'embedded') return openEmbeddedStore({ path: dataDir, ...time, ...options });
+  const { endpoint, ...rest } = dynamodb;
+  const store = await openDynamoStore({
+    ...rest,
+    ...(endpoint === null ? {} : { endpoint }),
+    ...time,
+    log: options.log,
   });
+  // Instances share the tables: their clocks, not this process's past, order the events.
+  return { ...store, newestTime: 0 };
 }

@@ -1,6 +1,7 @@
 import type { TSchema } from 'typebox';
 import { Compile } from 'typebox/compile';
 import type { Test } from 'tap';
+import { encodeCursor } from '../src/events/cursor.ts';
 import * as schemas from '../src/http/v1/schemas.ts';
 import type { Answer, Json, TestApp } from './support/app.ts';
 import { v1Error } from './support/app.ts';
@@ -374,6 +375,10 @@ async function invalidQueries(t: Test, start: Start, shown: Shown): Promise<void
     [`cursor=${flipped}`, /^cursor: must be the next_cursor/],
     [`cursor=${cursor}A`, /^cursor: must be the next_cursor/],
     [`cursor=${'A'.repeat(3000)}`, /^cursor: must be the next_cursor/],
+    // Forged with a right checksum: what stands in it is still checked.
+    [`cursor=${encodeCursor('default', 'v1', 'nonsense')}`, /^cursor: must be the next_cursor/],
+    [`cursor=${encodeCursor('default', 'v1', '9'.repeat(400))}`, /^cursor: must be the next_cursor/],
+    [`cursor=${encodeCursor('other', 'v1', '1')}`, /^cursor: must be the next_cursor/],
   ];
   for (const [query, message] of cases) {
     const answer = await app.request('GET', `/v1/inbox?${query}`);

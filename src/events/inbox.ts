@@ -1,3 +1,4 @@
+import { InvalidPositionError } from '../store/errors.ts';
 import type { EventStore } from '../store/store.ts';
 import { decodeCursor, encodeCursor } from './cursor.ts';
 import type { StoredEvent } from './event.ts';
@@ -25,6 +26,12 @@ export async function readInbox(
 ): Promise<InboxPage | 'invalid-cursor'> {
   const after = cursor === undefined ? null : decodeCursor(tenant, contract, cursor);
   if (after === undefined) return 'invalid-cursor';
-  const { events, next } = await store.listPending(tenant, { ...query, after });
-  return { events, nextCursor: next === null ? null : encodeCursor(tenant, contract, next) };
+  try {
+    const { events, next } = await store.listPending(tenant, { ...query, after });
+    return { events, nextCursor: next === null ? null : encodeCursor(tenant, contract, next) };
+  } catch (error) {
+    // Whole and ours by its checksum, but of another kind of store, or forged.
+    if (error instanceof InvalidPositionError) return 'invalid-cursor';
+    throw error;
+  }
 }

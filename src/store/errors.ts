@@ -17,3 +17,8 @@ export class CorruptEventError extends Error {
 export class CorruptKeyError extends Error {
   override readonly name = 'CorruptKeyError';
 }
+
+/** A position that this kind of store does not give out. */
+export class InvalidPositionError extends Error {
+  override readonly name = 'InvalidPositionError';
+}

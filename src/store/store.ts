@@ -39,7 +39,10 @@ export interface EventStore {
 export interface PageRequest {
   /** At least 1. */
   readonly limit: number;
-  /** `next` of the page before; null starts at the oldest event. Only positions that this kind of store gave out. */
+  /**
+   * `next` of the page before; null starts at the oldest event. Any other text is a place in this tenant's own inbox or
+   * rejects with an `InvalidPositionError`.
+   */
   readonly after: string | null;
   /** Exact match; absent: any. */
   readonly source?: string;

@@ -16,7 +16,11 @@ export interface Service {
 export function spawnMain(
   t: Test,
   env: Record<string, string>,
-  command: readonly [string, ...string[]] = [process.execPath, '--import=tsx', 'src/main.ts'],
+  command: readonly [string, ...string[]] = [
+    process.execPath,
+    '--import=ts-blank-space/register',
+    'src/main.ts',
+  ],
 ): Omit<Service, 'url'> {
   const [program, ...args] = command;
   const child = spawn(program, args, {

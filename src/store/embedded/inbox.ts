@@ -1,5 +1,5 @@
 import type { Micros, StoredEvent } from '../../events/event.ts';
-import { CorruptEventError } from '../errors.ts';
+import { CorruptEventError, InvalidPositionError } from '../errors.ts';
 import type { PageRequest, PendingPage } from '../store.ts';
 import { PAGE_PAYLOAD_BYTES } from '../store.ts';
 import type { Lmdb } from './database.ts';
@@ -89,8 +89,8 @@ function readPending(
 }
 
 function parsePosition(text: string): Sequence {
-  const position = Number(text);
-  if (!Number.isSafeInteger(position)) throw new TypeError(`${text} is no position of this store`);
+  const position = /^\d{1,16}$/.test(text) ? Number(text) : NaN;
+  if (!Number.isSafeInteger(position)) throw new InvalidPositionError(`${text} is no position of this store`);
   return position;
 }
 
