@@ -111,7 +111,8 @@ const text: Kind<string> = { takes: 'text', parse: (value) => value };
 /** Empty: null. */
 const optionalUrl: Kind<string | null> = {
   takes: 'an http:// or https:// URL',
-  parse: (value) => (value === '' ? null : /^https?:\/\//.test(value) && URL.canParse(value) ? value : undefined),
+  parse: (value) =>
+    value === '' ? null : /^https?:\/\//.test(value) && URL.canParse(value) ? value : undefined,
 };
 
 const flag: Kind<boolean> = {

@@ -1,4 +1,4 @@
-import t from 'tap';
+import t, { type Test } from 'tap';
 import { parseKey } from '../src/access/key-format.ts';
 import type { Json } from './support/app.ts';
 import { startDynalite } from './support/dynamodb.ts';
@@ -7,12 +7,21 @@ import { createKey, keysJson, runKeys } from './support/keys-cli.ts';
 const TIME = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z$/;
 
 for (const [store, environment] of [
-  ['embedded', (t: Tap) => Promise.resolve({ DATA_DIR: t.testdir() })],
+  ['embedded', (t: Test) => Promise.resolve({ DATA_DIR: t.testdir() })],
   ['DynamoDB', dynamoEnvironment],
 ] as const) {
   void t.test(`a key's life on the ${store} store`, async (t) => {
     const env: Record<string, string> = await environment(t);
-    const made = await keysJson(env, 'create', '--name', 'Zoë’s service', '--tenant', 'acme', '--rate-limit', '90');
+    const made = await keysJson(
+      env,
+      'create',
+      '--name',
+      'Zoë’s service',
+      '--tenant',
+      'acme',
+      '--rate-limit',
+      '90',
+    );
     t.equal(parseKey(String(made['key']))?.keyId, made['key_id']);
     const keyId = String(made['key_id']);
     const record = {
@@ -36,7 +45,11 @@ for (const [store, environment] of [
     t.same(await keysJson(env, 'revoke', keyId), { ...record, status: 'revoked' });
     t.same(await keysJson(env, 'activate', keyId), record);
     t.same(await keysJson(env, 'deactivate', keyId), { ...record, status: 'inactive' });
-    t.same(await keysJson(env, 'set-rate-limit', keyId, '7'), { ...record, status: 'inactive', rate_limit: 7 });
+    t.same(await keysJson(env, 'set-rate-limit', keyId, '7'), {
+      ...record,
+      status: 'inactive',
+      rate_limit: 7,
+    });
     const unknown = await runKeys(env, 'revoke', 'abcdefghijkl');
     t.same(unknown, { code: 1, stdout: '', stderr: 'keys: there is no API key "abcdefghijkl"\n' });
   });
@@ -54,7 +67,10 @@ void t.test('for people there is a table, and the key stands alone on its line',
   t.equal(list, table.join('\n'));
   const [head, row] = list.split('\n');
   t.match(head, /^KEY_ID +TENANT +STATUS +RATE_LIMIT +CREATED +LAST_USED +NAME$/);
-  t.match(row, new RegExp(`^${keyId}  acme +active  60000/min +\\d{4}-\\d\\d-\\d\\dT[\\d:]+Z  never +billing$`));
+  t.match(
+    row,
+    new RegExp(`^${keyId}  acme +active  60000/min +\\d{4}-\\d\\d-\\d\\dT[\\d:]+Z  never +billing$`),
+  );
   for (const command of ['revoke', 'activate', 'deactivate']) {
     t.match((await runKeys(env, command, keyId)).stdout, new RegExp(`\n${keyId} `));
   }
@@ -83,7 +99,15 @@ void t.test('--help tells of every command', async (t) => {
   for (const args of [['--help'], ['create', '--help'], ['revoke', '-h']]) {
     const { code, stdout } = await runKeys({}, ...args);
     t.equal(code, 0);
-    for (const command of ['create', 'list', 'revoke', 'activate', 'deactivate', 'set-rate-limit', '--json']) {
+    for (const command of [
+      'create',
+      'list',
+      'revoke',
+      'activate',
+      'deactivate',
+      'set-rate-limit',
+      '--json',
+    ]) {
       t.match(stdout, new RegExp(`^ +${command}\\b`, 'm'));
     }
   }
@@ -132,8 +156,6 @@ void t.test('a store that cannot be had ends with 1 and says which', async (t) =
   t.match(config, { code: 1, stderr: /DEFAULT_RATE_LIMIT: takes/ });
 });
 
-type Tap = typeof t;
-
-async function dynamoEnvironment(t: Parameters<typeof startDynalite>[0]) {
+async function dynamoEnvironment(t: Test) {
   return { STORE: 'dynamodb', DYNAMODB_ENDPOINT_URL: await startDynalite(t) };
 }
