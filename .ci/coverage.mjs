@@ -3,8 +3,9 @@ import { readFileSync } from 'node:fs';
 
 const REQUIRED = 90;
 
-/** @type {{ total: { lines: { pct: number } } }} */
-const summary = JSON.parse(readFileSync('.tap/report/coverage-summary.json', 'utf8'));
+const summary = /** @type {{ total: { lines: { pct: number } } }} */ (
+  JSON.parse(readFileSync('.tap/report/coverage-summary.json', 'utf8'))
+);
 const { pct } = summary.total.lines;
 console.log(`line coverage of src/: ${String(pct)}% (required: ${String(REQUIRED)}%)`);
 if (pct < REQUIRED) process.exitCode = 1;

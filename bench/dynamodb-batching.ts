@@ -1,5 +1,5 @@
 /**
- * `node --import=ts-blank-space/register bench/dynamodb-batching.ts [events]`: how well the group commit fills its batches. 64 callers append in a
+ * `npm run bench:batching [-- events]`: how well the group commit fills its batches. 64 callers append in a
  * closed loop, through a proxy that counts requests, to the DynamoDB at `DYNAMODB_ENDPOINT_URL` or to a DynamoDB Local
  * that is started here. Fails below 15 events a batch.
  */
@@ -7,7 +7,7 @@ import { execFileSync } from 'node:child_process';
 import { cpus } from 'node:os';
 import { randomUUID } from 'node:crypto';
 import { measureBatching } from '../test/support/batching.ts';
-import { silentLog, DAY } from '../test/support/dynamodb.ts';
+import { DAY, eventually, silentLog } from '../test/support/dynamodb.ts';
 import { startDynamoDbLocal } from '../test/support/dynamodb-local.ts';
 import { startFaultyEndpoint } from '../test/support/faulty-endpoint.ts';
 import { openDynamoStore } from '../src/store/dynamodb/store.ts';
@@ -26,7 +26,7 @@ const proxy = await startFaultyEndpoint(
 const store = await openDynamoStore({
   endpoint: proxy.endpoint,
   region: 'us-east-1',
-  tables: { events: `bench-${randomUUID()}` },
+  tables: { events: `bench-${randomUUID()}`, keys: `bench-keys-${randomUUID()}` },
   createTables: true,
   shards: 4,
   readShards: 4,
@@ -34,6 +34,9 @@ const store = await openDynamoStore({
   eventTtl: DAY,
   log: silentLog,
 });
+
+// The first table of an emulator that has just started takes its time.
+await eventually(() => store.ping());
 
 const warmUp = await measureBatching(store, proxy, CALLERS, events / 4);
 const { seconds, requests, eventsPerBatch } = await measureBatching(store, proxy, CALLERS, events);

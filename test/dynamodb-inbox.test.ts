@@ -11,7 +11,7 @@ import { noise } from './support/noise.ts';
 
 void t.test('a walk while two instances with clocks a minute apart write', async (t) => {
   const endpoint = await startDynalite(t);
-  const tables = { events: 'events' };
+  const tables = { events: 'events', keys: 'keys' };
   const fast = await openStore(t, endpoint, { tables });
   const slow = await openStore(t, endpoint, { tables });
   const write = async (n: number) => {
@@ -83,7 +83,7 @@ void t.test(
   'raising the shards of a full table, instance by instance, hides nothing at any step',
   async (t) => {
     const endpoint = await startDynalite(t);
-    const tables = { events: 'events' };
+    const tables = { events: 'events', keys: 'keys' };
     const open = ([shards, readShards]: readonly [number, number]) =>
       openStore(t, endpoint, { tables, shards, readShards });
     const all: StoredEvent[] = [];
@@ -151,7 +151,7 @@ void t.test('a page of large events reads no more than it shows', async (t) => {
 
 void t.test('a damaged record is an error for itself alone, and in the log', async (t) => {
   const endpoint = await startDynalite(t);
-  const tables = { events: 'events' };
+  const tables = { events: 'events', keys: 'keys' };
   const log = recordingLog();
   const store = await openStore(t, endpoint, { tables, log });
   const raw = rawClient(t, endpoint);
@@ -234,6 +234,17 @@ void t.test('a count is up to 10 s old, and shared by callers of one moment', as
     proxy.fault = () => undefined;
     t.equal(await count(), 2);
   });
+});
+
+void t.test('a position that this store does not give out is refused', async (t) => {
+  const store = await openStore(t, await startDynalite(t));
+  const event = newEvent();
+  await store.append(event);
+  for (const after of ['', '0', 'x', 'acme#1', `${'1'.repeat(16)}#${'x'.repeat(2_000)}`, '\u20ac']) {
+    await t.rejects(store.listPending('acme', { limit: 1, after }), { name: 'InvalidPositionError' }, after);
+  }
+  const made = await store.listPending('acme', { limit: 1, after: `${'1'.repeat(16)}#x` });
+  t.strictSame(made.events, [event], 'made up, but a place in the inbox');
 });
 
 void t.test('expired events are not even read from the index', async (t) => {

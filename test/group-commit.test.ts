@@ -20,12 +20,27 @@ void t.test('an item that comes while nothing is under way goes at once, alone',
   t.equal(await b, 'stored');
 });
 
+void t.test('what comes at the same moment goes together, a full batch even before its end', async (t) => {
+  const world = newWorld({ batchItems: 3 });
+  const answers = [world.add('a'), world.add('b')];
+  t.equal(world.batches.length, 0);
+  t.strictSame(world.sent(), ['ab']);
+  answers.push(...['c', 'd', 'e', 'f'].map((item) => world.add(item)));
+  t.equal(world.batches.length, 2, 'cde waits for nothing');
+  world.answer(0);
+  world.answer(1);
+  await world.turn();
+  world.answer(2);
+  t.strictSame(await Promise.all(answers), Array(6).fill('stored'));
+  t.strictSame(world.sent(), ['ab', 'cde', 'f']);
+});
+
 void t.test('what comes while a partial batch is under way makes up the next one', async (t) => {
   const world = newWorld();
   void world.add('a');
+  t.strictSame(world.sent(), ['a']);
   void world.add('b');
   void world.add('c');
-  t.strictSame(world.sent(), ['a']);
   world.answer(0);
   await world.turn();
   t.strictSame(world.sent(), ['a', 'bc']);
@@ -33,7 +48,9 @@ void t.test('what comes while a partial batch is under way makes up the next one
 
 void t.test('a full batch goes at once, beside the others, up to the slots', async (t) => {
   const world = newWorld({ batchItems: 3, slots: 3 });
-  world.addEach('a bcd efg hij k');
+  void world.add('a');
+  world.moment();
+  world.addEach('bcd efg hij k');
   t.strictSame(world.sent(), ['a', 'bcd', 'efg'], 'the fourth finds no slot');
   world.answer(1);
   await world.turn();
@@ -66,6 +83,7 @@ void t.test('64 callers that write again as soon as they are answered fill their
 void t.test('a batch is full by bytes too, and an item beyond the limit goes alone', async (t) => {
   const world = newWorld({ batchBytes: 10, slots: 5 }, { bytesOf: { a: 4, b: 4, c: 4, d: 50, e: 6, f: 4 } });
   void world.add('x');
+  world.moment();
   world.addEach('abc');
   t.strictSame(world.sent(), ['x', 'ab'], 'c would be too much');
   world.addEach('def');
@@ -78,6 +96,7 @@ void t.test(
   async (t) => {
     const world = newWorld({ batchItems: 3, slots: 1, backoffMs: 100 }, { random: 0.5 });
     const first = world.add('a');
+    world.moment();
     world.addEach('bcd');
     world.answer(0);
     await world.turn();
@@ -104,13 +123,13 @@ void t.test('each further repetition waits up to twice as long, up to the cap', 
   const world = newWorld({ backoffMs: 100, backoffCapMs: 250 }, { random: 0.999999 });
   void world.add('a');
   for (const pause of [100, 200, 250, 250]) {
-    const before = world.batches.length;
+    const before = world.sent().length;
     world.answer(before - 1, 'a');
     await world.turn();
     world.advance(pause - 1);
-    t.equal(world.batches.length, before, `before ${String(pause)} ms`);
+    t.equal(world.sent().length, before, `before ${String(pause)} ms`);
     world.advance(1);
-    t.equal(world.batches.length, before + 1, `after ${String(pause)} ms`);
+    t.equal(world.sent().length, before + 1, `after ${String(pause)} ms`);
   }
 });
 
@@ -127,7 +146,9 @@ void t.test('a batch that was throttled as a whole goes again', async (t) => {
 
 void t.test('an unclear end: every item is put singly, none is sent without condition again', async (t) => {
   const world = newWorld();
-  const answers = [world.add('x'), world.add('a'), world.add('b'), world.add('c')];
+  const answers = [world.add('x')];
+  world.moment();
+  answers.push(world.add('a'), world.add('b'), world.add('c'));
   world.answer(0);
   await world.turn();
   world.fail(1, 'singly');
@@ -149,7 +170,7 @@ void t.test(
       void world.add('a');
       let perhapsApplied = false;
       for (let step = 0; step < 4; step++) {
-        const at = world.batches.length - 1;
+        const at = world.sent().length - 1;
         const end = ends[Math.floor(code / ends.length ** step) % ends.length];
         if (world.batches.length > step) {
           if (end === 'answer') world.answer(at);
@@ -160,7 +181,7 @@ void t.test(
         await world.turn();
         world.advance(end === 'hang' ? DEADLINE : 10);
         await world.turn();
-        if (perhapsApplied && world.batches.length > at + 1) t.fail(`sent again after ${String(end)}`);
+        if (perhapsApplied && world.sent().length > at + 1) t.fail(`sent again after ${String(end)}`);
       }
     }
     t.pass();
@@ -179,6 +200,7 @@ void t.test('while single puts go on, the next partial batch does not wait for t
 void t.test('one item that fails fails its caller only', async (t) => {
   const world = newWorld();
   void world.add('x');
+  world.moment();
   const [a, b, c] = [world.add('a'), world.add('b'), world.add('c')];
   world.answer(0);
   await world.turn();
@@ -201,6 +223,7 @@ void t.test('a request that was refused for good fails all its callers with the 
 void t.test('at the deadline a caller learns whether its item may have been stored', async (t) => {
   const world = newWorld({ slots: 1 });
   const sent = world.add('a');
+  world.moment();
   const waiting = world.add('b');
   world.advance(DEADLINE);
   t.match(await sent, /^StoreUnavailableError/);
@@ -228,6 +251,7 @@ void t.test(
 void t.test('a caller whose deadline has passed does not disturb those of its batch', async (t) => {
   const world = newWorld();
   void world.add('x');
+  world.moment();
   const early = world.add('a', 100);
   const late = world.add('b');
   world.answer(0);
@@ -245,6 +269,7 @@ void t.test('a caller whose deadline has passed does not disturb those of its ba
 void t.test('a full queue refuses, by items and by bytes, those in backoff included', async (t) => {
   const byItems = newWorld({ queuedItems: 2, slots: 1 });
   void byItems.add('a');
+  byItems.moment();
   const waiting = byItems.add('b');
   void byItems.add('c');
   t.match(await byItems.add('d'), /^StoreOverloadedError/);
@@ -258,6 +283,7 @@ void t.test('a full queue refuses, by items and by bytes, those in backoff inclu
 
   const byBytes = newWorld({ queuedBytes: 10, slots: 1 }, { bytesOf: { b: 6, c: 5, d: 4, e: 99 } });
   void byBytes.add('a');
+  byBytes.moment();
   void byBytes.add('b');
   t.match(await byBytes.add('c'), /^StoreOverloadedError/);
   void byBytes.add('d');
@@ -269,6 +295,7 @@ void t.test('a full queue refuses, by items and by bytes, those in backoff inclu
 void t.test('room comes back when callers give up', async (t) => {
   const world = newWorld({ queuedItems: 1, slots: 1 });
   void world.add('a');
+  world.moment();
   void world.add('b', 100);
   t.match(await world.add('c'), /^StoreOverloadedError/);
   world.advance(100);
@@ -280,7 +307,9 @@ void t.test('room comes back when callers give up', async (t) => {
 
 void t.test('close refuses new items and resolves when the accepted ones are settled', async (t) => {
   const world = newWorld({ slots: 1 });
-  const answers = [world.add('a'), world.add('b'), world.add('c')];
+  const answers = [world.add('a')];
+  world.moment();
+  answers.push(world.add('b'), world.add('c'));
   let closed = false;
   const closing = Promise.all([world.commits.close(), world.commits.close()]).then(() => (closed = true));
   t.match(await world.add('d'), /^StoreUnavailableError/);
@@ -302,23 +331,12 @@ function newWorld(
   { bytesOf = {}, random = 0 }: { bytesOf?: Record<string, number>; random?: number } = {},
 ) {
   const clock = manualClock();
-  const batches: (readonly string[])[] = [];
-  const deadlines: number[] = [];
-  const ends: { resolve: (left: string[]) => void; reject: (error: Error) => void }[] = [];
-  const singles: string[] = [];
-  const singleEnds = new Map<string, { resolve: () => void; reject: (error: Error) => void }>();
+  const transport = manualTransport();
   const verdicts = new Map<unknown, Verdict>();
 
   const commits = createGroupCommit<string>({
-    sendBatch(items, deadline) {
-      batches.push(items);
-      deadlines.push(deadline);
-      return new Promise((resolve, reject) => ends.push({ resolve, reject }));
-    },
-    sendOne(item) {
-      singles.push(item);
-      return new Promise((resolve, reject) => singleEnds.set(item, { resolve, reject }));
-    },
+    sendBatch: transport.sendBatch,
+    sendOne: transport.sendOne,
     verdict: (error) => verdicts.get(error) ?? 'fail',
     bytes: (item) => bytesOf[item] ?? 1,
     limits: {
@@ -347,37 +365,79 @@ function newWorld(
 
   return {
     commits,
-    batches,
-    deadlines,
-    singles,
+    ...transport,
     add,
     addEach(letters: string) {
       for (const letter of letters.replaceAll(' ', '').split('')) void add(letter);
     },
-    sent: () => batches.map((batch) => batch.join('')),
+    /** Ends the present moment: what was put off until then happens. */
+    moment: clock.runDeferred,
+    /** The batches sent by the end of the present moment. */
+    sent() {
+      clock.runDeferred();
+      return transport.batches.map((batch) => batch.join(''));
+    },
     answer(at: number, unprocessed = '') {
-      ends[at]?.resolve(unprocessed.split(''));
+      clock.runDeferred();
+      transport.ends[at]?.resolve(unprocessed.split(''));
     },
     fail(at: number, verdict: Verdict) {
+      clock.runDeferred();
       const error = new Error(verdict);
       verdicts.set(error, verdict);
-      ends[at]?.reject(error);
+      transport.ends[at]?.reject(error);
     },
-    answerSingle: (item: string) => singleEnds.get(item)?.resolve(),
-    failSingle: (item: string, error: Error) => singleEnds.get(item)?.reject(error),
+    answerSingle: (item: string) => transport.singleEnds.get(item)?.resolve(),
+    failSingle: (item: string, error: Error) => transport.singleEnds.get(item)?.reject(error),
     advance: (ms: number) => {
       clock.advance(ms);
     },
     /** Lets the promises that are settled have their effect. */
-    turn: () => new Promise((resolve) => setImmediate(resolve)),
+    async turn() {
+      await new Promise((resolve) => setImmediate(resolve));
+      clock.runDeferred();
+    },
+  };
+}
+
+/** Keeps what it is given; the test decides how it ends. */
+function manualTransport() {
+  const batches: (readonly string[])[] = [];
+  const deadlines: number[] = [];
+  const ends: { resolve: (left: string[]) => void; reject: (error: Error) => void }[] = [];
+  const singles: string[] = [];
+  const singleEnds = new Map<string, { resolve: () => void; reject: (error: Error) => void }>();
+  return {
+    batches,
+    deadlines,
+    ends,
+    singles,
+    singleEnds,
+    sendBatch: (items: readonly string[], deadline: number) => {
+      batches.push(items);
+      deadlines.push(deadline);
+      return new Promise<string[]>((resolve, reject) => ends.push({ resolve, reject }));
+    },
+    sendOne: (item: string) => {
+      singles.push(item);
+      return new Promise<void>((resolve, reject) => singleEnds.set(item, { resolve, reject }));
+    },
   };
 }
 
 function manualClock() {
   let time = 0;
   const timers = new Set<{ at: number; run: () => void }>();
+  const deferred: (() => void)[] = [];
+  const runDeferred = () => {
+    for (const run of deferred.splice(0)) run();
+  };
   return {
     now: () => time,
+    runDeferred,
+    defer(run: () => void) {
+      deferred.push(run);
+    },
     schedule(ms: number, run: () => void) {
       const timer = { at: time + ms, run };
       timers.add(timer);

@@ -1,7 +1,7 @@
 import { DynamoDBClient } from '@aws-sdk/client-dynamodb';
 import { DynamoDBDocumentClient, PutCommand } from '@aws-sdk/lib-dynamodb';
 import t from 'tap';
-import { localEndpoint, newEvent, openStore } from '../support/dynamodb.ts';
+import { freshTables, eventually, localEndpoint, newEvent, openStore } from '../support/dynamodb.ts';
 import { noise } from '../support/noise.ts';
 
 const MAX_PAYLOAD = 409_600;
@@ -19,8 +19,9 @@ const payloads: Record<string, string> = {
 };
 
 void t.test('this engine holds 409,600 bytes in an item, names included, like the service', async (t) => {
-  const tables = { events: `events-${String(Date.now())}` };
-  await openStore(t, localEndpoint(), { tables });
+  const tables = freshTables();
+  const store = await openStore(t, localEndpoint(), { tables });
+  await eventually(() => store.ping());
   const client = new DynamoDBClient({ endpoint: localEndpoint(), region: 'us-east-1' });
   t.teardown(() => {
     client.destroy();
@@ -39,6 +40,7 @@ for (const [name, payload] of Object.entries(payloads)) {
     t.equal(Buffer.byteLength(payload), MAX_PAYLOAD);
     t.ok(JSON.parse(payload));
     const store = await openStore(t, localEndpoint());
+    await eventually(() => store.ping());
     const event = newEvent({
       tenant: 't'.repeat(64),
       source: '😀'.repeat(255),

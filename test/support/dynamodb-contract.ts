@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Test } from 'tap';
 import type { StoreHarness } from '../store-contract.ts';
-import { freshTables, openStore } from './dynamodb.ts';
+import { eventually, freshTables, openStore } from './dynamodb.ts';
 
 /** Plugs the DynamoDB store into the contract; `endpoint` gives the engine of a test. */
 export function dynamoHarness(name: string, endpoint: (t: Test) => Promise<string>): StoreHarness {
@@ -16,8 +16,11 @@ export function dynamoHarness(name: string, endpoint: (t: Test) => Promise<strin
         eventTtl,
         clockMs: () => clockMs,
       };
+      const store = await openStore(t, url, options);
+      // The first table of an emulator that has just started takes its time.
+      await eventually(() => store.ping());
       return {
-        store: await openStore(t, url, options),
+        store,
         reopen: () => openStore(t, url, options),
         attempts: 20,
         async settle(attempt) {

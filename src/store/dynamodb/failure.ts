@@ -1,6 +1,7 @@
 import {
   CorruptEventError,
   CorruptKeyError,
+  InvalidPositionError,
   StoreOverloadedError,
   StoreUnavailableError,
 } from '../errors.ts';
@@ -45,7 +46,8 @@ export function toStoreError(error: unknown, table: string): Error {
     error instanceof StoreUnavailableError ||
     error instanceof StoreOverloadedError ||
     error instanceof CorruptEventError ||
-    error instanceof CorruptKeyError
+    error instanceof CorruptKeyError ||
+    error instanceof InvalidPositionError
   ) {
     return error;
   }

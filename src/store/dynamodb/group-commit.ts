@@ -1,8 +1,9 @@
 import { StoreOverloadedError, StoreUnavailableError } from '../errors.ts';
 
 /**
- * Writes of many callers, sent together. Nothing waits while nothing is under way: the first item goes at once,
- * alone, and what arrives until its answer makes up the next batch. A batch that is full goes at once too.
+ * Writes of many callers, sent together. While nothing is under way nothing waits: what arrives at one moment goes at
+ * its end, and what arrives until the answer makes up the next batch. A batch that is full goes at once, beside the
+ * others.
  *
  * An item is handed to `sendBatch` again only when that send is known not to have applied it: `sendBatch` has no
  * condition, and a second, late put of an event would turn an acknowledged one pending again.
@@ -57,6 +58,8 @@ export interface BatchClock {
   now(): number;
   /** Calls `run` after `ms`, unless the returned function is called before. */
   schedule(ms: number, run: () => void): () => void;
+  /** Calls `run` at the end of this moment, when all that has arrived by now has been dealt with. No waiting. */
+  defer(run: () => void): void;
 }
 
 export function createGroupCommit<T>(options: GroupCommitOptions<T>): GroupCommit<T> {
@@ -106,16 +109,29 @@ function createPump<T>(options: GroupCommitOptions<T>, queue: Queue<T>): () => v
   const { limits, clock } = options;
   let slotsTaken = 0;
   let partialUnderWay = false;
+  let deferred = false;
   return pump;
 
   function pump(): void {
-    while (slotsTaken < limits.slots && queue.size() > 0) {
-      const full = queue.fillsBatch();
-      if (!full && partialUnderWay) return;
-      if (!full) partialUnderWay = true;
-      slotsTaken += 1;
-      void commit(queue.takeBatch(), !full);
-    }
+    startFull();
+    if (deferred || partialUnderWay || slotsTaken === limits.slots || queue.size() === 0) return;
+    deferred = true;
+    // Callers that one answer has set free write again at one moment: the first of them must not go alone.
+    clock.defer(() => {
+      deferred = false;
+      startFull();
+      if (!partialUnderWay && slotsTaken < limits.slots && queue.size() > 0) start(true);
+    });
+  }
+
+  function startFull(): void {
+    while (slotsTaken < limits.slots && queue.fillsBatch()) start(false);
+  }
+
+  function start(partial: boolean): void {
+    if (partial) partialUnderWay = true;
+    slotsTaken += 1;
+    void commit(queue.takeBatch(), partial);
   }
 
   /** One batch from the send to the last of its callers. Never rejects: every error ends at a caller. */
@@ -125,11 +141,11 @@ function createPump<T>(options: GroupCommitOptions<T>, queue: Queue<T>): () => v
     if (partial) partialUnderWay = false;
     if (error !== undefined) {
       const verdict = options.verdict(error);
-      if (verdict === 'again') postpone(batch);
+      if (verdict === 'again') postpone(batch, queue, options, pump);
       else if (verdict === 'fail') for (const entry of batch) entry.settle(error);
       else {
         pump();
-        await Promise.all(batch.map(putSingly));
+        await Promise.all(batch.map((entry) => putSingly(entry, options)));
       }
     }
     slotsTaken -= 1;
@@ -143,36 +159,43 @@ function createPump<T>(options: GroupCommitOptions<T>, queue: Queue<T>): () => v
     const deadline = Math.max(...batch.map(({ deadline }) => deadline));
     try {
       const unprocessed = new Set(await options.sendBatch(items, deadline));
-      postpone(batch.filter(({ item }) => unprocessed.has(item)));
+      const left = batch.filter(({ item }) => unprocessed.has(item));
+      postpone(left, queue, options, pump);
       for (const entry of batch) if (!unprocessed.has(entry.item)) entry.settle();
       return undefined;
     } catch (error) {
       return error ?? new Error('the transport failed without a reason');
     }
   }
+}
 
-  async function putSingly(entry: Entry<T>): Promise<void> {
-    if (entry.settled()) return;
-    try {
-      await options.sendOne(entry.item, entry.deadline);
-      entry.settle();
-    } catch (error) {
-      entry.settle(error);
-    }
+async function putSingly<T>(entry: Entry<T>, options: GroupCommitOptions<T>): Promise<void> {
+  if (entry.settled()) return;
+  try {
+    await options.sendOne(entry.item, entry.deadline);
+    entry.settle();
+  } catch (error) {
+    entry.settle(error);
   }
+}
 
-  /** Known not to be applied: back to the head of the queue, together, after a pause that holds no slot. */
-  function postpone(batch: readonly Entry<T>[]): void {
-    const waiting = batch.filter((entry) => !entry.settled());
-    if (waiting.length === 0) return;
-    for (const entry of waiting) queue.park(entry);
-    const attempts = Math.max(...waiting.map((entry) => ++entry.attempts));
-    const longest = Math.min(limits.backoffCapMs, limits.backoffMs * 2 ** (attempts - 1));
-    clock.schedule(longest * (0.5 + options.random() / 2), () => {
-      for (const entry of waiting) queue.unpark(entry);
-      pump();
-    });
-  }
+/** Known not to be applied: back to the head of the queue, together, after a pause that holds no slot. */
+function postpone<T>(
+  batch: readonly Entry<T>[],
+  queue: Queue<T>,
+  options: GroupCommitOptions<T>,
+  pump: () => void,
+): void {
+  const { limits, clock } = options;
+  const waiting = batch.filter((entry) => !entry.settled());
+  if (waiting.length === 0) return;
+  for (const entry of waiting) queue.park(entry);
+  const attempts = Math.max(...waiting.map((entry) => ++entry.attempts));
+  const longest = Math.min(limits.backoffCapMs, limits.backoffMs * 2 ** (attempts - 1));
+  clock.schedule(longest * (0.5 + options.random() / 2), () => {
+    for (const entry of waiting) queue.unpark(entry);
+    pump();
+  });
 }
 
 interface Entry<T> {

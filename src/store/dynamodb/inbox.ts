@@ -1,5 +1,5 @@
 import type { Micros, StoredEvent } from '../../events/event.ts';
-import { CorruptEventError } from '../errors.ts';
+import { CorruptEventError, InvalidPositionError } from '../errors.ts';
 import { PAGE_PAYLOAD_BYTES, type PageRequest, type PendingCount, type PendingPage } from '../store.ts';
 import type { Compression } from './compression.ts';
 import { insist, type Deadline } from './deadline.ts';
@@ -113,6 +113,10 @@ function shardKeys(tenant: string, shards: number): readonly string[] {
 
 /** Expired events that the engine has not deleted yet are never even read. */
 function startAt(after: string | null, horizon: Micros): string {
+  // Anything of this form is a place in the inbox; DynamoDB would not take much longer text as a key.
+  if (after !== null && !/^\d{16}(?:#[ -~]{1,100})?$/.test(after)) {
+    throw new InvalidPositionError('a position of another store');
+  }
   const oldest = timePosition(horizon + 1);
   return after !== null && after > oldest ? after : oldest;
 }

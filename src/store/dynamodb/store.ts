@@ -162,6 +162,7 @@ function commitTo(events: EventsTable): GroupCommit<EventItem> {
     limits: COMMIT_LIMITS,
     clock: {
       now: () => performance.now(),
+      defer: setImmediate,
       schedule(ms, run) {
         const timer = setTimeout(run, ms);
         return () => {

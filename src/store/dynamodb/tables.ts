@@ -21,6 +21,9 @@ export const INBOX_INDEX = 'inbox-index';
 
 const POLL_MS = 250;
 
+/** Nobody's request waits for these, and an emulator that has just started takes seconds for its first table. */
+const REQUEST_MS = 10_000;
+
 /** All of them have a TTL attribute named `ttl`. */
 export function tableDefinitions(names: TableNames): readonly CreateTableCommandInput[] {
   return [
@@ -87,9 +90,9 @@ export async function createTable(
   let table = await describe(client, wanted);
   const created = table === undefined;
   if (created) {
-    await withDeadline(({ signal }) =>
-      client.send(new CreateTableCommand(wanted), { abortSignal: signal }),
-    ).catch(ignore('ResourceInUseException'));
+    await patiently((options) => client.send(new CreateTableCommand(wanted), options)).catch(
+      ignore('ResourceInUseException'),
+    );
     table = await describe(client, wanted);
   }
   while (table === undefined || !isActive(table)) {
@@ -106,8 +109,8 @@ async function describe(
   { TableName }: CreateTableCommandInput,
 ): Promise<TableDescription | undefined> {
   try {
-    const { Table } = await withDeadline(({ signal }) =>
-      client.send(new DescribeTableCommand({ TableName }), { abortSignal: signal }),
+    const { Table } = await patiently((options) =>
+      client.send(new DescribeTableCommand({ TableName }), options),
     );
     return Table;
   } catch (error) {
@@ -152,18 +155,27 @@ function shape(keys: TableDescription['KeySchema'] = []): string {
 }
 
 async function enableTtl(client: DynamoDBDocumentClient, TableName: string): Promise<void> {
-  await withDeadline(async ({ signal: abortSignal }) => {
-    const { TimeToLiveDescription: ttl } = await client.send(new DescribeTimeToLiveCommand({ TableName }), {
-      abortSignal,
-    });
+  await patiently(async (options) => {
+    const describe = new DescribeTimeToLiveCommand({ TableName });
+    const { TimeToLiveDescription: ttl } = await client.send(describe, options);
     if (ttl?.TimeToLiveStatus === 'ENABLED' || ttl?.TimeToLiveStatus === 'ENABLING') return;
     const TimeToLiveSpecification = { Enabled: true, AttributeName: 'ttl' };
-    await client.send(new UpdateTimeToLiveCommand({ TableName, TimeToLiveSpecification }), { abortSignal });
+    await client.send(new UpdateTimeToLiveCommand({ TableName, TimeToLiveSpecification }), options);
     // An engine without TTL works all the same: expired events are not shown, only never deleted.
   })
     .catch(ignore('UnknownOperationException'))
     // Another instance was faster.
     .catch(ignore('ValidationException', /already enabled/));
+}
+
+/** The deadline is over the HTTP handler's own, which suits requests that somebody waits for. */
+function patiently<T>(
+  send: (options: { abortSignal: AbortSignal; requestTimeout: number }) => Promise<T>,
+): Promise<T> {
+  return withDeadline(
+    ({ signal: abortSignal }) => send({ abortSignal, requestTimeout: REQUEST_MS }),
+    REQUEST_MS,
+  );
 }
 
 function ignore(name: string, message = /(?:)/) {
