@@ -20,9 +20,11 @@ import { createKey, keysJson } from './support/keys-cli.ts';
 const EVENT = { source: 's', event_type: 't', payload: { a: 1 } };
 const UNKNOWN_ID = '00000000-0000-4000-8000-000000000000';
 
-void t.test('a key works from its creation to its revocation, while the service runs', async (t) => {
-  for (const store of ['embedded', 'dynamodb']) await keyLife(t, store);
-});
+for (const store of ['embedded', 'dynamodb']) {
+  void t.test(`a key works from its creation to its revocation, on the running ${store} store`, (t) =>
+    keyLife(t, store),
+  );
+}
 
 async function keyLife(t: Test, store: string): Promise<void> {
   const place: Record<string, string> =
