@@ -26,7 +26,7 @@ const proxy = await startFaultyEndpoint(
 const store = await openDynamoStore({
   endpoint: proxy.endpoint,
   region: 'us-east-1',
-  tables: { events: `bench-${randomUUID()}` },
+  tables: { events: `bench-${randomUUID()}`, keys: `bench-keys-${randomUUID()}` },
   createTables: true,
   shards: 4,
   readShards: 4,

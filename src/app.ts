@@ -1,13 +1,17 @@
 import { readFileSync } from 'node:fs';
 import type { Logger } from 'pino';
+import { createKeyAuthenticator } from './access/key-authenticator.ts';
 import { createLocalAuthenticator } from './access/local.ts';
+import { createRateLimiter } from './access/rate-limiter.ts';
+import { createSecretVerifier } from './access/secret-verifier.ts';
 import type { Config } from './config.ts';
 import { createClock } from './events/clock.ts';
 import type { Server } from './http/server.ts';
 import { createServer } from './http/server.ts';
 import { v1Routes } from './http/v1/routes.ts';
 import { requestLog } from './log.ts';
-import { openEmbeddedStore } from './store/embedded/store.ts';
+import { openStore } from './open-store.ts';
+import type { KeyStore } from './store/store.ts';
 
 const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as {
   version: string;
@@ -32,13 +36,8 @@ export async function startApp(
   onFatal: (error: Error) => void,
 ): Promise<App> {
   let draining = false;
-  const store = await openEmbeddedStore({
-    path: config.dataDir,
-    eventTtl: config.eventTtlSeconds * 1e6,
-    now: () => Date.now() * 1000,
-    log: logger,
-    onFatal,
-  });
+  const store = await openStore(config, { log: logger, onFatal, exclusive: true });
+  const access = createAccess(config, store.keys, logger);
   const server = createServer({
     routes: v1Routes({
       store,
@@ -46,13 +45,15 @@ export async function startApp(
       version,
       draining: () => draining,
     }),
-    authenticator: createLocalAuthenticator(),
+    authenticator: access.authenticator,
+    rateLimiter: createRateLimiter(),
     ...requestLog(logger),
   });
   let port: number;
   try {
     port = await server.listen(config.host, config.port);
   } catch (error) {
+    await access.close();
     await store.close();
     throw error;
   }
@@ -61,7 +62,7 @@ export async function startApp(
     url: `http://${config.host.includes(':') ? `[${config.host}]` : config.host}:${String(port)}`,
     close() {
       draining = true;
-      closed ??= closeInOrder(server, store, config.shutdownGraceSeconds * 1000);
+      closed ??= closeInOrder(server, [access, store], config.shutdownGraceSeconds * 1000);
       return closed;
     },
   };
@@ -69,9 +70,30 @@ export async function startApp(
 
 async function closeInOrder(
   server: Server,
-  store: { close(): Promise<void> },
+  parts: readonly { close(): Promise<void> }[],
   graceMs: number,
 ): Promise<void> {
   await server.drain(graceMs);
-  await store.close();
+  for (const part of parts) await part.close();
+}
+
+/** Who may come in, as the configuration says. */
+function createAccess(config: Config, keys: KeyStore, logger: Logger) {
+  const verifier = createSecretVerifier();
+  const stored = createKeyAuthenticator({
+    keys,
+    verifier,
+    ttlMs: config.apiKeyCacheTtlSeconds * 1000,
+    cacheSize: config.apiKeyCacheSize,
+    onBackgroundError: (error) => {
+      logger.warn({ err: error }, 'API keys in use could not be read again, or their use not be noted');
+    },
+  });
+  return {
+    authenticator: config.authMode === 'local' ? createLocalAuthenticator(stored) : stored,
+    async close() {
+      await stored.close();
+      await verifier.close();
+    },
+  };
 }

@@ -3,11 +3,37 @@ export interface Config {
   readonly host: string;
   /** 0: any free one. */
   readonly port: number;
+  readonly store: StoreKind;
+  /** Of the embedded store. */
   readonly dataDir: string;
+  readonly dynamodb: DynamoConfig;
+  /** `local` takes the fixed test key beside stored ones. */
+  readonly authMode: AuthMode;
+  readonly apiKeyCacheTtlSeconds: number;
+  /** Keys. */
+  readonly apiKeyCacheSize: number;
+  /** Requests a minute for a new key. */
+  readonly defaultRateLimit: number;
   readonly eventTtlSeconds: number;
   readonly logLevel: LogLevel;
   readonly shutdownGraceSeconds: number;
 }
+
+export interface DynamoConfig {
+  /** Null: AWS. */
+  readonly endpoint: string | null;
+  readonly region: string;
+  readonly tables: { readonly events: string; readonly keys: string };
+  readonly createTables: boolean;
+  readonly shards: number;
+  readonly readShards: number;
+}
+
+const STORES = ['embedded', 'dynamodb'] as const;
+export type StoreKind = (typeof STORES)[number];
+
+const AUTH_MODES = ['local', 'keys'] as const;
+export type AuthMode = (typeof AUTH_MODES)[number];
 
 export const LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'] as const;
 export type LogLevel = (typeof LOG_LEVELS)[number];
@@ -30,25 +56,44 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
     return value as T;
   };
 
+  const endpoint = read('DYNAMODB_ENDPOINT_URL', '', optionalUrl);
+  const shards = read('INBOX_SHARDS', '4', integer(1, 100));
   const config: Config = {
     host: read('HOST', '127.0.0.1', text),
     port: read('PORT', '8080', integer(0, 65_535)),
+    store: read('STORE', 'embedded', oneOf(STORES)),
     dataDir: read('DATA_DIR', './data', text),
+    dynamodb: {
+      endpoint,
+      region: read('AWS_REGION', 'us-east-1', text),
+      tables: {
+        events: read('EVENTS_TABLE', 'triggers-api-events', text),
+        keys: read('API_KEYS_TABLE', 'triggers-api-keys', text),
+      },
+      createTables: read('DYNAMODB_CREATE_TABLES', String(endpoint !== null), flag),
+      shards,
+      readShards: read('INBOX_READ_SHARDS', String(shards), integer(shards, 100)),
+    },
+    authMode: read('AUTH_MODE', 'local', oneOf(AUTH_MODES)),
+    apiKeyCacheTtlSeconds: read('API_KEY_CACHE_TTL_SECONDS', '30', integer(1, 3_600)),
+    apiKeyCacheSize: read('API_KEY_CACHE_SIZE', '10000', integer(1, 1_000_000)),
+    defaultRateLimit: read('DEFAULT_RATE_LIMIT', '60000', integer(1, 999_999_999)),
     eventTtlSeconds: read('EVENT_TTL_SECONDS', '604800', integer(1, 10 * 365 * 86_400)),
     logLevel: read('LOG_LEVEL', 'info', oneOf(LOG_LEVELS)),
     shutdownGraceSeconds: read('SHUTDOWN_GRACE_SECONDS', '10', integer(0, 3_600)),
   };
-  read('STORE', 'embedded', oneOf(['embedded']));
-  read('AUTH_MODE', 'local', oneOf(['local']));
   const publicTestKey = read('ALLOW_PUBLIC_TEST_KEY', 'false', flag);
 
-  if (env['NODE_ENV'] === 'production') {
-    problems.push('AUTH_MODE: local is for development and does not start with NODE_ENV=production');
+  const local = config.authMode === 'local';
+  if (local && env['NODE_ENV'] === 'production') {
+    problems.push(
+      'AUTH_MODE: local is for development and does not start with NODE_ENV=production; set AUTH_MODE=keys',
+    );
   }
-  if (!isLoopback(config.host) && !publicTestKey) {
+  if (local && !isLoopback(config.host) && !publicTestKey) {
     problems.push(
       `HOST: ${config.host} can be reached from other machines, where AUTH_MODE=local would give the well-known ` +
-        'test key to everybody; listen on 127.0.0.1, or set ALLOW_PUBLIC_TEST_KEY=true if that is what you want',
+        'test key to everybody; listen on 127.0.0.1, set AUTH_MODE=keys, or ALLOW_PUBLIC_TEST_KEY=true if that is what you want',
     );
   }
   if (problems.length > 0) throw new ConfigError(problems.join('\n'));
@@ -62,6 +107,13 @@ interface Kind<T> {
 }
 
 const text: Kind<string> = { takes: 'text', parse: (value) => value };
+
+/** Empty: null. */
+const optionalUrl: Kind<string | null> = {
+  takes: 'an http:// or https:// URL',
+  parse: (value) =>
+    value === '' ? null : /^https?:\/\//.test(value) && URL.canParse(value) ? value : undefined,
+};
 
 const flag: Kind<boolean> = {
   takes: 'true or false',

@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs';
 import { LOCAL_KEY } from './access/local.ts';
 import type { App } from './app.ts';
 import { startApp } from './app.ts';
-import type { Config } from './config.ts';
+import type { AuthMode, Config } from './config.ts';
 import { ConfigError, readConfig } from './config.ts';
 import type { Log } from './log.ts';
 import { createLog } from './log.ts';
@@ -38,7 +38,7 @@ async function main(): Promise<void> {
   }
   stopOnSignals(app, log);
   logger.info({ url: app.url, data_dir: config.dataDir }, 'listening');
-  if (process.stdout.isTTY) greet(app.url);
+  if (process.stdout.isTTY) greet(app.url, config.authMode);
 }
 
 function configOrExit(): Config {
@@ -79,15 +79,16 @@ async function stop(app: App | undefined, log: Log): Promise<void> {
   process.exit();
 }
 
-function greet(url: string): void {
+function greet(url: string, authMode: AuthMode): void {
+  const local = authMode === 'local';
   process.stdout.write(
     [
       '',
       `  Triggers API listens on ${url}`,
-      `  API key for trying it out: ${LOCAL_KEY}`,
+      local ? `  API key for trying it out: ${LOCAL_KEY}` : '  API keys: npm run keys -- --help',
       '  How to use it: README.md, or docs/ for more',
       '',
-      `  curl ${url}/v1/inbox -H 'X-API-Key: ${LOCAL_KEY}'`,
+      `  curl ${url}/v1/inbox -H 'X-API-Key: ${local ? LOCAL_KEY : '<key>'}'`,
       '',
       '',
     ].join('\n'),

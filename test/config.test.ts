@@ -6,7 +6,20 @@ void t.test('without any variable the service runs on this machine', (t) => {
   t.same(config, {
     host: '127.0.0.1',
     port: 8080,
+    store: 'embedded',
     dataDir: './data',
+    dynamodb: {
+      endpoint: null,
+      region: 'us-east-1',
+      tables: { events: 'triggers-api-events', keys: 'triggers-api-keys' },
+      createTables: false,
+      shards: 4,
+      readShards: 4,
+    },
+    authMode: 'local',
+    apiKeyCacheTtlSeconds: 30,
+    apiKeyCacheSize: 10_000,
+    defaultRateLimit: 60_000,
     eventTtlSeconds: 604_800,
     logLevel: 'info',
     shutdownGraceSeconds: 10,
@@ -23,11 +36,21 @@ void t.test('a bad value names its variable and what it takes', (t) => {
     [{ PORT: '-1' }, 'PORT: takes a whole number from 0 to 65535, not "-1"'],
     [{ PORT: '80.5' }, 'PORT: takes a whole number from 0 to 65535, not "80.5"'],
     [{ LOG_LEVEL: 'loud' }, 'LOG_LEVEL: takes fatal, error, warn, info, debug, trace or silent, not "loud"'],
-    [{ STORE: 'mysql' }, 'STORE: takes embedded, not "mysql"'],
-    [{ AUTH_MODE: 'none' }, 'AUTH_MODE: takes local, not "none"'],
+    [{ STORE: 'mysql' }, 'STORE: takes embedded or dynamodb, not "mysql"'],
+    [{ AUTH_MODE: 'none' }, 'AUTH_MODE: takes local or keys, not "none"'],
     [{ ALLOW_PUBLIC_TEST_KEY: 'yes' }, 'ALLOW_PUBLIC_TEST_KEY: takes true or false, not "yes"'],
     [{ EVENT_TTL_SECONDS: '0' }, 'EVENT_TTL_SECONDS: takes a whole number from 1 to 315360000, not "0"'],
   ];
+  cases.push(
+    [
+      { DYNAMODB_ENDPOINT_URL: 'localhost:8000' },
+      'DYNAMODB_ENDPOINT_URL: takes an http:// or https:// URL, not "localhost:8000"',
+    ],
+    [
+      { INBOX_SHARDS: '8', INBOX_READ_SHARDS: '4' },
+      'INBOX_READ_SHARDS: takes a whole number from 8 to 100, not "4"',
+    ],
+  );
   for (const [env, message] of cases) t.throws(() => readConfig(env), new ConfigError(message));
   t.throws(() => readConfig({ PORT: 'x', LOG_LEVEL: 'y' }), /PORT: .*\nLOG_LEVEL: /, 'all at once');
   t.end();
@@ -39,6 +62,7 @@ void t.test('the well-known test key is kept off production and off the network'
     t.throws(() => readConfig({ HOST }), /HOST: .* ALLOW_PUBLIC_TEST_KEY=true/);
     t.equal(readConfig({ HOST, ALLOW_PUBLIC_TEST_KEY: 'true' }).host, HOST);
   }
+  t.equal(readConfig({ NODE_ENV: 'production', HOST: '0.0.0.0', AUTH_MODE: 'keys' }).authMode, 'keys');
   for (const HOST of ['localhost', '::1', '127.0.0.2']) t.equal(readConfig({ HOST }).host, HOST);
   t.end();
 });

@@ -2,6 +2,7 @@ import type { Test } from 'tap';
 import t from 'tap';
 import { createLocalAuthenticator, LOCAL_KEY } from '../src/access/local.ts';
 import type { Authenticator } from '../src/access/authenticator.ts';
+import { createRateLimiter } from '../src/access/rate-limiter.ts';
 import { createClock } from '../src/events/clock.ts';
 import type { Exchange } from '../src/http/exchange.ts';
 import { createServer } from '../src/http/server.ts';
@@ -28,7 +29,7 @@ interface Started {
 async function start(
   t: Test,
   broken: Partial<EventStore>,
-  authenticator: Authenticator = createLocalAuthenticator(),
+  authenticator: Authenticator = createLocalAuthenticator({ authenticate: () => 'unauthorized' }),
 ): Promise<Started> {
   const store = await openEmbeddedStore({
     path: t.testdir(),
@@ -46,6 +47,7 @@ async function start(
       draining: () => false,
     }),
     authenticator,
+    rateLimiter: createRateLimiter(),
     onRequest: () => undefined,
     onResponse: (exchange) => ended.push(exchange),
   });

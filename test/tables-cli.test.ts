@@ -5,10 +5,13 @@ import { openStore, startDynalite } from './support/dynamodb.ts';
 
 void t.test('create makes the tables that the store needs, and can be repeated', async (t) => {
   const DYNAMODB_ENDPOINT_URL = await startDynalite(t);
-  const env = { DYNAMODB_ENDPOINT_URL, EVENTS_TABLE: 'events-of-mine' };
-  t.match(await run(['create'], env), { code: 0, out: 'events-of-mine: created\n' });
-  t.match(await run(['create'], env), { code: 0, out: 'events-of-mine: was there already\n' });
-  const tables = { events: 'events-of-mine' };
+  const env = { DYNAMODB_ENDPOINT_URL, EVENTS_TABLE: 'events-of-mine', API_KEYS_TABLE: 'keys-of-mine' };
+  t.match(await run(['create'], env), { code: 0, out: 'events-of-mine: created\nkeys-of-mine: created\n' });
+  t.match(await run(['create'], env), {
+    code: 0,
+    out: 'events-of-mine: was there already\nkeys-of-mine: was there already\n',
+  });
+  const tables = { events: 'events-of-mine', keys: 'keys-of-mine' };
   const store = await openStore(t, DYNAMODB_ENDPOINT_URL, { tables, createTables: false });
   await store.ping();
 });

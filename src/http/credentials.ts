@@ -1,5 +1,7 @@
 import type { Principal, Refusal } from '../access/authenticator.ts';
+import type { Quota } from '../access/rate-limiter.ts';
 import type { RequestHead } from './exchange.ts';
+import type { Headers } from './errors.ts';
 import { RequestError } from './errors.ts';
 
 const BEARER = /^bearer +(\S+) *$/i;
@@ -25,6 +27,20 @@ export function requirePrincipal(result: Principal | Refusal): Principal {
     throw new RequestError('FORBIDDEN', 'this API key has been revoked or deactivated; use another one');
   }
   return result;
+}
+
+/** The headers that tell a client of its limit; throws `RATE_LIMITED`, with the same ones, when that is used up. */
+export function requireQuota(quota: Quota | null): Headers {
+  if (!quota) return [];
+  const seconds = String(quota.resetSeconds);
+  const headers: Headers = [
+    ['ratelimit-limit', String(quota.limit)],
+    ['ratelimit-remaining', String(quota.remaining)],
+    ['ratelimit-reset', seconds],
+  ];
+  if (quota.admitted) return headers;
+  const message = `this API key may send ${String(quota.limit)} requests a minute; try again in ${seconds} s`;
+  throw new RequestError('RATE_LIMITED', message, { headers: [['retry-after', seconds], ...headers] });
 }
 
 function unauthorized(message: string): RequestError {

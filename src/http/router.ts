@@ -1,8 +1,9 @@
 import type { TObject } from 'typebox';
 import type { HttpRequest, HttpResponse, TemplatedApp } from 'uWebSockets.js';
 import type { Authenticator, Principal, Refusal } from '../access/authenticator.ts';
+import type { RateLimiter } from '../access/rate-limiter.ts';
 import { parseJson, requireJson } from './body.ts';
-import { presentedKey, requirePrincipal } from './credentials.ts';
+import { presentedKey, requirePrincipal, requireQuota } from './credentials.ts';
 import { invalidField, RequestError, toRequestError } from './errors.ts';
 import type { ExchangeObserver, Reply } from './exchange.ts';
 import { BODY_LIMIT, Exchange } from './exchange.ts';
@@ -12,6 +13,7 @@ import { compileCheck } from './validate.ts';
 
 export interface RouterOptions {
   readonly authenticator: Authenticator;
+  readonly rateLimiter: RateLimiter;
   readonly observer: RouterObserver;
   /** The contract that a path belongs to. */
   readonly contractOf: (path: string) => Contract;
@@ -114,11 +116,11 @@ function compileRoute(route: Route, options: RouterOptions): Handler {
       const params = copyParams(req);
       const found = route.auth ? options.authenticator.authenticate(presentedKey(exchange.head)) : undefined;
       if (found instanceof Promise) {
-        void receiveAndWait(exchange, contract, found).then((body) => {
+        void receiveAndWait(exchange, contract, options.rateLimiter, found).then((body) => {
           if (body) run(exchange, params, body);
         });
       } else {
-        if (found !== undefined) exchange.principal = requirePrincipal(found);
+        if (found !== undefined) enter(exchange, options.rateLimiter, found);
         if (exchange.hasBody) requireJson(exchange.head.contentType);
         receive(exchange, contract, (body) => {
           run(exchange, params, body);
@@ -128,6 +130,12 @@ function compileRoute(route: Route, options: RouterOptions): Handler {
       fail(exchange, contract, error);
     }
   };
+}
+
+/** Throws the error that the request gets if its key may not be used, or not so often. */
+function enter(exchange: Exchange, rateLimiter: RateLimiter, found: Principal | Refusal): void {
+  exchange.principal = requirePrincipal(found);
+  exchange.extraHeaders = requireQuota(rateLimiter.admit(exchange.principal, exchange.startedAt));
 }
 
 function receive(exchange: Exchange, contract: Contract, done: (body: Buffer) => void): void {
@@ -145,6 +153,7 @@ function receive(exchange: Exchange, contract: Contract, done: (body: Buffer) =>
 async function receiveAndWait(
   exchange: Exchange,
   contract: Contract,
+  rateLimiter: RateLimiter,
   looked: Promise<Principal | Refusal>,
 ): Promise<Buffer | undefined> {
   const received = new Promise<Buffer>((resolve) => {
@@ -153,7 +162,7 @@ async function receiveAndWait(
     });
   });
   try {
-    exchange.principal = requirePrincipal(await looked);
+    enter(exchange, rateLimiter, await looked);
     if (exchange.hasBody) requireJson(exchange.head.contentType);
   } catch (error) {
     fail(exchange, contract, error);

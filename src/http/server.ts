@@ -1,6 +1,7 @@
 import type { TemplatedApp, us_listen_socket } from 'uWebSockets.js';
 import { App, us_listen_socket_close, us_socket_local_port } from 'uWebSockets.js';
 import type { Authenticator } from '../access/authenticator.ts';
+import type { RateLimiter } from '../access/rate-limiter.ts';
 import { unavailable } from './errors.ts';
 import type { Exchange } from './exchange.ts';
 import type { Contract, Route } from './route.ts';
@@ -20,6 +21,7 @@ const QUIET_MS = 500;
 export interface ServerOptions {
   readonly routes: readonly Route[];
   readonly authenticator: Authenticator;
+  readonly rateLimiter: RateLimiter;
   readonly onRequest: (exchange: Exchange) => void;
   /** After the reply, or when the client has gone. */
   readonly onResponse: (exchange: Exchange) => void;
@@ -36,7 +38,8 @@ export interface Server {
   drain(graceMs: number): Promise<void>;
 }
 
-export function createServer({ routes, authenticator, onRequest, onResponse }: ServerOptions): Server {
+export function createServer(options: ServerOptions): Server {
+  const { routes, onRequest, onResponse } = options;
   const inFlight = new Set<Exchange>();
   let closing = false;
   let lastRequestAt = 0;
@@ -60,7 +63,7 @@ export function createServer({ routes, authenticator, onRequest, onResponse }: S
   };
 
   const app = App();
-  mount(app, routes, { authenticator, observer, contractOf });
+  mount(app, routes, { ...options, observer, contractOf });
   const deadlines = setInterval(() => {
     enforceDeadlines(inFlight);
   }, DEADLINE_CHECK_MS);

@@ -13,6 +13,11 @@ export class CorruptEventError extends Error {
   override readonly name = 'CorruptEventError';
 }
 
+/** The stored record of one API key is damaged. Other keys are not affected. */
+export class CorruptKeyError extends Error {
+  override readonly name = 'CorruptKeyError';
+}
+
 /** A position that this kind of store does not give out. */
 export class InvalidPositionError extends Error {
   override readonly name = 'InvalidPositionError';

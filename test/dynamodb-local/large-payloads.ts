@@ -1,7 +1,7 @@
 import { DynamoDBClient } from '@aws-sdk/client-dynamodb';
 import { DynamoDBDocumentClient, PutCommand } from '@aws-sdk/lib-dynamodb';
 import t from 'tap';
-import { eventually, localEndpoint, newEvent, openStore } from '../support/dynamodb.ts';
+import { freshTables, eventually, localEndpoint, newEvent, openStore } from '../support/dynamodb.ts';
 import { noise } from '../support/noise.ts';
 
 const MAX_PAYLOAD = 409_600;
@@ -19,7 +19,7 @@ const payloads: Record<string, string> = {
 };
 
 void t.test('this engine holds 409,600 bytes in an item, names included, like the service', async (t) => {
-  const tables = { events: `events-${String(Date.now())}` };
+  const tables = freshTables();
   const store = await openStore(t, localEndpoint(), { tables });
   await eventually(() => store.ping());
   const client = new DynamoDBClient({ endpoint: localEndpoint(), region: 'us-east-1' });

@@ -1,8 +1,7 @@
-import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Test } from 'tap';
 import type { StoreHarness } from '../store-contract.ts';
-import { eventually, openStore } from './dynamodb.ts';
+import { eventually, freshTables, openStore } from './dynamodb.ts';
 
 /** Plugs the DynamoDB store into the contract; `endpoint` gives the engine of a test. */
 export function dynamoHarness(name: string, endpoint: (t: Test) => Promise<string>): StoreHarness {
@@ -12,7 +11,7 @@ export function dynamoHarness(name: string, endpoint: (t: Test) => Promise<strin
       let clockMs = 0;
       const url = await endpoint(t);
       const options = {
-        tables: { events: `events-${randomUUID()}` },
+        tables: freshTables(),
         now,
         eventTtl,
         clockMs: () => clockMs,

@@ -4,9 +4,12 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Test } from 'tap';
 import dynalite from 'dynalite';
 import type { StoredEvent } from '../../src/events/event.ts';
-import type { EventStore } from '../../src/store/store.ts';
 import type { StoreLog } from '../../src/store/dynamodb/log.ts';
-import { openDynamoStore, type DynamoStoreOptions } from '../../src/store/dynamodb/store.ts';
+import {
+  openDynamoStore,
+  type DynamoStore,
+  type DynamoStoreOptions,
+} from '../../src/store/dynamodb/store.ts';
 
 export const DAY = 86_400 * 1e6;
 
@@ -30,11 +33,11 @@ export async function openStore(
   t: Test,
   endpoint: string,
   options: Partial<DynamoStoreOptions> = {},
-): Promise<EventStore> {
+): Promise<DynamoStore> {
   const store = await openDynamoStore({
     endpoint,
     region: 'us-east-1',
-    tables: { events: `events-${randomUUID()}` },
+    tables: freshTables(),
     createTables: true,
     shards: 4,
     readShards: 4,
@@ -45,6 +48,11 @@ export async function openStore(
   });
   t.teardown(() => store.close());
   return store;
+}
+
+/** Names that no other test uses. */
+export function freshTables(): DynamoStoreOptions['tables'] {
+  return { events: `events-${randomUUID()}`, keys: `keys-${randomUUID()}` };
 }
 
 export const silentLog: StoreLog = { info: () => undefined, warn: () => undefined, error: () => undefined };

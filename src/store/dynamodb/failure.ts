@@ -1,5 +1,6 @@
 import {
   CorruptEventError,
+  CorruptKeyError,
   InvalidPositionError,
   StoreOverloadedError,
   StoreUnavailableError,
@@ -45,6 +46,7 @@ export function toStoreError(error: unknown, table: string): Error {
     error instanceof StoreUnavailableError ||
     error instanceof StoreOverloadedError ||
     error instanceof CorruptEventError ||
+    error instanceof CorruptKeyError ||
     error instanceof InvalidPositionError
   ) {
     return error;

@@ -3,7 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { DynamoDBDocumentClient } from '@aws-sdk/lib-dynamodb';
 import type { Micros, StoredEvent } from '../../events/event.ts';
 import { StoreOverloadedError, StoreUnavailableError } from '../errors.ts';
-import type { Acknowledgement, EventStore } from '../store.ts';
+import type { Acknowledgement, EventStore, KeyStore } from '../store.ts';
 import { createClient, type Connection } from './client.ts';
 import { createCompression } from './compression.ts';
 import { cacheCounts } from './count-cache.ts';
@@ -15,6 +15,7 @@ import { createGroupCommit, type GroupCommit, type Verdict } from './group-commi
 import { createIndexReader, type IndexReader } from './index-reader.ts';
 import { countInbox, readPage } from './inbox.ts';
 import { fromItem, isVisible, toItem, type EventItem } from './item.ts';
+import { createDynamoKeys } from './keys.ts';
 import type { StoreLog } from './log.ts';
 import { becomeReady } from './readiness.ts';
 import { checkTable, createTable, tableDefinitions, type TableNames } from './tables.ts';
@@ -34,6 +35,11 @@ export interface DynamoStoreOptions extends Connection {
   readonly clockMs?: () => number;
   /** Comes between the store and its index: a test makes the index lag. */
   readonly wrapIndex?: (reader: IndexReader) => IndexReader;
+}
+
+/** The event store, and the API keys beside it: they become ready, and are closed, together. */
+export interface DynamoStore extends EventStore {
+  readonly keys: KeyStore;
 }
 
 /** Calls under way beside appends, which the group commit bounds. */
@@ -56,7 +62,7 @@ const COMMIT_LIMITS = {
  * The store on DynamoDB or an engine that speaks its protocol. Never rejects: while DynamoDB cannot be reached or a
  * table is missing, every method rejects with a `StoreUnavailableError` that says so, and the store tries again.
  */
-export async function openDynamoStore(options: DynamoStoreOptions): Promise<EventStore> {
+export async function openDynamoStore(options: DynamoStoreOptions): Promise<DynamoStore> {
   const { tables, log, now, eventTtl } = options;
   const client = createClient(options);
   const readiness = becomeReady((signal) => prepare(client, options, signal), log);
@@ -73,6 +79,7 @@ export async function openDynamoStore(options: DynamoStoreOptions): Promise<Even
     reader: options.wrapIndex ? options.wrapIndex(reader) : reader,
   };
   const calls = trackCalls(tables.events, readiness.problem);
+  const keyCalls = trackCalls(tables.keys, readiness.problem);
   const horizon = () => now() - eventTtl;
   const count = cacheCounts(
     (tenant) => calls.run((deadline) => countInbox(inbox, tenant, horizon(), deadline)),
@@ -80,6 +87,8 @@ export async function openDynamoStore(options: DynamoStoreOptions): Promise<Even
   );
 
   return {
+    keys: createDynamoKeys({ client, name: tables.keys }, (call) => keyCalls.run(call), log),
+
     append: (event) => calls.track(() => appendTo(commits, event)),
 
     get: (tenant, id) =>
@@ -114,7 +123,7 @@ export async function openDynamoStore(options: DynamoStoreOptions): Promise<Even
 
     async close() {
       readiness.stop();
-      await calls.close();
+      await Promise.all([calls.close(), keyCalls.close()]);
       await commits.close();
       client.destroy();
     },

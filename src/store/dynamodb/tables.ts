@@ -14,6 +14,7 @@ import { isMissingTable, missingTable } from './failure.ts';
 
 export interface TableNames {
   readonly events: string;
+  readonly keys: string;
 }
 
 export const INBOX_INDEX = 'inbox-index';
@@ -49,6 +50,12 @@ export function tableDefinitions(names: TableNames): readonly CreateTableCommand
           },
         },
       ],
+    },
+    {
+      TableName: names.keys,
+      BillingMode: 'PAY_PER_REQUEST',
+      AttributeDefinitions: [{ AttributeName: 'key_id', AttributeType: 'S' }],
+      KeySchema: [{ AttributeName: 'key_id', KeyType: 'HASH' }],
     },
   ];
 }

@@ -14,6 +14,8 @@ export interface Lmdb {
   readonly inbox: Table;
   /** tenant -> pending events */
   readonly counts: Table;
+  /** id of an API key -> its record */
+  readonly keys: Table;
   /** Runs the function in a transaction that is undone when it throws. Resolves when it is committed and synced. */
   transact(run: () => void): Promise<unknown>;
   close(): Promise<void>;
@@ -35,6 +37,7 @@ export function openLmdb(file: string): Lmdb {
     ids: table('ids'),
     inbox: table('inbox'),
     counts: table('counts'),
+    keys: table('keys'),
     // A plain `transaction` commits what came before a throw (lmdb-js 3.5.6); a child transaction is undone. It costs
     // nothing that could be measured: docs/decisions/001-one-transaction-per-batch.md.
     transact: (run) => root.childTransaction(run),

@@ -7,6 +7,7 @@
  */
 import { crc32 } from 'node:zlib';
 import type { Micros, StoredEvent } from '../../events/event.ts';
+import type { ApiKey } from '../store.ts';
 
 /** Place of an event in the order of the store, and its time: see docs/decisions/002-sequence-is-the-time.md. */
 export type Sequence = Micros;
@@ -183,6 +184,28 @@ export function decodeEvent(value: Buffer): StoredEvent {
   };
 }
 
+/** Key of an API key's record; undefined for what cannot be the id of one. */
+export function apiKeyKey(keyId: string): Buffer | undefined {
+  return KEY_ID.test(keyId) ? Buffer.from(keyId, 'latin1') : undefined;
+}
+
+/** Read and written seldom, so its body is JSON. */
+export function apiKeyEntry(apiKey: ApiKey): Entry {
+  const key = apiKeyKey(apiKey.keyId);
+  if (key === undefined)
+    throw new TypeError(`The id of an API key is 1-64 of 0-9 A-Z a-z, not ${apiKey.keyId}`);
+  const body = Buffer.from(JSON.stringify(apiKey));
+  const entry = newEntry(key.length, body.length);
+  key.copy(entry.key);
+  body.copy(entry.value, 1);
+  return sealed(entry);
+}
+
+/** The API key of an intact record. */
+export function decodeApiKey(value: Buffer): ApiKey {
+  return JSON.parse(value.toString('utf8', 1, value.length - CRC_BYTES)) as ApiKey;
+}
+
 /** A copy of an intact record, acknowledged at that time. */
 export function acknowledgedEntry(key: Buffer, value: Buffer, at: Micros): Entry {
   const entry = newEntry(key.length, value.length - 1 - CRC_BYTES);
@@ -204,6 +227,7 @@ export function recordedId(value: Buffer): Buffer {
 }
 
 const FORMAT = 1;
+const KEY_ID = /^[0-9A-Za-z]{1,64}$/;
 const CRC_BYTES = 4;
 /** CRC-32 of any bytes followed by their own CRC-32, least byte first. */
 const RESIDUE = 0x2144df1c;

@@ -1,18 +1,21 @@
 import type { Micros } from '../../events/event.ts';
 import { StoreUnavailableError } from '../errors.ts';
-import type { EventStore } from '../store.ts';
+import type { EventStore, KeyStore } from '../store.ts';
 import { openLmdb } from './database.ts';
 import type { Lmdb } from './database.ts';
 import { createCounts } from './counts.ts';
 import { createEvents } from './events.ts';
 import { syncFolder, takeFolder } from './folder.ts';
 import { listPending } from './inbox.ts';
+import { createKeys } from './keys.ts';
 import { isIntact, readSequence } from './record.ts';
 import { createSweep } from './sweep.ts';
 import { createWriter } from './writer.ts';
 import type { WriterLimits } from './writer.ts';
 
 export interface EmbeddedStore extends EventStore {
+  /** Opened and closed with the events. */
+  readonly keys: KeyStore;
   /** Time of the newest event at open, 0 without one: a clock that starts after it keeps the order over a restart. */
   readonly newestTime: Micros;
   /** Deletes the events that have expired; resolves with their number. Runs by itself every `sweepSeconds`. */
@@ -83,7 +86,9 @@ export async function openEmbeddedStore(options: EmbeddedOptions): Promise<Embed
     };
 
   const events = createEvents({ lmdb, writer, counts, expiredTo, after: newestTime });
+  const keys = createKeys({ lmdb, writer, onDamage });
   return {
+    keys: { ...keys, get: opened(keys.get), getMany: opened(keys.getMany), list: opened(keys.list) },
     newestTime,
     append: events.append,
     get: opened(events.get),

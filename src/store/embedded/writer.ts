@@ -1,10 +1,15 @@
-import { CorruptEventError, StoreOverloadedError, StoreUnavailableError } from '../errors.ts';
+import {
+  CorruptEventError,
+  CorruptKeyError,
+  StoreOverloadedError,
+  StoreUnavailableError,
+} from '../errors.ts';
 
 /** Group commit: writes that wait at one moment share one transaction and one fsync. */
 export interface Writer {
   /**
    * Runs `run` inside a transaction and resolves with its result once that is on disk. `run` reads before it writes: a
-   * `CorruptEventError` that it throws before its first put is its caller's alone; whatever else it throws undoes the
+   * `CorruptEventError` or `CorruptKeyError` that it throws before its first put is its caller's alone; whatever else it throws undoes the
    * whole batch and is the end of this writer.
    *
    * Rejects with `StoreOverloadedError` at once when too much waits, with `StoreUnavailableError` after close or failure.
@@ -178,7 +183,7 @@ function runOne(write: Write): void {
       write.resolve(result);
     };
   } catch (error) {
-    if (!(error instanceof CorruptEventError)) throw error;
+    if (!(error instanceof CorruptEventError || error instanceof CorruptKeyError)) throw error;
     write.end = () => {
       write.reject(error);
     };

@@ -1,0 +1,67 @@
+import type { Principal } from './authenticator.ts';
+
+/** What became of a request under its key's limit. Times are whole seconds, rounded up, at least 1. */
+export interface Quota {
+  readonly admitted: boolean;
+  /** Requests a window. */
+  readonly limit: number;
+  /** Requests that the window still has room for. */
+  readonly remaining: number;
+  /** Until the window ends and all of `limit` is there again. */
+  readonly resetSeconds: number;
+}
+
+export interface RateLimiter {
+  /**
+   * Counts a request; null: its key has no limit.
+   *
+   * @param nowMs monotonic milliseconds.
+   */
+  admit(principal: Principal, nowMs: number): Quota | null;
+}
+
+const WINDOW_MS = 60_000;
+
+/**
+ * A fixed window of 60 s per key, which opens with the key's first request. Exact for as long as no more than `maxKeys`
+ * keys have a window open; then those that would end first are forgotten, and their keys get a new one early.
+ */
+export function createRateLimiter({ maxKeys = 100_000 } = {}): RateLimiter {
+  // In the order in which the windows opened, and so will end: a key with a new window moves to the back.
+  const windows = new Map<string, Window>();
+
+  function open(keyId: string, nowMs: number): Window {
+    windows.delete(keyId);
+    // No timer: each new window clears up to two old ones away, so the map follows the number of keys in use.
+    let checked = 0;
+    for (const [oldest, { endMs }] of windows) {
+      if (checked++ === 2 || (endMs > nowMs && windows.size < maxKeys)) break;
+      windows.delete(oldest);
+    }
+    const window = { endMs: nowMs + WINDOW_MS, count: 0 };
+    windows.set(keyId, window);
+    return window;
+  }
+
+  return {
+    admit({ keyId, rateLimit: limit }, nowMs) {
+      if (limit === null) return null;
+      let window = windows.get(keyId);
+      if (!window || window.endMs <= nowMs) window = open(keyId, nowMs);
+      const admitted = window.count < limit;
+      if (admitted) window.count++;
+      return {
+        admitted,
+        limit,
+        // The limit may have been lowered since the window opened.
+        remaining: Math.max(0, limit - window.count),
+        resetSeconds: Math.ceil((window.endMs - nowMs) / 1000),
+      };
+    },
+  };
+}
+
+interface Window {
+  readonly endMs: number;
+  count: number;
+}

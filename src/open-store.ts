@@ -1,0 +1,35 @@
+import type { Config } from './config.ts';
+import { openDynamoStore, type DynamoStoreOptions } from './store/dynamodb/store.ts';
+import { openEmbeddedStore, type EmbeddedOptions } from './store/embedded/store.ts';
+import type { EventStore, KeyStore } from './store/store.ts';
+
+/** The store with all that is kept in it. */
+export interface Store extends EventStore {
+  readonly keys: KeyStore;
+  /** Time of the newest event at open, 0 where it is not known. */
+  readonly newestTime: number;
+}
+
+export interface StoreOptions {
+  readonly log: DynamoStoreOptions['log'];
+  /** The embedded store has failed for good. */
+  readonly onFatal: EmbeddedOptions['onFatal'];
+  /** False: beside a running server, for the command line. */
+  readonly exclusive: boolean;
+}
+
+/** Opens the store that the configuration names; the only place, beside the store's own command, that names stores. */
+export async function openStore(config: Config, options: StoreOptions): Promise<Store> {
+  const { eventTtlSeconds, dataDir, dynamodb } = config;
+  const time = { now: () => Date.now() * 1000, eventTtl: eventTtlSeconds * 1e6 };
+  if (config.store === 'embedded') return openEmbeddedStore({ path: dataDir, ...time, ...options });
+  const { endpoint, ...rest } = dynamodb;
+  const store = await openDynamoStore({
+    ...rest,
+    ...(endpoint === null ? {} : { endpoint }),
+    ...time,
+    log: options.log,
+  });
+  // Instances share the tables: their clocks, not this process's past, order the events.
+  return { ...store, newestTime: 0 };
+}

@@ -1,0 +1,9 @@
+import t from 'tap';
+import { keyStoreContract } from '../key-store-contract.ts';
+import { freshTables, localEndpoint, openStore } from '../support/dynamodb.ts';
+
+keyStoreContract(t, async (t) => {
+  const tables = freshTables();
+  const open = async () => (await openStore(t, localEndpoint(), { tables })).keys;
+  return { keys: await open(), again: open };
+});
