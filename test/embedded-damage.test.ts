@@ -1,0 +1,173 @@
+import t from 'tap';
+import { CorruptEventError } from '../src/store/errors.ts';
+import { entries, flipped, openRaw, openTestStore, TTL } from './support/embedded.ts';
+
+/** Three events of one tenant; the second is the one to be damaged. */
+async function setUp(t: Parameters<typeof openTestStore>[0]) {
+  const path = t.testdir();
+  const opened = await openTestStore(t, path);
+  const before = await opened.add({ type: 'other' });
+  const victim = await opened.add({ metadata: '{"n":1}', payload: '{"text":"ünïcode"}' });
+  const after = await opened.add({ type: 'other' });
+  const raw = openRaw(t, path);
+  const entryOf = (name: keyof typeof raw, index: number) => {
+    const entry = entries(raw[name])[index];
+    if (entry === undefined) throw new Error(`no entry ${String(index)} in ${name}`);
+    return entry;
+  };
+  /** Writes behind the store's back. */
+  const put = async (name: keyof typeof raw, key: Buffer, value: Buffer | null) => {
+    if (value === null) raw[name].removeSync(key);
+    else raw[name].putSync(key, value);
+    await opened.refresh();
+  };
+  const idEntry = entries(raw.ids).find(({ key }) => key.toString('hex') === victim.id.replaceAll('-', ''));
+  if (idEntry === undefined) throw new Error('no id entry');
+  return { ...opened, path, raw, before, victim, after, idEntry, entryOf, put };
+}
+
+async function isCorrupt(call: Promise<unknown>): Promise<boolean> {
+  return call.then(
+    () => false,
+    (error: unknown) => error instanceof CorruptEventError,
+  );
+}
+
+void t.test(
+  'a flipped bit anywhere in an event record is an error, and other events are served',
+  async (t) => {
+    const { store, before, victim, after, inbox, damage, clock, entryOf, put } = await setUp(t);
+    const { key, value } = entryOf('events', 1);
+    const wrong: number[] = [];
+    for (let index = 0; index < value.length; index++) {
+      await put('events', key, flipped(value, index));
+      damage.length = 0;
+      const refused =
+        (await isCorrupt(store.get('acme', victim.id))) &&
+        (await isCorrupt(store.acknowledge('acme', victim.id, ++clock.time)));
+      const listed = (await inbox()).map(({ id }) => id);
+      const told = damage.length === 1;
+      if (!refused || !told || listed.join() !== [before.id, after.id].join()) wrong.push(index);
+    }
+    t.strictSame(wrong, [], 'bytes whose damage went unseen');
+    t.strictSame(await store.get('acme', after.id), after);
+    await put('events', key, value);
+    t.strictSame(await inbox(), [before, victim, after], 'nothing else was changed');
+  },
+);
+
+void t.test('a record that is cut short, empty or of another format is an error', async (t) => {
+  const { store, victim, entryOf, put } = await setUp(t);
+  const { key, value } = entryOf('events', 1);
+  for (const length of [1, 4, 5, 20, 46, 47, value.length - 1]) {
+    await put('events', key, value.subarray(0, length));
+    t.ok(await isCorrupt(store.get('acme', victim.id)), `${String(length)} bytes`);
+  }
+  await put('events', key, null);
+  t.ok(await isCorrupt(store.get('acme', victim.id)), 'no record');
+});
+
+void t.test('a record that lies under another key is an error', async (t) => {
+  const { store, victim, inbox, before, entryOf, put } = await setUp(t);
+  const [victimEntry, afterEntry] = [entryOf('events', 1), entryOf('events', 2)];
+  await put('events', victimEntry.key, afterEntry.value);
+  t.ok(await isCorrupt(store.get('acme', victim.id)));
+  t.match(await inbox(), [{ id: before.id }, { id: /./ }]);
+});
+
+void t.test('a flipped bit in the id index is an error of that event alone', async (t) => {
+  const { store, before, victim, after, inbox, clock, idEntry, put } = await setUp(t);
+  const wrong: number[] = [];
+  for (let index = 0; index < idEntry.value.length; index++) {
+    await put('ids', idEntry.key, flipped(idEntry.value, index));
+    const refused =
+      (await isCorrupt(store.get('acme', victim.id))) &&
+      (await isCorrupt(store.acknowledge('acme', victim.id, ++clock.time))) &&
+      (await isCorrupt(store.remove('acme', victim.id)));
+    if (!refused) wrong.push(index);
+  }
+  t.strictSame(wrong, []);
+  t.strictSame(await store.get('acme', before.id), before);
+  t.strictSame(await inbox(), [before, victim, after], 'the inbox does without it');
+});
+
+void t.test('a flipped bit in the inbox index changes no page, filtered or not', async (t) => {
+  const { before, victim, after, inbox, entryOf, put } = await setUp(t);
+  const { key, value } = entryOf('inbox', 1);
+  for (let index = 0; index < value.length; index++) {
+    await put('inbox', key, flipped(value, index));
+    t.strictSame(await inbox(), [before, victim, after]);
+    t.strictSame(await inbox({ type: victim.type }), [victim], `byte ${String(index)}, its type`);
+    t.strictSame(await inbox({ type: 'other' }), [before, after], `byte ${String(index)}, another type`);
+    t.strictSame(await inbox({ source: 'shop', type: victim.type }), [victim]);
+  }
+});
+
+void t.test('an inbox entry without a pending event is reported and left out', async (t) => {
+  const { store, before, victim, after, inbox, damage, clock, entryOf, put } = await setUp(t);
+  const { key, value } = entryOf('inbox', 1);
+  await store.acknowledge('acme', victim.id, ++clock.time);
+  await put('inbox', key, value);
+  t.strictSame(await inbox(), [before, after]);
+  t.match(damage, [/not pending/]);
+});
+
+void t.test('a flipped bit in a count is found, and the inbox counted instead', async (t) => {
+  const { store, add, damage, entryOf, put } = await setUp(t);
+  const { key, value } = entryOf('counts', 0);
+  for (let index = 0; index < value.length; index++) {
+    await put('counts', key, flipped(value, index));
+    damage.length = 0;
+    t.strictSame(await store.countPending('acme'), { count: 3, exact: true });
+    t.match(damage, [/count of tenant acme/]);
+  }
+  await add();
+  damage.length = 0;
+  t.strictSame(await store.countPending('acme'), { count: 4, exact: true });
+  t.strictSame(damage, [], 'the next write has put it right');
+});
+
+void t.test('a damaged event can be removed', async (t) => {
+  const { store, raw, before, victim, after, inbox, entryOf, put } = await setUp(t);
+  const { key, value } = entryOf('events', 1);
+  await put('events', key, flipped(value, 20));
+  t.equal(await store.remove('other', victim.id), false);
+  t.equal(await store.remove('acme', victim.id), true);
+  t.equal(await store.get('acme', victim.id), undefined);
+  t.strictSame(await inbox(), [before, after]);
+  t.strictSame(await store.countPending('acme'), { count: 2, exact: true });
+  t.strictSame(entries(raw.events).length, 2);
+});
+
+void t.test('the sweep gets past damaged records and indexes', async (t) => {
+  for (const where of ['event', 'id'] as const) {
+    const { store, raw, clock, add, damage, entryOf, idEntry, put } = await setUp(t);
+    const record = entryOf('events', 1);
+    if (where === 'event') await put('events', record.key, flipped(record.value, 15));
+    else await put('ids', idEntry.key, flipped(idEntry.value, idEntry.value.length - 1));
+    clock.time += TTL;
+    const young = await add();
+    t.equal(await store.sweep(), 3, where);
+    t.match(damage, [/disagrees with the index/]);
+    t.equal(entries(raw.events).length, 1);
+    t.equal(entries(raw.inbox).length, 1);
+    t.strictSame(await store.countPending('acme'), { count: 1, exact: true });
+    t.strictSame(await store.get('acme', young.id), young);
+    await store.close();
+  }
+});
+
+void t.test('a damaged newest record sets neither the clock nor the next append wrong', async (t) => {
+  const { store, path, after, entryOf, put } = await setUp(t);
+  const last = entryOf('events', 2);
+  // Its time is now in the year 2400, and its key greater than any that will come.
+  const key = flipped(last.key, 1);
+  key[1] = 0x40;
+  await put('events', key, last.value);
+  await put('events', last.key, null);
+  await store.close();
+  const second = await openTestStore(t, path);
+  t.ok(second.store.newestTime < after.createdAt);
+  const one = await second.add();
+  t.strictSame(await second.store.get('acme', one.id), one);
+});

@@ -1,0 +1,200 @@
+import { join } from 'node:path';
+import t from 'tap';
+import { openLmdb } from '../src/store/embedded/database.ts';
+import { createWriter } from '../src/store/embedded/writer.ts';
+import { CorruptEventError, StoreOverloadedError, StoreUnavailableError } from '../src/store/errors.ts';
+import { openTestStore } from './support/embedded.ts';
+
+const limits = { batchWrites: 512, batchBytes: 1e6, batchMs: 1000, waitingWrites: 1000, waitingBytes: 1e6 };
+
+/** A writer over transactions that wait for `sync`, which stands for the disk. */
+function setUp({ fail }: { fail?: Error } = {}) {
+  const sizes: number[] = [];
+  const fatal: Error[] = [];
+  let size = 0;
+  let sync: () => void = () => undefined;
+  const clock = { ms: 0 };
+  const writer = createWriter({
+    transact: async (run) => {
+      await Promise.resolve();
+      size = 0;
+      run();
+      sizes.push(size);
+      await new Promise<void>((resolve) => (sync = resolve));
+      if (fail !== undefined) throw fail;
+    },
+    beforeCommit: () => undefined,
+    onFatal: (error) => fatal.push(error),
+    limits,
+    monotonic: () => clock.ms,
+  });
+  const turn = () => new Promise((resolve) => setImmediate(resolve));
+  return {
+    writer,
+    clock,
+    sizes,
+    fatal,
+    write: (bytes = 1) => writer.write(bytes, () => ++size),
+    sync: async () => {
+      await turn();
+      sync();
+      await turn();
+    },
+  };
+}
+
+void t.test('writes of one moment share a transaction, those that come meanwhile the next', async (t) => {
+  const { write, sync, sizes } = setUp();
+  const first = [write(), write(), write()];
+  await sync();
+  t.strictSame(await Promise.all(first), [1, 2, 3]);
+  const second = [write()];
+  await new Promise((resolve) => setImmediate(resolve));
+  second.push(write(), write());
+  await sync();
+  await sync();
+  await Promise.all(second);
+  t.strictSame(sizes, [3, 1, 2]);
+});
+
+void t.test('a write resolves after the disk, not before', async (t) => {
+  const { write, sync } = setUp();
+  let done = false;
+  const writing = write().then(() => (done = true));
+  for (let i = 0; i < 5; i++) await new Promise((resolve) => setImmediate(resolve));
+  t.equal(done, false);
+  await sync();
+  await writing;
+});
+
+void t.test('a disk that does not answer shows in the time of the transaction under way', async (t) => {
+  const { writer, write, sync, clock } = setUp();
+  clock.ms = 100;
+  t.equal(writer.busyFor(), 0);
+  const writing = write();
+  clock.ms = 5_100;
+  t.equal(writer.busyFor(), 5_000);
+  await sync();
+  await writing;
+  t.equal(writer.busyFor(), 0);
+});
+
+void t.test(
+  'a transaction is bounded by writes and by bytes, and takes a write that is larger alone',
+  async (t) => {
+    const { write, sync, sizes } = setUp();
+    const writes = [...Array.from({ length: 600 }, () => write()), write(9e5), write(9e4)];
+    for (let i = 0; i < 4; i++) await sync();
+    await Promise.all(writes);
+    t.strictSame(sizes, [512, 90]);
+  },
+);
+
+void t.test('a transaction is bounded by time', async (t) => {
+  const { writer, write, sync, sizes, clock } = setUp();
+  const slow = Array.from({ length: 5 }, () =>
+    writer.write(1, () => {
+      clock.ms += 400;
+    }),
+  );
+  const writes = [...slow, write()];
+  await sync();
+  await sync();
+  await Promise.all(writes);
+  t.strictSame(sizes, [0, 1], 'three, then the rest');
+});
+
+void t.test('a damaged event fails its own write alone', async (t) => {
+  const { writer, write, sync } = setUp();
+  const damaged = new CorruptEventError('damaged');
+  const writes = [
+    write(),
+    writer.write(1, () => {
+      throw damaged;
+    }),
+    write(),
+  ];
+  const settled = Promise.allSettled(writes);
+  await sync();
+  t.match(await settled, [{ value: 1 }, { reason: damaged }, { value: 2 }]);
+  const later = write();
+  await sync();
+  t.equal(await later, 1);
+});
+
+void t.test('a failed transaction rejects what it held, waits and comes, and is told once', async (t) => {
+  const { writer, write, sync, fatal } = setUp({ fail: new Error('no space left') });
+  const writes = [write(), write()];
+  await new Promise((resolve) => setImmediate(resolve));
+  writes.push(write());
+  const settled = Promise.allSettled(writes);
+  await sync();
+  const message = /no space left/;
+  const reason = { name: 'StoreUnavailableError', message };
+  t.match(await settled, [{ reason }, { reason }, { reason }]);
+  await t.rejects(write(), reason);
+  t.match(fatal, [{ message }]);
+  t.ok(writer.refusal() instanceof StoreUnavailableError);
+  await writer.close();
+});
+
+void t.test('close completes what was accepted and refuses the rest', async (t) => {
+  const { writer, write, sync } = setUp();
+  const accepted = write();
+  const closing = writer.close();
+  await t.rejects(write(), { name: 'StoreUnavailableError' });
+  await sync();
+  await closing;
+  t.equal(await accepted, 1);
+});
+
+void t.test('beyond its bounds the store refuses at once, and what it has accepted is stored', async (t) => {
+  for (const tight of [
+    { ...limits, waitingWrites: 10 },
+    { ...limits, waitingBytes: 1500 },
+  ]) {
+    const { store, event, inbox } = await openTestStore(t, t.testdir(), { limits: tight });
+    const events = Array.from({ length: 30 }, () => event());
+    const ends = await Promise.allSettled(events.map((one) => store.append(one)));
+    const stored = events.filter((_, index) => ends[index]?.status === 'fulfilled');
+    const refused = ends.flatMap((end) => (end.status === 'rejected' ? [end.reason as unknown] : []));
+    t.ok(stored.length >= 10 && stored.length < 30);
+    t.ok(refused.every((error) => error instanceof StoreOverloadedError));
+    t.strictSame(await inbox(), stored);
+    const next = event();
+    await store.append(next);
+    t.strictSame(await store.get('acme', next.id), next, 'and goes on');
+    await store.close();
+  }
+});
+
+void t.test('a write that throws undoes its whole transaction', async (t) => {
+  const lmdb = openLmdb(join(t.testdir(), 'store.mdb'));
+  t.teardown(() => lmdb.close());
+  const fatal: Error[] = [];
+  const writer = createWriter({
+    transact: (run) => lmdb.transact(run),
+    beforeCommit: () => undefined,
+    onFatal: (error) => fatal.push(error),
+  });
+  const text = (value: string) => Buffer.from(value);
+  await writer.write(1, () => {
+    lmdb.counts.putSync(text('before'), text('1'));
+  });
+  const ends = await Promise.allSettled([
+    writer.write(1, () => {
+      lmdb.counts.putSync(text('first'), text('1'));
+    }),
+    writer.write(1, () => {
+      lmdb.counts.putSync(text('second'), text('1'));
+      lmdb.counts.putSync(Buffer.alloc(3_000, 'a key that LMDB does not take'), text('1'));
+    }),
+    writer.write(1, () => {
+      lmdb.counts.putSync(text('third'), text('1'));
+    }),
+  ]);
+  const name = 'StoreUnavailableError';
+  t.match(ends, [{ reason: { name } }, { reason: { name } }, { reason: { name } }]);
+  t.equal(fatal.length, 1);
+  t.strictSame([...lmdb.counts.getKeys({})].map(String), ['before']);
+});

@@ -1,0 +1,81 @@
+import { randomUUID } from 'node:crypto';
+import { join } from 'node:path';
+import { open } from 'lmdb';
+import type { Test } from 'tap';
+import type { StoredEvent } from '../../src/events/event.ts';
+import { openEmbeddedStore } from '../../src/store/embedded/store.ts';
+import type { EmbeddedOptions } from '../../src/store/embedded/store.ts';
+
+/** An embedded store with a clock of its own, and what it reports. Closed at the end of the test. */
+export async function openTestStore(t: Test, path: string, options: Partial<EmbeddedOptions> = {}) {
+  const clock = { time: Date.now() * 1000 };
+  const damage: string[] = [];
+  const store = await openEmbeddedStore({
+    path,
+    now: () => clock.time,
+    eventTtl: TTL,
+    sweepSeconds: 0,
+    log: { error: (detail) => damage.push((detail as { err: Error }).err.message) },
+    onFatal: (error) => {
+      t.fail(error);
+    },
+    ...options,
+  });
+  t.teardown(() => store.close());
+  const event = (fields: Partial<StoredEvent> = {}): StoredEvent => ({
+    id: randomUUID(),
+    tenant: 'acme',
+    source: 'shop',
+    type: 'order.created',
+    payload: '{"order":1}',
+    metadata: null,
+    acknowledgedAt: null,
+    ...fields,
+    createdAt: fields.createdAt ?? ++clock.time,
+  });
+  const add = async (fields?: Partial<StoredEvent>) => {
+    const one = event(fields);
+    await store.append(one);
+    return one;
+  };
+  const inbox = async (filter: { source?: string; type?: string } = {}) => {
+    const { events } = await store.listPending('acme', { limit: 1000, after: null, ...filter });
+    return events;
+  };
+  /** The store reads what another handle has written as of its next commit or turn, whichever is first: this is a commit. */
+  const refresh = () => store.remove('acme', randomUUID());
+  return { store, clock, damage, event, add, inbox, refresh };
+}
+
+export const TTL = 1e12;
+
+export type Name = 'events' | 'ids' | 'inbox' | 'counts';
+
+/** The same LMDB file by another handle, to look at it and to damage it. */
+export function openRaw(t: Test, path: string) {
+  const binary = { encoding: 'binary', keyEncoding: 'binary', cache: false } as const;
+  const root = open<Buffer, Buffer>({
+    path: join(path, 'store.mdb'),
+    noSubdir: true,
+    overlappingSync: false,
+    ...binary,
+  });
+  t.teardown(() => root.close());
+  const table = (name: Name) => root.openDB<Buffer, Buffer>({ name, ...binary });
+  return { events: table('events'), ids: table('ids'), inbox: table('inbox'), counts: table('counts') };
+}
+
+/** Copies: what LMDB hands out is good until the next read. */
+export function entries(table: ReturnType<typeof openRaw>[Name]): { key: Buffer; value: Buffer }[] {
+  return Array.from(table.getRange({}), ({ key, value }) => ({
+    key: Buffer.from(key),
+    value: Buffer.from(value),
+  }));
+}
+
+/** A copy with one bit of byte `index` turned over. */
+export function flipped(buffer: Buffer, index: number): Buffer {
+  const copy = Buffer.from(buffer);
+  copy[index] = (copy[index] ?? 0) ^ (1 << (index % 8));
+  return copy;
+}
