@@ -5,6 +5,7 @@ import type { Config } from './config.ts';
 import { createClock } from './events/clock.ts';
 import type { Server } from './http/server.ts';
 import { createServer } from './http/server.ts';
+import { unversionedRoutes } from './http/unversioned/routes.ts';
 import { v1Routes } from './http/v1/routes.ts';
 import { requestLog } from './log.ts';
 import { openEmbeddedStore } from './store/embedded/store.ts';
@@ -39,13 +40,13 @@ export async function startApp(
     log: logger,
     onFatal,
   });
+  const clock = createClock(store.newestTime);
+  const services = { store, clock, version };
   const server = createServer({
-    routes: v1Routes({
-      store,
-      clock: createClock(store.newestTime),
-      version,
-      draining: () => draining,
-    }),
+    routes: [
+      ...v1Routes({ ...services, idempotencyTtl: config.eventTtlSeconds * 1e6, draining: () => draining }),
+      ...unversionedRoutes({ ...services, dedupWindow: config.dedupWindowSeconds * 1e6 }),
+    ],
     authenticator: createLocalAuthenticator(),
     ...requestLog(logger),
   });

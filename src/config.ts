@@ -5,6 +5,8 @@ export interface Config {
   readonly port: number;
   readonly dataDir: string;
   readonly eventTtlSeconds: number;
+  /** 0: equal events of the unversioned contract are never one. */
+  readonly dedupWindowSeconds: number;
   readonly logLevel: LogLevel;
   readonly shutdownGraceSeconds: number;
 }
@@ -35,6 +37,7 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
     port: read('PORT', '8080', integer(0, 65_535)),
     dataDir: read('DATA_DIR', './data', text),
     eventTtlSeconds: read('EVENT_TTL_SECONDS', '604800', integer(1, 10 * 365 * 86_400)),
+    dedupWindowSeconds: read('DEDUP_WINDOW_SECONDS', '300', integer(0, 7 * 86_400)),
     logLevel: read('LOG_LEVEL', 'info', oneOf(LOG_LEVELS)),
     shutdownGraceSeconds: read('SHUTDOWN_GRACE_SECONDS', '10', integer(0, 3_600)),
   };

@@ -87,7 +87,10 @@ void t.test('any value, in any order and spacing', (t) => {
 });
 
 void t.test('a member of the outermost object can be left out', (t) => {
-  t.equal(canonicalJson('{"b":{"key":1},"k\\u0065y":2,"a":1}', 'key'), canonicalJson('{"a":1,"b":{"key":1}}'));
+  t.equal(
+    canonicalJson('{"b":{"key":1},"k\\u0065y":2,"a":1}', 'key'),
+    canonicalJson('{"a":1,"b":{"key":1}}'),
+  );
   t.equal(canonicalJson('{"key":2}', 'key'), '{}');
   t.equal(canonicalJson('{}', 'key'), '{}');
   t.end();
