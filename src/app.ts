@@ -25,22 +25,24 @@ export interface App {
  * Puts the parts together and listens; the only place that names concrete ones. Rejects when the data folder or the port
  * cannot be had.
  *
+ * @param wallMs the wall clock, in milliseconds; tests bring their own.
  * @param onFatal the store has failed for good: nothing that was acknowledged is lost, but the process should end.
  */
 export async function startApp(
   config: Config,
   logger: Logger,
   onFatal: (error: Error) => void,
+  wallMs: () => number = Date.now,
 ): Promise<App> {
   let draining = false;
   const store = await openEmbeddedStore({
     path: config.dataDir,
     eventTtl: config.eventTtlSeconds * 1e6,
-    now: () => Date.now() * 1000,
+    now: () => wallMs() * 1000,
     log: logger,
     onFatal,
   });
-  const clock = createClock(store.newestTime);
+  const clock = createClock(store.newestTime, wallMs);
   const services = { store, clock, version };
   const server = createServer({
     routes: [
