@@ -151,10 +151,7 @@ async function longWalk(t: Test, start: Start, shown: Shown): Promise<void> {
   await shown(app, sent.length);
   const walked: string[] = [];
   for (let cursor: string | null = ''; cursor !== null;) {
-    const page = await app.request(
-      'GET',
-      `/inbox?limit=200${cursor === '' ? '' : `&cursor=${String(cursor)}`}`,
-    );
+    const page = await app.request('GET', `/inbox?limit=200${cursor === '' ? '' : `&cursor=${cursor}`}`);
     t.equal(eventsOf(page).length, 200);
     walked.push(...eventsOf(page).map((event) => String(event['event_id'])));
     cursor = paginationOf(page)['next_cursor'] as string | null;
