@@ -8,6 +8,7 @@ import type { Config } from './config.ts';
 import { createClock } from './events/clock.ts';
 import type { Server } from './http/server.ts';
 import { createServer } from './http/server.ts';
+import { unversionedRoutes } from './http/unversioned/routes.ts';
 import { v1Routes } from './http/v1/routes.ts';
 import { requestLog } from './log.ts';
 import { openStore } from './open-store.ts';
@@ -28,23 +29,25 @@ export interface App {
  * Puts the parts together and listens; the only place that names concrete ones. Rejects when the data folder or the port
  * cannot be had.
  *
+ * @param wallMs the wall clock, in milliseconds; tests bring their own.
  * @param onFatal the store has failed for good: nothing that was acknowledged is lost, but the process should end.
  */
 export async function startApp(
   config: Config,
   logger: Logger,
   onFatal: (error: Error) => void,
+  wallMs: () => number = Date.now,
 ): Promise<App> {
   let draining = false;
-  const store = await openStore(config, { log: logger, onFatal, exclusive: true });
+  const store = await openStore(config, { log: logger, onFatal, exclusive: true, wallMs });
   const access = createAccess(config, store.keys, logger);
+  const clock = createClock(store.newestTime, wallMs);
+  const services = { store, clock, version };
   const server = createServer({
-    routes: v1Routes({
-      store,
-      clock: createClock(store.newestTime),
-      version,
-      draining: () => draining,
-    }),
+    routes: [
+      ...v1Routes({ ...services, idempotencyTtl: config.eventTtlSeconds * 1e6, draining: () => draining }),
+      ...unversionedRoutes({ ...services, dedupWindow: config.dedupWindowSeconds * 1e6 }),
+    ],
     authenticator: access.authenticator,
     rateLimiter: createRateLimiter(),
     ...requestLog(logger),

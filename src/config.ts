@@ -15,6 +15,8 @@ export interface Config {
   /** Requests a minute for a new key. */
   readonly defaultRateLimit: number;
   readonly eventTtlSeconds: number;
+  /** 0: equal events of the unversioned contract are never one. */
+  readonly dedupWindowSeconds: number;
   readonly logLevel: LogLevel;
   readonly shutdownGraceSeconds: number;
 }
@@ -79,6 +81,7 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
     apiKeyCacheSize: read('API_KEY_CACHE_SIZE', '10000', integer(1, 1_000_000)),
     defaultRateLimit: read('DEFAULT_RATE_LIMIT', '60000', integer(1, 999_999_999)),
     eventTtlSeconds: read('EVENT_TTL_SECONDS', '604800', integer(1, 10 * 365 * 86_400)),
+    dedupWindowSeconds: read('DEDUP_WINDOW_SECONDS', '300', integer(0, 7 * 86_400)),
     logLevel: read('LOG_LEVEL', 'info', oneOf(LOG_LEVELS)),
     shutdownGraceSeconds: read('SHUTDOWN_GRACE_SECONDS', '10', integer(0, 3_600)),
   };

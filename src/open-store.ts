@@ -16,12 +16,17 @@ export interface StoreOptions {
   readonly onFatal: EmbeddedOptions['onFatal'];
   /** False: beside a running server, for the command line. */
   readonly exclusive: boolean;
+  /** The wall clock, in milliseconds. */
+  readonly wallMs?: () => number;
 }
 
 /** Opens the store that the configuration names; the only place, beside the store's own command, that names stores. */
-export async function openStore(config: Config, options: StoreOptions): Promise<Store> {
+export async function openStore(
+  config: Config,
+  { wallMs = Date.now, ...options }: StoreOptions,
+): Promise<Store> {
   const { eventTtlSeconds, dataDir, dynamodb } = config;
-  const time = { now: () => Date.now() * 1000, eventTtl: eventTtlSeconds * 1e6 };
+  const time = { now: () => wallMs() * 1000, eventTtl: eventTtlSeconds * 1e6 };
   if (config.store === 'embedded') return openEmbeddedStore({ path: dataDir, ...time, ...options });
   const { endpoint, ...rest } = dynamodb;
   const store = await openDynamoStore({

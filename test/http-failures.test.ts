@@ -9,7 +9,7 @@ import { createServer } from '../src/http/server.ts';
 import { v1Routes } from '../src/http/v1/routes.ts';
 import { openEmbeddedStore } from '../src/store/embedded/store.ts';
 import { CorruptEventError, StoreOverloadedError, StoreUnavailableError } from '../src/store/errors.ts';
-import type { EventStore } from '../src/store/store.ts';
+import type { Appended, EventStore } from '../src/store/store.ts';
 import type { Json } from './support/app.ts';
 
 const ID = '00000000-0000-4000-8000-000000000000';
@@ -44,6 +44,7 @@ async function start(
       store: { ...store, ...broken },
       clock: createClock(),
       version: '0',
+      idempotencyTtl: 1e12,
       draining: () => false,
     }),
     authenticator,
@@ -128,7 +129,11 @@ void t.test('a store that never answers is 503 within 2 s', async (t) => {
 
 void t.test('an answer that comes after its deadline goes nowhere', async (t) => {
   let answer: (() => void) | undefined;
-  const late = new Promise<void>((resolve) => (answer = resolve));
+  const late = new Promise<Appended>((resolve) => {
+    answer = () => {
+      resolve({ outcome: 'stored' });
+    };
+  });
   const app = await start(t, { append: () => late });
   t.equal((await app.request('POST', '/v1/events', EVENT)).status, 503);
   answer?.();

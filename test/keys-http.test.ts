@@ -128,6 +128,7 @@ void t.test('a tenant sees nothing of another by any route', async (t) => {
     store: {} as EventStore,
     clock: createClock(),
     version: '',
+    idempotencyTtl: 1e12,
     draining: () => false,
   });
   const guarded = routes.filter((route) => route.auth).map((route) => `${route.method} ${route.path}`);
@@ -198,7 +199,13 @@ async function startCounting(t: Test) {
   const keyStore = createMemoryKeyStore();
   const verifier = createSecretVerifier();
   const server = createServer({
-    routes: v1Routes({ store, clock: createClock(), version: '', draining: () => false }),
+    routes: v1Routes({
+      store,
+      clock: createClock(),
+      version: '',
+      idempotencyTtl: 1e12,
+      draining: () => false,
+    }),
     authenticator: createKeyAuthenticator({
       keys: keyStore,
       verifier,

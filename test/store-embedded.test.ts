@@ -1,8 +1,10 @@
 import t from 'tap';
 import { openEmbeddedStore } from '../src/store/embedded/store.ts';
+import { claimsContract } from './claims-contract.ts';
+import type { StoreHarness } from './store-contract.ts';
 import { storeContract } from './store-contract.ts';
 
-storeContract(t, {
+const harness: StoreHarness = {
   name: 'embedded',
   open: async (t, { now, eventTtl }) => {
     const options = {
@@ -26,4 +28,7 @@ storeContract(t, {
       reopen: async () => (store = await openEmbeddedStore(options)),
     };
   },
-});
+};
+
+storeContract(t, harness);
+claimsContract(t, harness);

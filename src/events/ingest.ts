@@ -1,28 +1,31 @@
 import { randomUUID } from 'node:crypto';
-import type { EventStore } from '../store/store.ts';
+import type { Claim, EventStore } from '../store/store.ts';
 import type { Clock } from './clock.ts';
-import type { StoredEvent } from './event.ts';
+import type { Micros, StoredEvent } from './event.ts';
 
 /** An event as a producer sends it; payload and metadata are JSON text. */
 export type EventDraft = Pick<StoredEvent, 'source' | 'type' | 'payload' | 'metadata'>;
 
-/** Gives the draft its id and its time and stores it. Resolves when the event is durable. */
+export type Ingested =
+  | { readonly outcome: 'stored' | 'duplicate'; readonly id: string; readonly createdAt: Micros }
+  | { readonly outcome: 'conflict' };
+
+/**
+ * Gives the draft its id and its time and stores it. Resolves when the event is durable, with the id and time of the
+ * event that is stored: of a duplicate those of the first.
+ *
+ * @param claim makes the claim of an event with that time; without it every event is a new one.
+ */
 export async function ingest(
   store: EventStore,
   clock: Clock,
   tenant: string,
   { source, type, payload, metadata }: EventDraft,
-): Promise<StoredEvent> {
-  const event: StoredEvent = {
-    id: randomUUID(),
-    tenant,
-    source,
-    type,
-    payload,
-    metadata,
-    createdAt: clock.tick(),
-    acknowledgedAt: null,
-  };
-  await store.append(event);
-  return event;
+  claim?: (createdAt: Micros) => Claim,
+): Promise<Ingested> {
+  const id = randomUUID();
+  const createdAt = clock.tick();
+  const event: StoredEvent = { id, tenant, source, type, payload, metadata, createdAt, acknowledgedAt: null };
+  const appended = await store.append(event, claim?.(createdAt));
+  return appended.outcome === 'stored' ? { outcome: 'stored', id, createdAt } : appended;
 }

@@ -40,13 +40,13 @@ function readKey(text: string, start: number, end: number): string {
 }
 
 /** JSON's white space is all that may stand between tokens and all of it is at or below U+0020. */
-function skipSpace(text: string, at: number): number {
+export function skipSpace(text: string, at: number): number {
   while (text.charCodeAt(at) <= SPACE) at++;
   return at;
 }
 
 /** @param at the opening quote. @returns the place after the closing one. */
-function skipString(text: string, at: number): number {
+export function skipString(text: string, at: number): number {
   // `indexOf` runs over long strings many times faster than a loop over their characters.
   let close = text.indexOf('"', at + 1);
   while (isEscaped(text, close)) close = text.indexOf('"', close + 1);
@@ -80,10 +80,11 @@ function skipContainer(text: string, at: number): number {
   }
 }
 
-function skipScalar(text: string, at: number): number {
+export function skipScalar(text: string, at: number): number {
   for (;;) {
     const code = text.charCodeAt(at);
-    if (code === COMMA || code === CLOSE_BRACE || code <= SPACE) return at;
+    // Not a number: the text has ended.
+    if (code === COMMA || code === CLOSE_BRACE || code === CLOSE_BRACKET || !(code > SPACE)) return at;
     at++;
   }
 }

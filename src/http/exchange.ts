@@ -27,6 +27,7 @@ export interface RequestHead {
   readonly contentType: string | undefined;
   readonly authorization: string | undefined;
   readonly apiKey: string | undefined;
+  readonly idempotencyKey: string | undefined;
   /**
    * A header that must stand alone stands twice, or the length of the body is given in two ways. The parser takes the
    * first, a proxy before us may take the last, and between the two a request can be smuggled: RFC 9112, section 6.3.
@@ -43,6 +44,7 @@ export function readHead(req: HttpRequest): RequestHead {
       case 'transfer-encoding':
       case 'authorization':
       case 'x-api-key':
+      case 'idempotency-key':
         if (seen[name] !== undefined) ambiguous = name;
         seen[name] = value;
         break;
@@ -62,6 +64,7 @@ export function readHead(req: HttpRequest): RequestHead {
     contentType: seen['content-type'],
     authorization: seen['authorization'],
     apiKey: seen['x-api-key'],
+    idempotencyKey: seen['idempotency-key'],
     ambiguous,
   };
 }

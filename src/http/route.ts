@@ -1,11 +1,12 @@
 import type { Static, TObject, TSchema } from 'typebox';
 import type { Principal } from '../access/authenticator.ts';
 import type { ErrorCode, FieldError, RequestError } from './errors.ts';
-import type { Reply } from './exchange.ts';
+import type { Reply, RequestHead } from './exchange.ts';
 
 /** What a handler gets: everything checked, with the types of the route's schemas. */
 export interface RouteRequest<Params, Query, Body> {
   readonly requestId: string;
+  readonly head: RequestHead;
   /** Of a route without `auth`: nobody. */
   readonly principal: Principal;
   readonly params: Params;

@@ -188,6 +188,7 @@ function compileRun(
       const json = checkBody && parseJson(bytes);
       const reply = route.handle({
         requestId: exchange.requestId,
+        head: exchange.head,
         principal: exchange.principal ?? NOBODY,
         params,
         query,

@@ -12,8 +12,11 @@ import type { Micros, StoredEvent } from '../events/event.ts';
  * an event reject with a `CorruptEventError` when its record is damaged.
  */
 export interface EventStore {
-  /** Resolves only when the event is durable, and then for good: no later failure loses it. Ids are the caller's to keep unique. */
-  append(event: StoredEvent): Promise<void>;
+  /**
+   * Resolves only when the event is durable, and then for good: no later failure loses it. Ids are the caller's to keep
+   * unique. With a claim the event is stored only by the first who brings it; of many at once exactly one is `stored`.
+   */
+  append(event: StoredEvent, claim?: Claim): Promise<Appended>;
 
   /** Consistent: sees every write that resolved before the call. */
   get(tenant: string, id: string): Promise<StoredEvent | undefined>;
@@ -35,6 +38,24 @@ export interface EventStore {
   /** Completes the writes that were accepted, refuses new ones with `StoreUnavailableError`, lets go of files and sockets. */
   close(): Promise<void>;
 }
+
+/**
+ * What makes a repeated event a duplicate. The first to bring a `key` has it until `expiresAt`, whatever becomes of its
+ * event meanwhile: acknowledged or deleted, it is not brought back.
+ */
+export interface Claim {
+  /** 64 hex digits: a hash of all that two events must share to be one, the tenant included. */
+  readonly key: string;
+  /** 64 hex digits: a hash of the content. The same key with another one is a `conflict`. */
+  readonly fingerprint: string;
+  readonly expiresAt: Micros;
+}
+
+export type Appended =
+  | { readonly outcome: 'stored' }
+  /** The claim's first event, which has these and is, or was, there. */
+  | { readonly outcome: 'duplicate'; readonly id: string; readonly createdAt: Micros }
+  | { readonly outcome: 'conflict' };
 
 export interface PageRequest {
   /** At least 1. */

@@ -28,7 +28,11 @@ export interface TestApp {
 }
 
 /** A running service on a free port; it is closed with the test. Environment variables as in the README. */
-export async function startTestApp(t: Test, env: Record<string, string> = {}): Promise<TestApp> {
+export async function startTestApp(
+  t: Test,
+  env: Record<string, string> = {},
+  wallMs?: () => number,
+): Promise<TestApp> {
   const logged: Json[] = [];
   const sink = new Writable({
     write(chunk: Buffer, _encoding, done) {
@@ -42,9 +46,10 @@ export async function startTestApp(t: Test, env: Record<string, string> = {}): P
     ...(env['STORE'] === 'dynamodb' ? {} : { DATA_DIR: env['DATA_DIR'] ?? t.testdir() }),
     ...env,
   });
-  const app = await startApp(config, createLogger(config.logLevel, sink), (error) => {
+  const onFatal = (error: Error): void => {
     t.fail(error.message);
-  });
+  };
+  const app = await startApp(config, createLogger(config.logLevel, sink), onFatal, wallMs);
   t.teardown(() => app.close());
 
   const request: TestApp['request'] = async (method, path, body, headers = {}) => {

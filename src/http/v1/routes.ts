@@ -1,19 +1,24 @@
 import type { Clock } from '../../events/clock.ts';
 import { formatMicros } from '../../events/clock.ts';
+import type { Micros } from '../../events/event.ts';
 import { readInbox } from '../../events/inbox.ts';
+import { idempotencyClaim } from '../../events/claims.ts';
 import { ingest } from '../../events/ingest.ts';
 import type { EventStore } from '../../store/store.ts';
 import { invalidField, RequestError, unavailable } from '../errors.ts';
 import type { Reply } from '../exchange.ts';
+import { EventParams } from '../fields.ts';
 import type { Route } from '../route.ts';
 import { route } from '../route.ts';
 import * as schemas from './schemas.ts';
-import { eventMembers, readDraft } from './wire.ts';
+import { eventMembers, idempotencyKey, readDraft } from './wire.ts';
 
 export interface V1Services {
   readonly store: EventStore;
   readonly clock: Clock;
   readonly version: string;
+  /** How long an idempotency key is remembered. */
+  readonly idempotencyTtl: Micros;
   /** Whether the process still wants new work. */
   readonly draining: () => boolean;
 }
@@ -49,7 +54,7 @@ const ready = ({ store, clock, draining }: V1Services): Route =>
     },
   });
 
-const createEvent = ({ store, clock }: V1Services): Route =>
+const createEvent = ({ store, clock, idempotencyTtl }: V1Services): Route =>
   route({
     method: 'POST',
     path: '/v1/events',
@@ -57,13 +62,21 @@ const createEvent = ({ store, clock }: V1Services): Route =>
     auth: true,
     body: schemas.CreateEventBody,
     responses: { 201: schemas.Created },
-    handle: async ({ principal, body, bodyText, requestId }) => {
-      const event = await ingest(store, clock, principal.tenant, readDraft(bodyText, body));
+    handle: async ({ principal: { tenant }, head, body, bodyText, requestId }) => {
+      const draft = readDraft(bodyText, body);
+      const key = idempotencyKey(head, body);
+      const claim =
+        key === undefined
+          ? undefined
+          : (createdAt: Micros) => idempotencyClaim(tenant, key, draft, createdAt + idempotencyTtl);
+      const ingested = await ingest(store, clock, tenant, draft, claim);
+      if (ingested.outcome === 'conflict') throw keyReused();
+      const location = ['location', `/v1/events/${ingested.id}`] as const;
       return {
         status: 201,
-        headers: [['location', `/v1/events/${event.id}`]],
+        headers: ingested.outcome === 'stored' ? [location] : [location, ['idempotent-replayed', 'true']],
         body:
-          `{"event_id":"${event.id}","created_at":"${formatMicros(event.createdAt)}","status":"pending",` +
+          `{"event_id":"${ingested.id}","created_at":"${formatMicros(ingested.createdAt)}","status":"pending",` +
           `"message":"event stored","request_id":"${requestId}"}`,
       };
     },
@@ -75,7 +88,7 @@ const readEvent = ({ store }: V1Services): Route =>
     path: '/v1/events/{event_id}',
     summary: 'Read one event, pending or acknowledged',
     auth: true,
-    params: schemas.EventParams,
+    params: EventParams,
     responses: { 200: schemas.EventWithRequestId },
     handle: async ({ principal, params, requestId }) => {
       const event = await store.get(principal.tenant, params.event_id.toLowerCase());
@@ -117,7 +130,7 @@ const acknowledge = ({ store, clock }: V1Services): Route =>
     path: '/v1/events/{event_id}/ack',
     summary: 'Acknowledge an event: it leaves the inbox',
     auth: true,
-    params: schemas.EventParams,
+    params: EventParams,
     responses: { 200: schemas.Acknowledged },
     handle: async ({ principal, params, requestId }) => {
       const id = params.event_id.toLowerCase();
@@ -143,7 +156,7 @@ const deleteEvent = ({ store }: V1Services): Route =>
     path: '/v1/events/{event_id}',
     summary: 'Delete an event, pending or acknowledged',
     auth: true,
-    params: schemas.EventParams,
+    params: EventParams,
     responses: { 200: schemas.Deleted },
     handle: async ({ principal, params, requestId }) => {
       const id = params.event_id.toLowerCase();
@@ -159,4 +172,11 @@ function json(status: number, body: object): Reply {
 
 function notFound(): RequestError {
   return new RequestError('NOT_FOUND', 'there is no such event: it never was, was deleted, or has expired');
+}
+
+function keyReused(): RequestError {
+  return new RequestError(
+    'IDEMPOTENCY_KEY_REUSED',
+    'this idempotency key has come with another event before; use a new key for a new event',
+  );
 }

@@ -1,24 +1,8 @@
 import Type from 'typebox';
+import { eventId, name, time } from '../fields.ts';
 
-const UUID = '^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}$';
-
-/** 1-255 characters, counted as code points, as JSON Schema does. */
-const name = (description: string) =>
-  Type.Refine(
-    Type.String({ minLength: 1, maxLength: 255, description }),
-    (text) => text.isWellFormed(),
-    () => 'must be well-formed Unicode (it holds half of a surrogate pair)',
-  );
-
-const eventId = Type.String({ format: 'uuid' });
-const time = Type.String({
-  description: 'ISO 8601 UTC with microseconds',
-  examples: ['2026-01-01T12:00:00.123456Z'],
-});
 const requestId = Type.String();
 const status = Type.Enum(['pending', 'acknowledged']);
-
-export const EventParams = Type.Object({ event_id: Type.String({ pattern: UUID }) });
 
 export const Metadata = Type.Object({
   correlation_id: Type.Optional(Type.String()),

@@ -1,9 +1,13 @@
 import type { Static } from 'typebox';
+import Type from 'typebox';
 import { formatMicros } from '../../events/clock.ts';
 import type { StoredEvent } from '../../events/event.ts';
 import type { EventDraft } from '../../events/ingest.ts';
-import { cutMembers } from '../../events/json-text.ts';
-import { invalidField, RequestError } from '../errors.ts';
+import { invalidField } from '../errors.ts';
+import type { RequestHead } from '../exchange.ts';
+import { name } from '../fields.ts';
+import { cutPayload } from '../payload.ts';
+import { compileCheck } from '../validate.ts';
 import type { CreateEventBody } from './schemas.ts';
 
 /** Bytes of JSON text. */
@@ -12,12 +16,24 @@ export const METADATA_LIMIT = 8_192;
 
 /** @param text the body as it was sent; `body` is what it means. */
 export function readDraft(text: string, body: Static<typeof CreateEventBody>): EventDraft {
-  const cut = cutMembers(text, ['payload', 'metadata']);
-  const payload = cut.payload ?? '{}';
-  if (Buffer.byteLength(payload) > PAYLOAD_LIMIT) {
-    throw new RequestError('PAYLOAD_TOO_LARGE', `payload: must have at most ${String(PAYLOAD_LIMIT)} bytes`);
+  const { payload, metadata } = cutPayload(text, PAYLOAD_LIMIT);
+  return { source: body.source, type: body.event_type, payload, metadata: readMetadata(metadata, body) };
+}
+
+const checkKey = compileCheck(Type.Object({ 'Idempotency-Key': name('') }), 'headers');
+
+/** From the header or from metadata; throws when they differ. */
+export function idempotencyKey(
+  { idempotencyKey: header }: RequestHead,
+  { metadata }: Static<typeof CreateEventBody>,
+): string | undefined {
+  const member = metadata?.idempotency_key;
+  if (header === undefined) return member;
+  checkKey({ 'Idempotency-Key': header });
+  if (member !== undefined && member !== header) {
+    throw invalidField('metadata.idempotency_key', 'differs from the Idempotency-Key header; send one');
   }
-  return { source: body.source, type: body.event_type, payload, metadata: readMetadata(cut.metadata, body) };
+  return header;
 }
 
 function readMetadata(text: string | undefined, { metadata }: Static<typeof CreateEventBody>): string | null {

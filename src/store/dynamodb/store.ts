@@ -129,12 +129,13 @@ export async function openDynamoStore(options: DynamoStoreOptions): Promise<Dyna
     },
   };
 
-  async function appendTo(commits: GroupCommit<EventItem>, event: StoredEvent): Promise<void> {
+  async function appendTo(commits: GroupCommit<EventItem>, event: StoredEvent): Promise<Appended> {
     const deadline = performance.now() + CALL_BUDGET_MS;
     const bytes = Buffer.byteLength(event.payload);
     const packed = compression.pack(event.payload, bytes);
     const payload = typeof packed === 'string' ? packed : await packed;
     await commits.add(toItem(event, payload, bytes, options), deadline);
+    return { outcome: 'stored' };
   }
 }
 

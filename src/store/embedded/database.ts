@@ -16,6 +16,10 @@ export interface Lmdb {
   readonly counts: Table;
   /** id of an API key -> its record */
   readonly keys: Table;
+  /** claim key -> the event that has it, its content and until when */
+  readonly claims: Table;
+  /** (expiry, claim key) -> nothing: claims live for different times, so they do not lie in the order of their end */
+  readonly claimsByExpiry: Table;
   /** Runs the function in a transaction that is undone when it throws. Resolves when it is committed and synced. */
   transact(run: () => void): Promise<unknown>;
   close(): Promise<void>;
@@ -38,6 +42,8 @@ export function openLmdb(file: string): Lmdb {
     inbox: table('inbox'),
     counts: table('counts'),
     keys: table('keys'),
+    claims: table('claims'),
+    claimsByExpiry: table('claims-by-expiry'),
     // A plain `transaction` commits what came before a throw (lmdb-js 3.5.6); a child transaction is undone. It costs
     // nothing that could be measured: docs/decisions/001-one-transaction-per-batch.md.
     transact: (run) => root.childTransaction(run),

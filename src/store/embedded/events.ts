@@ -1,6 +1,7 @@
 import type { Micros, StoredEvent } from '../../events/event.ts';
 import { CorruptEventError } from '../errors.ts';
-import type { Acknowledgement } from '../store.ts';
+import type { Acknowledgement, Appended, Claim } from '../store.ts';
+import type { Claims } from './claims.ts';
 import type { Counts } from './counts.ts';
 import { appendEntry, readValue } from './database.ts';
 import type { Lmdb } from './database.ts';
@@ -23,6 +24,7 @@ interface Parts {
   readonly lmdb: Lmdb;
   readonly writer: Writer;
   readonly counts: Counts;
+  readonly claims: Claims;
   /** Events up to this time have expired. */
   readonly expiredTo: () => Micros;
   /** The newest sequence stored. */
@@ -30,14 +32,14 @@ interface Parts {
 }
 
 /** Writing and reading single events. */
-export function createEvents({ lmdb, writer, counts, expiredTo, after }: Parts) {
+export function createEvents({ lmdb, writer, counts, claims, expiredTo, after }: Parts) {
   const { events, ids, inbox } = lmdb;
   const { find, readRecord } = createLookup(lmdb, expiredTo);
   let last = after;
 
   return { append, get, acknowledge, remove };
 
-  async function append(event: StoredEvent): Promise<void> {
+  async function append(event: StoredEvent, claim?: Claim): Promise<Appended> {
     const id = idKey(event.id);
     if (id === undefined) throw new TypeError(`The id of an event is a UUID in lower case, not ${event.id}`);
     // Writes keep the order of their calls, so the sequence is known, and the record made, before the transaction.
@@ -46,11 +48,15 @@ export function createEvents({ lmdb, writer, counts, expiredTo, after }: Parts) 
     const index = idEntry(id, last, event.tenant);
     const pending = event.acknowledgedAt === null ? inboxEntry(event, last) : undefined;
     return writer.write(record.value.length, () => {
+      const held = claim && claims.take(claim, event);
+      if (held !== undefined) return held;
       appendEntry(events, record);
       ids.putSync(index.key, index.value);
-      if (pending === undefined) return;
-      inbox.putSync(pending.key, pending.value);
-      counts.add(event.tenant, 1);
+      if (pending !== undefined) {
+        inbox.putSync(pending.key, pending.value);
+        counts.add(event.tenant, 1);
+      }
+      return STORED;
     });
   }
 
@@ -115,6 +121,8 @@ function createLookup({ events, ids }: Lmdb, expiredTo: () => Micros) {
     return { key, value };
   }
 }
+
+const STORED: Appended = { outcome: 'stored' };
 
 /** Bytes that a write without a payload holds while it waits, about. */
 const SMALL = 256;

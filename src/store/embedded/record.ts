@@ -7,7 +7,7 @@
  */
 import { crc32 } from 'node:zlib';
 import type { Micros, StoredEvent } from '../../events/event.ts';
-import type { ApiKey } from '../store.ts';
+import type { ApiKey, Claim } from '../store.ts';
 
 /** Place of an event in the order of the store, and its time: see docs/decisions/002-sequence-is-the-time.md. */
 export type Sequence = Micros;
@@ -122,6 +122,43 @@ export function countEntry(tenant: string, count: number): Entry {
 
 export function countEntryBody(value: Buffer): number {
   return readSequence(value, 1);
+}
+
+/** Key of a claim. */
+export function claimKey(key: string): Buffer {
+  return Buffer.from(key, 'hex');
+}
+
+/** claim key -> event id, its time, until when, and the fingerprint of its content */
+export function claimEntry(key: Buffer, claim: Claim, event: Pick<StoredEvent, 'id' | 'createdAt'>): Entry {
+  const entry = newEntry(key.length, ID_BYTES + 2 * SEQUENCE_BYTES + claim.fingerprint.length / 2);
+  key.copy(entry.key);
+  entry.value.write(event.id.replaceAll('-', ''), 1, 'hex');
+  writeSequence(entry.value, event.createdAt, 1 + ID_BYTES);
+  writeSequence(entry.value, claim.expiresAt, 1 + ID_BYTES + SEQUENCE_BYTES);
+  entry.value.write(claim.fingerprint, 1 + ID_BYTES + 2 * SEQUENCE_BYTES, 'hex');
+  return sealed(entry);
+}
+
+/** What an intact claim says. */
+export function decodeClaim(value: Buffer): Omit<Claim, 'key'> & Pick<StoredEvent, 'id' | 'createdAt'> {
+  return {
+    id: formatId(value, 1),
+    createdAt: readSequence(value, 1 + ID_BYTES),
+    expiresAt: readSequence(value, 1 + ID_BYTES + SEQUENCE_BYTES),
+    fingerprint: value.toString('hex', 1 + ID_BYTES + 2 * SEQUENCE_BYTES, value.length - CRC_BYTES),
+  };
+}
+
+export function claimExpiryKey(expiresAt: Micros, key: Buffer): Buffer {
+  return Buffer.concat([sequenceKey(expiresAt), key]);
+}
+
+export function claimExpiryEntry(expiresAt: Micros, key: Buffer): Entry {
+  const whole = claimExpiryKey(expiresAt, key);
+  const entry = newEntry(whole.length, 0);
+  whole.copy(entry.key);
+  return sealed(entry);
 }
 
 export function eventEntry(event: StoredEvent, id: Buffer, sequence: Sequence): Entry {

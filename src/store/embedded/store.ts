@@ -3,6 +3,7 @@ import { StoreUnavailableError } from '../errors.ts';
 import type { EventStore, KeyStore } from '../store.ts';
 import { openLmdb } from './database.ts';
 import type { Lmdb } from './database.ts';
+import { createClaims } from './claims.ts';
 import { createCounts } from './counts.ts';
 import { createEvents } from './events.ts';
 import { syncFolder, takeFolder } from './folder.ts';
@@ -72,7 +73,8 @@ export async function openEmbeddedStore(options: EmbeddedOptions): Promise<Embed
     ...(options.limits && { limits: options.limits }),
   });
   const newestTime = lastSequence(lmdb);
-  const sweep = createSweep({ lmdb, writer, counts, expiredTo, onDamage });
+  const claims = createClaims(lmdb, now);
+  const sweep = createSweep({ lmdb, writer, counts, claims, expiredTo, onDamage });
   if (exclusive && sweepSeconds > 0) sweep.every(sweepSeconds * 1000);
 
   let closed: Promise<void> | undefined;
@@ -85,7 +87,7 @@ export async function openEmbeddedStore(options: EmbeddedOptions): Promise<Embed
       return read(...args);
     };
 
-  const events = createEvents({ lmdb, writer, counts, expiredTo, after: newestTime });
+  const events = createEvents({ lmdb, writer, counts, claims, expiredTo, after: newestTime });
   const keys = createKeys({ lmdb, writer, onDamage });
   return {
     keys: { ...keys, get: opened(keys.get), getMany: opened(keys.getMany), list: opened(keys.list) },

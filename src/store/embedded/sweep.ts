@@ -1,5 +1,6 @@
 import type { Micros } from '../../events/event.ts';
 import { CorruptEventError, StoreOverloadedError, StoreUnavailableError } from '../errors.ts';
+import type { Claims } from './claims.ts';
 import type { Counts } from './counts.ts';
 import { readValue } from './database.ts';
 import type { Lmdb } from './database.ts';
@@ -14,6 +15,7 @@ interface Parts {
   readonly lmdb: Lmdb;
   readonly writer: Writer;
   readonly counts: Counts;
+  readonly claims: Claims;
   readonly expiredTo: () => Micros;
   readonly onDamage: (error: Error) => void;
 }
@@ -48,7 +50,8 @@ export function createSweep(parts: Parts): Sweep {
 }
 
 async function sweepAll(parts: Parts): Promise<number> {
-  const { writer, expiredTo } = parts;
+  const { writer, claims, expiredTo } = parts;
+  while ((await writer.write(0, () => claims.sweep(CHUNK))) === CHUNK);
   let total = 0;
   for (;;) {
     const swept = await writer.write(0, () => sweepChunk(parts, expiredTo()));

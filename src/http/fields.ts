@@ -1,0 +1,20 @@
+import Type from 'typebox';
+
+const UUID = '^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}$';
+
+/** 1-255 characters, counted as code points, as JSON Schema does. */
+export const name = (description: string) =>
+  Type.Refine(
+    Type.String({ minLength: 1, maxLength: 255, description }),
+    (text) => text.isWellFormed(),
+    () => 'must be well-formed Unicode (it holds half of a surrogate pair)',
+  );
+
+/** Of a reply. */
+export const eventId = Type.String({ format: 'uuid' });
+export const time = Type.String({
+  description: 'ISO 8601 UTC with microseconds',
+  examples: ['2026-01-01T12:00:00.123456Z'],
+});
+/** Path parameters of the routes of one event, in either case. */
+export const EventParams = Type.Object({ event_id: Type.String({ pattern: UUID }) });

@@ -1,0 +1,143 @@
+import { contentClaim } from '../../events/claims.ts';
+import type { Clock } from '../../events/clock.ts';
+import { formatMicros } from '../../events/clock.ts';
+import type { Micros } from '../../events/event.ts';
+import { readInbox } from '../../events/inbox.ts';
+import { ingest } from '../../events/ingest.ts';
+import type { EventStore } from '../../store/store.ts';
+import { invalidField, RequestError } from '../errors.ts';
+import { EventParams } from '../fields.ts';
+import type { Route } from '../route.ts';
+import { route } from '../route.ts';
+import * as schemas from './schemas.ts';
+import { eventJson, readDraft } from './wire.ts';
+
+export interface UnversionedServices {
+  readonly store: EventStore;
+  readonly clock: Clock;
+  readonly version: string;
+  /** How long equal events are one; 0: they never are. */
+  readonly dedupWindow: Micros;
+}
+
+/** The whole unversioned contract. */
+export function unversionedRoutes(services: UnversionedServices): Route[] {
+  return [status, createEvent, readEvent, inboxPage, deliver].map((define) => define(services));
+}
+
+const status = ({ version }: UnversionedServices): Route =>
+  route({
+    method: 'GET',
+    path: '/status',
+    summary: 'The process is alive',
+    auth: false,
+    responses: { 200: schemas.Status },
+    handle: () => ({
+      status: 200,
+      body: JSON.stringify({
+        status: 'ok',
+        version,
+        uptime_seconds: Math.round(process.uptime() * 1000) / 1000,
+      }),
+    }),
+  });
+
+const createEvent = ({ store, clock, dedupWindow }: UnversionedServices): Route =>
+  route({
+    method: 'POST',
+    path: '/events',
+    summary: 'Send an event; equal ones within the window are one. A 200 means that it is durable',
+    auth: true,
+    body: schemas.CreateEventBody,
+    responses: { 200: schemas.Created },
+    handle: async ({ principal: { tenant }, body, bodyText }) => {
+      const draft = readDraft(bodyText, body);
+      const claim =
+        dedupWindow === 0
+          ? undefined
+          : (createdAt: Micros) => contentClaim(tenant, draft, createdAt + dedupWindow);
+      const ingested = await ingest(store, clock, tenant, draft, claim);
+      if (ingested.outcome === 'conflict') {
+        throw new Error('two events with one content claim have the same content: the claim is made of it');
+      }
+      return {
+        status: 200,
+        body:
+          `{"event_id":"${ingested.id}","timestamp":"${formatMicros(ingested.createdAt)}","delivered":false,` +
+          `"deduplicated":${String(ingested.outcome === 'duplicate')}}`,
+      };
+    },
+  });
+
+const readEvent = ({ store }: UnversionedServices): Route =>
+  route({
+    method: 'GET',
+    path: '/events/{event_id}',
+    summary: 'Read one event, delivered or not',
+    auth: true,
+    params: EventParams,
+    responses: { 200: schemas.Event },
+    handle: async ({ principal, params }) => {
+      const event = await store.get(principal.tenant, params.event_id.toLowerCase());
+      if (!event) throw notFound();
+      return { status: 200, body: eventJson(event) };
+    },
+  });
+
+const inboxPage = ({ store }: UnversionedServices): Route =>
+  route({
+    method: 'GET',
+    path: '/inbox',
+    summary: 'Read undelivered events, oldest first',
+    auth: true,
+    query: schemas.InboxParameters,
+    responses: { 200: schemas.InboxPage },
+    handle: async ({ principal: { tenant }, query }) => {
+      const { limit = 50, event_type: type, ...rest } = query;
+      const wanted = { limit, ...rest, ...(type === undefined ? {} : { type }) };
+      const [page, total] = await Promise.all([
+        readInbox(store, 'unversioned', tenant, wanted),
+        store.countPending(tenant),
+      ]);
+      if (page === 'invalid-cursor') {
+        throw invalidField(
+          'cursor',
+          'must be the next_cursor of a page of this inbox; start again without it',
+        );
+      }
+      const pagination = JSON.stringify({
+        next_cursor: page.nextCursor,
+        has_more: page.nextCursor !== null,
+        // Counted apart from the page, it may be older.
+        total_undelivered: Math.max(total.count, page.events.length),
+        ...(total.exact ? {} : { total_is_lower_bound: true }),
+      });
+      return {
+        status: 200,
+        body: `{"events":[${page.events.map(eventJson).join(',')}],"pagination":${pagination}}`,
+      };
+    },
+  });
+
+const deliver = ({ store, clock }: UnversionedServices): Route =>
+  route({
+    method: 'DELETE',
+    path: '/events/{event_id}',
+    summary: 'Mark an event as delivered: it leaves the inbox and is kept until it expires',
+    auth: true,
+    params: EventParams,
+    responses: { 204: null },
+    handle: async ({ principal, params }) => {
+      const { outcome } = await store.acknowledge(
+        principal.tenant,
+        params.event_id.toLowerCase(),
+        clock.tick(),
+      );
+      if (outcome === 'missing') throw notFound();
+      return { status: 204, body: null };
+    },
+  });
+
+function notFound(): RequestError {
+  return new RequestError('NOT_FOUND', 'there is no such event: it never was, was deleted, or has expired');
+}

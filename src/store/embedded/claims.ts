@@ -1,0 +1,54 @@
+import { CorruptEventError } from '../errors.ts';
+import type { Micros } from '../../events/event.ts';
+import type { Appended, Claim } from '../store.ts';
+import { readValue } from './database.ts';
+import type { Lmdb } from './database.ts';
+import { claimEntry, claimExpiryEntry, claimExpiryKey, claimKey, decodeClaim, isIntact } from './record.ts';
+
+/** First come, first served. All within a transaction of the writer. */
+export interface Claims {
+  /** Undefined: nobody held the claim, and now this event does. */
+  take(claim: Claim, event: { readonly id: string; readonly createdAt: Micros }): Appended | undefined;
+  /** Deletes up to `limit` claims that have expired; gives how many. */
+  sweep(limit: number): number;
+}
+
+export function createClaims({ claims, claimsByExpiry }: Lmdb, now: () => Micros): Claims {
+  return {
+    take(claim, event) {
+      const key = claimKey(claim.key);
+      const value = readValue(claims, key);
+      if (value !== undefined) {
+        if (!isIntact(key, value)) throw new CorruptEventError(`The record of claim ${claim.key} is damaged`);
+        const held = decodeClaim(value);
+        if (held.expiresAt > now()) {
+          if (held.fingerprint !== claim.fingerprint) return { outcome: 'conflict' };
+          return { outcome: 'duplicate', id: held.id, createdAt: held.createdAt };
+        }
+        claimsByExpiry.removeSync(claimExpiryKey(held.expiresAt, key));
+      }
+      const entry = claimEntry(key, claim, event);
+      claims.putSync(entry.key, entry.value);
+      const expiry = claimExpiryEntry(claim.expiresAt, key);
+      claimsByExpiry.putSync(expiry.key, expiry.value);
+      return undefined;
+    },
+
+    sweep(limit) {
+      const end = claimExpiryKey(now() + 1, NO_KEY);
+      const expired = [...claimsByExpiry.getKeys({ end, limit })];
+      for (const entry of expired) {
+        const key = Buffer.from(entry.subarray(EXPIRY_BYTES));
+        const value = readValue(claims, key);
+        // Taken anew meanwhile, it has an entry of its own.
+        if (value !== undefined && (!isIntact(key, value) || decodeClaim(value).expiresAt <= now()))
+          claims.removeSync(key);
+        claimsByExpiry.removeSync(entry);
+      }
+      return expired.length;
+    },
+  };
+}
+
+const EXPIRY_BYTES = 8;
+const NO_KEY = Buffer.alloc(0);
