@@ -3,7 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { DynamoDBDocumentClient } from '@aws-sdk/lib-dynamodb';
 import type { Micros, StoredEvent } from '../../events/event.ts';
 import { StoreOverloadedError, StoreUnavailableError } from '../errors.ts';
-import type { Acknowledgement, EventStore, KeyStore } from '../store.ts';
+import type { Acknowledgement, Appended, EventStore, KeyStore } from '../store.ts';
 import { createClient, type Connection } from './client.ts';
 import { createCompression } from './compression.ts';
 import { cacheCounts } from './count-cache.ts';
