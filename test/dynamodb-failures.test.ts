@@ -250,6 +250,22 @@ for (const kind of ['lost answer', 'silent'] as const) {
   });
 }
 
+void t.test(
+  'of two instances that acknowledge in the same microsecond only one is told that it did',
+  async (t) => {
+    const endpoint = await startDynalite(t);
+    const tables = { events: 'events' };
+    const stores = [
+      await openStore(t, endpoint, { tables }),
+      await openStore(t, endpoint, { tables }),
+    ] as const;
+    const event = newEvent();
+    await stores[0].append(event);
+    const answers = await Promise.all(stores.map((store) => store.acknowledge('acme', event.id, 7)));
+    t.strictSame(answers.map(({ outcome }) => outcome).sort(), ['acknowledged', 'already']);
+  },
+);
+
 void t.test('a removal without an answer counts as one', async (t) => {
   const { store, proxy } = await setUp(t);
   const event = newEvent();

@@ -5,7 +5,7 @@ import { createWriter } from '../src/store/embedded/writer.ts';
 import { CorruptEventError, StoreOverloadedError, StoreUnavailableError } from '../src/store/errors.ts';
 import { openTestStore } from './support/embedded.ts';
 
-const limits = { batchWrites: 512, batchBytes: 1e6, waitingWrites: 1000, waitingBytes: 1e6 };
+const limits = { batchWrites: 512, batchBytes: 1e6, batchMs: 1000, waitingWrites: 1000, waitingBytes: 1e6 };
 
 /** A writer over transactions that wait for `sync`, which stands for the disk. */
 function setUp({ fail }: { fail?: Error } = {}) {
@@ -13,6 +13,7 @@ function setUp({ fail }: { fail?: Error } = {}) {
   const fatal: Error[] = [];
   let size = 0;
   let sync: () => void = () => undefined;
+  const clock = { ms: 0 };
   const writer = createWriter({
     transact: async (run) => {
       await Promise.resolve();
@@ -25,10 +26,12 @@ function setUp({ fail }: { fail?: Error } = {}) {
     beforeCommit: () => undefined,
     onFatal: (error) => fatal.push(error),
     limits,
+    monotonic: () => clock.ms,
   });
   const turn = () => new Promise((resolve) => setImmediate(resolve));
   return {
     writer,
+    clock,
     sizes,
     fatal,
     write: (bytes = 1) => writer.write(bytes, () => ++size),
@@ -64,6 +67,18 @@ void t.test('a write resolves after the disk, not before', async (t) => {
   await writing;
 });
 
+void t.test('a disk that does not answer shows in the time of the transaction under way', async (t) => {
+  const { writer, write, sync, clock } = setUp();
+  clock.ms = 100;
+  t.equal(writer.busyFor(), 0);
+  const writing = write();
+  clock.ms = 5_100;
+  t.equal(writer.busyFor(), 5_000);
+  await sync();
+  await writing;
+  t.equal(writer.busyFor(), 0);
+});
+
 void t.test(
   'a transaction is bounded by writes and by bytes, and takes a write that is larger alone',
   async (t) => {
@@ -74,6 +89,20 @@ void t.test(
     t.strictSame(sizes, [512, 90]);
   },
 );
+
+void t.test('a transaction is bounded by time', async (t) => {
+  const { writer, write, sync, sizes, clock } = setUp();
+  const slow = Array.from({ length: 5 }, () =>
+    writer.write(1, () => {
+      clock.ms += 400;
+    }),
+  );
+  const writes = [...slow, write()];
+  await sync();
+  await sync();
+  await Promise.all(writes);
+  t.strictSame(sizes, [0, 1], 'three, then the rest');
+});
 
 void t.test('a damaged event fails its own write alone', async (t) => {
   const { writer, write, sync } = setUp();

@@ -40,7 +40,9 @@ void t.test('what comes while a partial batch is under way makes up the next one
   void world.add('a');
   t.strictSame(world.sent(), ['a']);
   void world.add('b');
+  t.strictSame(world.sent(), ['a']);
   void world.add('c');
+  t.strictSame(world.sent(), ['a']);
   world.answer(0);
   await world.turn();
   t.strictSame(world.sent(), ['a', 'bc']);

@@ -1,4 +1,5 @@
 import { CorruptEventError } from '../errors.ts';
+import { readValue } from './database.ts';
 import type { Lmdb } from './database.ts';
 import { countEntry, countEntryBody, countKey, inboxEnd, inboxKey, isIntact } from './record.ts';
 import type { Sequence } from './record.ts';
@@ -40,7 +41,7 @@ export function createCounts({ counts, inbox }: Lmdb, onDamage: (error: Error) =
   /** Undefined when the record is damaged. */
   function stored(tenant: string, difference: number): number | undefined {
     const key = countKey(tenant);
-    const value = counts.getBinaryFast(key);
+    const value = readValue(counts, key);
     if (value === undefined) return difference;
     if (isIntact(key, value)) return countEntryBody(value) + difference;
     onDamage(new CorruptEventError(`The count of tenant ${tenant} is damaged; its inbox is counted anew`));

@@ -45,6 +45,13 @@ export function openLmdb(file: string): Lmdb {
   };
 }
 
+/** The value without a copy: good until the next read. */
+export function readValue(table: Table, key: Buffer): Buffer | undefined {
+  const value = table.getBinaryFast(key);
+  // lmdb-js hands out the head of a larger buffer and sets `length` on it: this is a buffer that really ends there.
+  return value?.subarray(0, value.length);
+}
+
 /** Puts an entry whose key is new and greater than all others, or failing that, new. @throws Error when it is not new. */
 export function appendEntry(table: Table, { key, value }: Entry): void {
   if (putTold(table, key, value, { append: true })) return;

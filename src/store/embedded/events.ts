@@ -2,7 +2,7 @@ import type { Micros, StoredEvent } from '../../events/event.ts';
 import { CorruptEventError } from '../errors.ts';
 import type { Acknowledgement } from '../store.ts';
 import type { Counts } from './counts.ts';
-import { appendEntry } from './database.ts';
+import { appendEntry, readValue } from './database.ts';
 import type { Lmdb } from './database.ts';
 import {
   acknowledgedEntry,
@@ -98,7 +98,7 @@ function createLookup({ events, ids }: Lmdb, expiredTo: () => Micros) {
   /** Where the event is; undefined when it is missing, expired or another tenant's. */
   function find(tenant: string, id: string): Sequence | undefined {
     const key = idKey(id);
-    const value = key && ids.getBinaryFast(key);
+    const value = key && readValue(ids, key);
     if (key === undefined || value === undefined) return undefined;
     if (!isIntact(key, value)) throw new CorruptEventError(`The index entry of event ${id} is damaged`);
     const entry = idEntryBody(value);
@@ -108,7 +108,7 @@ function createLookup({ events, ids }: Lmdb, expiredTo: () => Micros) {
   /** The value is good until the next read. */
   function readRecord(id: string, sequence: Sequence): { key: Buffer; value: Buffer } {
     const key = sequenceKey(sequence);
-    const value = events.getBinaryFast(key);
+    const value = readValue(events, key);
     if (value === undefined)
       throw new CorruptEventError(`The record of event ${id} is not where its index entry says`);
     if (!isIntact(key, value)) throw new CorruptEventError(`The record of event ${id} is damaged`);

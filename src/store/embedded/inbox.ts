@@ -2,6 +2,7 @@ import type { Micros, StoredEvent } from '../../events/event.ts';
 import { CorruptEventError, InvalidPositionError } from '../errors.ts';
 import type { PageRequest, PendingPage } from '../store.ts';
 import { PAGE_PAYLOAD_BYTES } from '../store.ts';
+import { readValue } from './database.ts';
 import type { Lmdb } from './database.ts';
 import {
   decodeEvent,
@@ -66,7 +67,7 @@ function readPending(
   { source, type }: PageRequest,
 ): { event: StoredEvent; bytes: number } | undefined {
   const key = sequenceKey(sequence);
-  const value = lmdb.events.getBinaryFast(key);
+  const value = readValue(lmdb.events, key);
   if (value === undefined || !isIntact(key, value)) {
     const what = value === undefined ? 'missing' : 'damaged';
     onDamage(new CorruptEventError(`Record ${String(sequence)} in the inbox of tenant ${tenant} is ${what}`));

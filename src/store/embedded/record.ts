@@ -1,9 +1,9 @@
 /**
  * What the store writes, byte by byte. Every value is
  *
- *     format (1 byte) | body | CRC-32 of key, format and body (4 bytes)
+ *     format (1 byte) | body | CRC-32 of key, format and body (4 bytes, little endian)
  *
- * so that a bit that flips on disk, in the value or in its key, is found. Numbers are big endian.
+ * so that a bit that flips on disk, in the value or in its key, is found. Other numbers are big endian.
  */
 import { crc32 } from 'node:zlib';
 import type { Micros, StoredEvent } from '../../events/event.ts';
@@ -17,12 +17,11 @@ export interface Entry {
   readonly value: Buffer;
 }
 
-/** Whether value and key are as they were written. */
+/** Whether value and key are as they were written. Both must be of their exact length in memory. */
 export function isIntact(key: Buffer, value: Buffer): boolean {
-  const end = value.length - CRC_BYTES;
-  if (end < 1 || value[0] !== FORMAT) return false;
-  // `subarray` and not `value` itself: what LMDB hands out may be the head of a larger buffer.
-  return crc32(value.subarray(0, end), crc32(key)) === value.readUInt32BE(end);
+  // Over the data with its own checksum behind, a CRC comes to a constant: no part has to be cut out, which on the
+  // small arrays of a range is most of the cost (a scan of 5,000 entries took twice the time).
+  return value[0] === FORMAT && value.length > CRC_BYTES && crc32(value, crc32(key)) === RESIDUE;
 }
 
 /** Key of an event record. */
@@ -104,10 +103,12 @@ export function inboxFilter(
   return (value) => {
     const length = value.readUInt16BE(1);
     const typeAt = 3 + (length === NO_SOURCE ? 0 : length);
-    if (wantedSource !== undefined && length !== wantedSource.length) return false;
+    const end = value.length - CRC_BYTES;
+    if (wantedSource !== undefined && wantedSource.length !== length) return false;
+    if (wantedType !== undefined && wantedType.length !== end - typeAt) return false;
     return (
       (wantedSource === undefined || wantedSource.compare(value, 3, typeAt) === 0) &&
-      (wantedType === undefined || wantedType.compare(value, typeAt, value.length - CRC_BYTES) === 0)
+      (wantedType === undefined || wantedType.compare(value, typeAt, end) === 0)
     );
   };
 }
@@ -228,6 +229,8 @@ export function recordedId(value: Buffer): Buffer {
 const FORMAT = 1;
 const KEY_ID = /^[0-9A-Za-z]{1,64}$/;
 const CRC_BYTES = 4;
+/** CRC-32 of any bytes followed by their own CRC-32, least byte first. */
+const RESIDUE = 0x2144df1c;
 const SEQUENCE_BYTES = 8;
 const ID_BYTES = 16;
 const NO_SOURCE = 0xffff;
@@ -261,7 +264,7 @@ function newEntry(keyBytes: number, bodyBytes: number): Draft {
 
 function sealed({ whole, key, value }: Draft): Entry {
   const end = whole.length - CRC_BYTES;
-  whole.writeUInt32BE(crc32(whole.subarray(0, end)), end);
+  whole.writeUInt32LE(crc32(whole.subarray(0, end)), end);
   return { key, value };
 }
 

@@ -42,6 +42,9 @@ export interface EmbeddedOptions {
   readonly limits?: WriterLimits;
 }
 
+/** A transaction that takes longer leaves its callers without an answer in time: the disk stalls. */
+const STALL_MS = 2_000;
+
 /**
  * The event store on LMDB, for one server process a folder.
  *
@@ -98,6 +101,7 @@ export async function openEmbeddedStore(options: EmbeddedOptions): Promise<Embed
     ping: opened(() => {
       const refusal = writer.refusal();
       if (refusal !== undefined) throw refusal;
+      if (writer.busyFor() > STALL_MS) throw new StoreUnavailableError('The disk does not answer');
     }),
     sweep: () => sweep.run(),
     close() {

@@ -1,6 +1,7 @@
 import type { Micros } from '../../events/event.ts';
 import { CorruptEventError, StoreOverloadedError, StoreUnavailableError } from '../errors.ts';
 import type { Counts } from './counts.ts';
+import { readValue } from './database.ts';
 import type { Lmdb } from './database.ts';
 import { idEntryBody, inboxKey, isIntact, readSequence, recordedId, sequenceKey } from './record.ts';
 import type { Sequence } from './record.ts';
@@ -85,9 +86,9 @@ function findInIndex(
   key: Buffer,
   sequence: Sequence,
 ): { id: Buffer; tenant: string } | undefined {
-  const record = events.getBinaryFast(key);
+  const record = readValue(events, key);
   const id = record && recordedId(record);
-  const value = id && ids.getBinaryFast(id);
+  const value = id && readValue(ids, id);
   if (id === undefined || value === undefined || !isIntact(id, value)) return undefined;
   const entry = idEntryBody(value);
   return entry.sequence === sequence ? { id, tenant: entry.tenant } : undefined;

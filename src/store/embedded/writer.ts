@@ -19,6 +19,8 @@ export interface Writer {
   write<T>(bytes: number, run: () => T): Promise<T>;
   /** Why no more writes are taken. */
   refusal(): StoreUnavailableError | undefined;
+  /** For how many milliseconds the transaction under way has been so; 0 without one. */
+  busyFor(): number;
   /** Refuses new writes and resolves when those accepted have ended. */
   close(): Promise<void>;
 }
@@ -31,12 +33,18 @@ export interface WriterOptions {
   /** A transaction has failed; called once, when all that waited has been rejected. */
   readonly onFatal: (error: Error) => void;
   readonly limits?: WriterLimits;
+  /** Milliseconds of a clock that is never set. */
+  readonly monotonic?: () => number;
 }
 
 export interface WriterLimits {
-  /** Of one transaction, so that it does not keep the event loop: a write is some 15 µs of it. */
+  /**
+   * Of one transaction, so that it does not keep the event loop. A write takes some 15 µs; the time is for those that
+   * rewrite 400 KB or wait for pages from disk (400 such acknowledgements at once took 0.5 s without it).
+   */
   readonly batchWrites: number;
   readonly batchBytes: number;
+  readonly batchMs: number;
   /** Of writes that wait for the next transaction. */
   readonly waitingWrites: number;
   readonly waitingBytes: number;
@@ -45,6 +53,7 @@ export interface WriterLimits {
 const DEFAULT_LIMITS: WriterLimits = {
   batchWrites: 512,
   batchBytes: 8 * 1024 * 1024,
+  batchMs: 20,
   waitingWrites: 10_000,
   waitingBytes: 64 * 1024 * 1024,
 };
@@ -54,28 +63,28 @@ export function createWriter({
   beforeCommit,
   onFatal,
   limits = DEFAULT_LIMITS,
+  monotonic = () => performance.now(),
 }: WriterOptions): Writer {
-  const waiting: Write[] = [];
-  let waitingBytes = 0;
+  const waiting = createQueue(limits);
   let refusal: StoreUnavailableError | undefined;
   let committing: Promise<void> | undefined;
+  let begun: number | undefined;
 
   return {
     write<T>(bytes: number, run: () => T): Promise<T> {
       if (refusal !== undefined) return Promise.reject(refusal);
-      if (waiting.length >= limits.waitingWrites || waitingBytes + bytes > limits.waitingBytes) {
-        return Promise.reject(
-          new StoreOverloadedError(`${String(waiting.length)} writes wait for the disk already`),
-        );
+      if (waiting.isFull(bytes)) {
+        return Promise.reject(new StoreOverloadedError('Too many writes wait for the disk already'));
       }
       return new Promise<T>((resolve, reject) => {
         waiting.push({ bytes, run, resolve: resolve as (value: unknown) => void, reject, end: undefined });
-        waitingBytes += bytes;
         committing ??= commitAll();
       });
     },
 
     refusal: () => refusal,
+
+    busyFor: () => (begun === undefined ? 0 : monotonic() - begun),
 
     async close() {
       refusal ??= new StoreUnavailableError('The store is closed');
@@ -84,14 +93,12 @@ export function createWriter({
   };
 
   async function commitAll(): Promise<void> {
-    while (waiting.length > 0) {
-      let batch: Write[] = [];
+    while (!waiting.isEmpty()) {
+      const batch: Write[] = [];
+      begun = monotonic();
       try {
         await transact(() => {
-          // Taken now that the transaction is open: what came while the one before was synced is all in.
-          batch = takeBatch();
-          for (const write of batch) runOne(write);
-          beforeCommit();
+          runInto(batch);
         });
       } catch (error) {
         await fail(error, batch);
@@ -100,26 +107,28 @@ export function createWriter({
       for (const write of batch) write.end?.();
     }
     committing = undefined;
+    begun = undefined;
   }
 
-  function takeBatch(): Write[] {
+  /** Takes writes now that the transaction is open: what came while the one before was synced is all in. */
+  function runInto(batch: Write[]): void {
+    const until = monotonic() + limits.batchMs;
     let bytes = 0;
-    let size = 0;
-    for (const write of waiting) {
-      if (size === limits.batchWrites || (size > 0 && bytes + write.bytes > limits.batchBytes)) break;
+    do {
+      const write = waiting.next(batch.length, bytes);
+      if (write === undefined) break;
+      batch.push(write);
       bytes += write.bytes;
-      size++;
-    }
-    waitingBytes -= bytes;
-    return waiting.splice(0, size);
+      runOne(write);
+    } while (monotonic() < until);
+    beforeCommit();
   }
 
   async function fail(error: unknown, batch: readonly Write[]): Promise<void> {
     const cause = await commitCause(error);
     refusal = new StoreUnavailableError(`The store has failed to write: ${cause.message}`, { cause });
     for (const { reject } of batch) reject(refusal);
-    for (const { reject } of waiting.splice(0)) reject(refusal);
-    waitingBytes = 0;
+    for (const { reject } of waiting.takeAll()) reject(refusal);
     onFatal(refusal);
   }
 }
@@ -131,6 +140,40 @@ interface Write {
   readonly reject: (error: Error) => void;
   /** Settles the caller, to be called once the transaction is on disk. */
   end: (() => void) | undefined;
+}
+
+/** Writes in the order of their calls, bounded by number and bytes. */
+function createQueue({ batchWrites, batchBytes, waitingWrites, waitingBytes }: WriterLimits) {
+  let writes: Write[] = [];
+  let head = 0;
+  let held = 0;
+  return {
+    isEmpty: () => head === writes.length,
+    isFull: (bytes: number) => writes.length - head >= waitingWrites || held + bytes > waitingBytes,
+    push(write: Write) {
+      writes.push(write);
+      held += write.bytes;
+    },
+    /** The next write that goes into a batch of so many writes and bytes; the first always does. */
+    next(size: number, bytes: number): Write | undefined {
+      const write = writes[head];
+      if (write === undefined) return undefined;
+      if (size > 0 && (size >= batchWrites || bytes + write.bytes > batchBytes)) return undefined;
+      held -= write.bytes;
+      // The taken ones are let go in one go: a `shift` each would move the whole queue.
+      if (++head === writes.length || head === batchWrites) {
+        writes = writes.slice(head);
+        head = 0;
+      }
+      return write;
+    },
+    takeAll() {
+      const rest = writes.slice(head);
+      writes = [];
+      head = held = 0;
+      return rest;
+    },
+  };
 }
 
 function runOne(write: Write): void {

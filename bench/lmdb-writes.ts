@@ -1,0 +1,145 @@
+/**
+ * How fast this machine writes events to LMDB, by each way that lmdb-js offers: docs/decisions/001. Run it with
+ *
+ *     npx tsx bench/lmdb-writes.ts [seconds a round] [rounds]
+ *
+ * Closed loop: 64 callers, each of which writes its next event when the one before is on disk. An event is four puts,
+ * as in the embedded store. The ways take turns, each round in a fresh file; the table has the median and the rounds.
+ */
+import { execFileSync } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { cpus, tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { open } from 'lmdb';
+import type { RootDatabase } from 'lmdb';
+
+const [seconds = 3, rounds = 3] = process.argv.slice(2).map(Number);
+const CALLERS = [1, 64];
+const RECORD = Buffer.alloc(700, 'x');
+const SMALL = Buffer.alloc(40, 'x');
+
+/** Writes one event; resolves when it is on disk. */
+type Way = (root: RootDatabase<Buffer, Buffer>) => () => Promise<unknown>;
+
+const ways: Record<string, Way> = {
+  'async puts, batched by lmdb-js': (root) => {
+    const tables = openTables(root);
+    return () =>
+      root.batch(() => {
+        putEvent(tables, true);
+      });
+  },
+  'one transaction a batch': (root) => grouped(root, (run) => root.transaction(run), true),
+  'one child transaction a batch': (root) => grouped(root, (run) => root.childTransaction(run), true),
+  'the same, without append': (root) => grouped(root, (run) => root.childTransaction(run), false),
+  'one transaction an event': (root) => {
+    const tables = openTables(root);
+    return () => {
+      root.transactionSync(() => {
+        putEvent(tables, true);
+      });
+      return Promise.resolve();
+    };
+  },
+};
+
+function grouped(
+  root: RootDatabase<Buffer, Buffer>,
+  transact: (run: () => void) => Promise<unknown>,
+  append: boolean,
+) {
+  const tables = openTables(root);
+  let waiting: (() => void)[] = [];
+  let committing = false;
+  const commitAll = async () => {
+    committing = true;
+    while (waiting.length > 0) {
+      let batch: (() => void)[] = [];
+      await transact(() => {
+        batch = waiting;
+        waiting = [];
+        batch.forEach(() => {
+          putEvent(tables, append);
+        });
+      });
+      for (const done of batch) done();
+    }
+    committing = false;
+  };
+  return () =>
+    new Promise<void>((resolve) => {
+      waiting.push(resolve);
+      if (!committing) void commitAll();
+    });
+}
+
+function openTables(root: RootDatabase<Buffer, Buffer>) {
+  const table = (name: string) =>
+    root.openDB<Buffer, Buffer>({ name, encoding: 'binary', keyEncoding: 'binary', cache: false });
+  return { events: table('events'), ids: table('ids'), inbox: table('inbox'), counts: table('counts') };
+}
+
+let sequence = 0n;
+
+function putEvent(tables: ReturnType<typeof openTables>, append: boolean): void {
+  const key = Buffer.allocUnsafe(8);
+  key.writeBigUInt64BE(++sequence);
+  // Bound, since the declared `put` has no options of this kind.
+  const put = tables.events.put.bind(tables.events) as (
+    key: Buffer,
+    value: Buffer,
+    options?: object,
+  ) => unknown;
+  put(key, RECORD, append ? { append: true } : undefined);
+  void tables.ids.put(randomBytes(16), key);
+  void tables.inbox.put(Buffer.concat([Buffer.from('tenant\0'), key]), SMALL);
+  void tables.counts.put(Buffer.from('tenant'), key);
+}
+
+async function round(way: Way, callers: number) {
+  const folder = mkdtempSync(join(tmpdir(), 'lmdb-writes-'));
+  const root = open<Buffer, Buffer>({
+    path: join(folder, 'store.mdb'),
+    overlappingSync: false,
+    encoding: 'binary',
+    keyEncoding: 'binary',
+    cache: false,
+  });
+  const write = way(root);
+  const times: number[] = [];
+  const end = performance.now() + seconds * 1000;
+  const caller = async () => {
+    for (let now = performance.now(); now < end;) {
+      await write();
+      const after = performance.now();
+      times.push(after - now);
+      now = after;
+    }
+  };
+  await Promise.all(Array.from({ length: callers }, caller));
+  await root.close();
+  rmSync(folder, { recursive: true });
+  times.sort((a, b) => a - b);
+  return { rate: Math.round(times.length / seconds), p95: times[Math.floor(times.length * 0.95)] ?? NaN };
+}
+
+const commit = execFileSync('git', ['rev-parse', '--short', 'HEAD'], { encoding: 'utf8' }).trim();
+console.log(`${new Date().toISOString().slice(0, 10)}, commit ${commit}, Node ${process.version}`);
+console.log(`${String(cpus().length)} x ${cpus()[0]?.model ?? 'unknown'}, files in ${tmpdir()}\n`);
+console.log('| way | callers | events/s | p95 ms | rounds |\n| --- | --- | --- | --- | --- |');
+for (const callers of CALLERS) {
+  const results = new Map<string, Awaited<ReturnType<typeof round>>[]>();
+  for (let i = 0; i < rounds; i++) {
+    for (const [name, way] of Object.entries(ways)) {
+      results.set(name, [...(results.get(name) ?? []), await round(way, callers)]);
+    }
+  }
+  for (const [name, list] of results) {
+    const sorted = [...list].sort((a, b) => a.rate - b.rate);
+    const median = sorted[Math.floor(sorted.length / 2)];
+    const all = list.map(({ rate }) => rate).join(', ');
+    const p95 = median?.p95.toFixed(1) ?? '';
+    console.log(`| ${name} | ${String(callers)} | ${String(median?.rate)} | ${p95} | ${all} |`);
+  }
+}
