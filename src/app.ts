@@ -83,6 +83,7 @@ async function closeInOrder(
 /** Who may come in, as the configuration says. */
 function createAccess(config: Config, keys: KeyStore, logger: Logger) {
   const verifier = createSecretVerifier();
+  if (config.authMode === 'keys') verifier.warmUp();
   const stored = createKeyAuthenticator({
     keys,
     verifier,

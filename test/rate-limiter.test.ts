@@ -44,14 +44,22 @@ void t.test('waiting as long as the answer says succeeds, whenever one asks', (t
         return gaps.every((gap) => {
           now += gap;
           const answer = limiter.admit(key, now);
-          if (!answer || answer.admitted) return true;
-          if (answer.resetSeconds < 1 || answer.resetSeconds > 60) return false;
+          if (!answer || answer.resetSeconds < 1 || answer.resetSeconds > 60) return false;
+          if (answer.admitted) return true;
           now += answer.resetSeconds * 1000;
           return limiter.admit(key, now)?.admitted;
         });
       },
     ),
   );
+  t.end();
+});
+
+void t.test('a window that has just opened lasts 60 s, at any fraction of a millisecond', (t) => {
+  // 1234.567 + 60000 - 1234.567 is more than 60000 in doubles.
+  const limiter = createRateLimiter();
+  const seconds = Array.from({ length: 1000 }, (_, i) => limiter.admit(principal(String(i), 1), i * 7.7777));
+  t.ok(seconds.every((answer) => answer?.resetSeconds === 60));
   t.end();
 });
 

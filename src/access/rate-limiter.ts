@@ -15,9 +15,9 @@ export interface RateLimiter {
   /**
    * Counts a request; null: its key has no limit.
    *
-   * @param nowMs monotonic milliseconds.
+   * @param time monotonic milliseconds.
    */
-  admit(principal: Principal, nowMs: number): Quota | null;
+  admit(principal: Principal, time: number): Quota | null;
 }
 
 const WINDOW_MS = 60_000;
@@ -44,8 +44,10 @@ export function createRateLimiter({ maxKeys = 100_000 } = {}): RateLimiter {
   }
 
   return {
-    admit({ keyId, rateLimit: limit }, nowMs) {
+    admit({ keyId, rateLimit: limit }, time) {
       if (limit === null) return null;
+      // Whole numbers: with fractions a window that has just opened may seem to last for longer than its 60 s.
+      const nowMs = Math.floor(time);
       let window = windows.get(keyId);
       if (!window || window.endMs <= nowMs) window = open(keyId, nowMs);
       const admitted = window.count < limit;

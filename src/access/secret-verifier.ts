@@ -12,6 +12,8 @@ export interface SecretVerifier {
    * thread died at it or the verifier is closed.
    */
   verify(keyId: string, secret: string, hash: string): Promise<boolean>;
+  /** Starts the thread, so that the first key does not wait for that. It starts by itself otherwise. */
+  warmUp(): void;
   /** Whoever waits is refused; resolves when the thread has ended. */
   close(): Promise<void>;
 }
@@ -49,7 +51,7 @@ export function createSecretVerifier({
       worker?.unref();
       return;
     }
-    countWaiting(running.keyId, -1);
+    countWaiting(waitingByKey, running.keyId, -1);
     worker ??= start();
     // An idle thread does not keep the process; one that somebody waits for does.
     worker.ref();
@@ -76,12 +78,6 @@ export function createSecretVerifier({
     return started;
   }
 
-  function countWaiting(keyId: string, change: number): void {
-    const count = (waitingByKey.get(keyId) ?? 0) + change;
-    if (count === 0) waitingByKey.delete(keyId);
-    else waitingByKey.set(keyId, count);
-  }
-
   return {
     verify(keyId, secret, hash) {
       if (closed) return Promise.reject(new StoreUnavailableError('API keys are no longer verified'));
@@ -90,9 +86,13 @@ export function createSecretVerifier({
       }
       return new Promise((resolve, reject) => {
         queue.push({ keyId, request: { secret, hash }, resolve, reject });
-        countWaiting(keyId, 1);
+        countWaiting(waitingByKey, keyId, 1);
         next();
       });
+    },
+    warmUp() {
+      worker ??= start();
+      if (!running) worker.unref();
     },
     async close() {
       closed = true;
@@ -101,6 +101,12 @@ export function createSecretVerifier({
       await worker?.terminate();
     },
   };
+}
+
+function countWaiting(waitingByKey: Map<string, number>, keyId: string, change: number): void {
+  const count = (waitingByKey.get(keyId) ?? 0) + change;
+  if (count === 0) waitingByKey.delete(keyId);
+  else waitingByKey.set(keyId, count);
 }
 
 interface Job {
