@@ -1,7 +1,7 @@
 /**
  * How fast this machine writes events to LMDB, by each way that lmdb-js offers: docs/decisions/001. Run it with
  *
- *     node --import=ts-blank-space/register bench/lmdb-writes.ts [seconds a round] [rounds]
+ *     node --import=./.ci/typescript.mjs bench/lmdb-writes.ts [seconds a round] [rounds]
  *
  * Closed loop: 64 callers, each of which writes its next event when the one before is on disk. An event is four puts,
  * as in the embedded store. The ways take turns, each round in a fresh file; the table has the median and the rounds.

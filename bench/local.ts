@@ -23,7 +23,7 @@ for (const signal of ['SIGINT', 'SIGTERM'] as const) {
 const tables = spawn(
   process.execPath,
   [
-    '--import=ts-blank-space/register',
+    '--import=./.ci/typescript.mjs',
     fileURLToPath(new URL('../src/cli/tables.ts', import.meta.url)),
     'create',
   ],

@@ -24,7 +24,7 @@ const calls: Record<string, (store: EventStore, id: string) => Promise<unknown>>
 
 type StoreError = typeof StoreUnavailableError | typeof StoreOverloadedError;
 
-const faults: Record<string, { fault: Fault; error: StoreError }> = {
+const faults: Record<string, { fault: Fault; error: StoreError; orElse?: StoreError }> = {
   'requests that hang': { fault: { kind: 'hang' }, error: StoreUnavailableError },
   'broken connections': { fault: { kind: 'reset' }, error: StoreUnavailableError },
   'answers that come too late': { fault: { kind: 'slow', ms: 2_500 }, error: StoreUnavailableError },
@@ -51,10 +51,12 @@ const faults: Record<string, { fault: Fault; error: StoreError }> = {
       type: 'com.amazonaws.dynamodb.v20120810#ProvisionedThroughputExceededException',
     },
     error: StoreOverloadedError,
+    // Where the deadline falls into a try and not into a pause, nobody can say that nothing was applied.
+    orElse: StoreUnavailableError,
   },
 };
 
-for (const [name, { fault, error }] of Object.entries(faults)) {
+for (const [name, { fault, error, orElse }] of Object.entries(faults)) {
   void t.test(`${name}: every call rejects in time, and works again afterwards`, async (t) => {
     const { store, proxy } = await setUp(t);
     const event = newEvent();
@@ -63,7 +65,7 @@ for (const [name, { fault, error }] of Object.entries(faults)) {
     await Promise.all(
       Object.entries(calls).map(async ([name, call]) => {
         const started = performance.now();
-        await rejectsWith(t, call(store, event.id), error, name);
+        await rejectsWith(t, call(store, event.id), error, name, orElse);
         t.ok(performance.now() - started < SOON_MS, `${name} in time`);
       }),
     );
@@ -329,12 +331,18 @@ async function setUp(t: Test) {
   return { proxy, store: await openStore(t, proxy.endpoint) };
 }
 
-async function rejectsWith(t: Test, call: Promise<unknown>, wanted: StoreError, name: string): Promise<void> {
+async function rejectsWith(
+  t: Test,
+  call: Promise<unknown>,
+  wanted: StoreError,
+  name: string,
+  orElse: StoreError = wanted,
+): Promise<void> {
   const outcome: unknown = await call.then(
     (value) => value,
     (error: unknown) => error,
   );
-  t.ok(outcome instanceof wanted, `${name}: ${String(outcome)}`);
+  t.ok(outcome instanceof wanted || outcome instanceof orElse, `${name}: ${String(outcome)}`);
 }
 
 function rawClient(t: Test, endpoint: string) {

@@ -8,7 +8,7 @@ const child = fileURLToPath(new URL('support/embedded-child.ts', import.meta.url
 
 /** Runs a producer on the folder; `limit` is the size that its files may have, in blocks of 512 bytes. */
 async function produce(path: string, limit: number | 'unlimited', until: (lines: string[]) => boolean) {
-  const command = `ulimit -f ${String(limit)}; exec "$0" --import=ts-blank-space/register "$1" "$2"`;
+  const command = `ulimit -f ${String(limit)}; exec "$0" --import=./.ci/typescript.mjs "$1" "$2"`;
   const started = spawn('sh', ['-c', command, process.execPath, child, path], {
     stdio: ['ignore', 'pipe', 'ignore'],
   });

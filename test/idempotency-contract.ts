@@ -1,7 +1,7 @@
 import type { Test } from 'tap';
 import type { Answer, TestApp } from './support/app.ts';
 import { v1Error } from './support/app.ts';
-import type { ServiceHarness, Start } from './unversioned-contract.ts';
+import type { ServiceHarness, Start } from './support/harness.ts';
 
 /** Idempotency keys of `/v1` over HTTP, on whichever store the service runs. */
 export function idempotencyContract(t: Test, { start }: ServiceHarness): void {

@@ -91,7 +91,7 @@ void t.test('at debug the start of a request and the place in the code are logge
 
 void t.test('on a terminal the start tells the address, the test key and where the docs are', async (t) => {
   // `script` gives the process a terminal.
-  const command = `${process.execPath} --import=ts-blank-space/register src/main.ts`;
+  const command = `${process.execPath} --import=./.ci/typescript.mjs src/main.ts`;
   const { child, ended, output } = spawnMain(t, { PORT: '0', DATA_DIR: t.testdir() }, [
     'script',
     '-qec',
@@ -171,7 +171,7 @@ void t.test(
     const limited = [
       'bash',
       '-c',
-      `ulimit -f 4096; exec ${process.execPath} --import=ts-blank-space/register src/main.ts`,
+      `ulimit -f 4096; exec ${process.execPath} --import=./.ci/typescript.mjs src/main.ts`,
     ] as const;
     const service = await startService(t, { DATA_DIR: dataDir }, limited);
     const acknowledged: string[] = [];

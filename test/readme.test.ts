@@ -67,7 +67,7 @@ void t.test('every route has a curl line', (t) => {
 
 void t.test('the start on a terminal looks as shown', async (t) => {
   const shown = blocks.find(({ text }) => text.includes('INFO: listening'));
-  const command = `PORT=0 DATA_DIR=${t.testdir()} ${process.execPath} --import=ts-blank-space/register src/main.ts`;
+  const command = `PORT=0 DATA_DIR=${t.testdir()} ${process.execPath} --import=./.ci/typescript.mjs src/main.ts`;
   // `script` gives it a terminal, `timeout` ends it.
   const { stdout } = await run('bash', [
     '-c',

@@ -108,7 +108,7 @@ void t.test('an idle thread keeps no process alive, a busy one does', async (t) 
     console.log(await createSecretVerifier().verify('a', 'right', '${HASH}'));`,
   );
   const cwd = fileURLToPath(new URL('..', import.meta.url));
-  const { stdout } = await run(process.execPath, ['--import=ts-blank-space/register', path], {
+  const { stdout } = await run(process.execPath, ['--import=./.ci/typescript.mjs', path], {
     cwd,
     timeout: 20_000,
   });

@@ -42,7 +42,7 @@ void t.test('--help says what it takes, anything unknown too, with exit code 2',
 });
 
 async function run(args: readonly string[], env: Record<string, string> = {}) {
-  const child = spawn(process.execPath, ['--import=ts-blank-space/register', 'src/cli/tables.ts', ...args], {
+  const child = spawn(process.execPath, ['--import=./.ci/typescript.mjs', 'src/cli/tables.ts', ...args], {
     env: { ...process.env, AWS_REGION: '', EVENTS_TABLE: '', DYNAMODB_ENDPOINT_URL: '', ...env },
   });
   let out = '';

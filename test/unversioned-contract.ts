@@ -3,25 +3,15 @@ import { Compile } from 'typebox/compile';
 import type { Test } from 'tap';
 import { encodeCursor } from '../src/events/cursor.ts';
 import * as schemas from '../src/http/unversioned/schemas.ts';
-import type { Answer, Json, TestApp } from './support/app.ts';
+import type { Answer, Json } from './support/app.ts';
+import { atOnce } from './support/harness.ts';
+import type { ServiceHarness, Shown, Start } from './support/harness.ts';
 
 const UNKNOWN_ID = '00000000-0000-4000-8000-000000000000';
 const TIME = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z$/;
 
-/** A service for a test, closed with it. `wallMs` is its clock. */
-export type Start = (t: Test, env?: Record<string, string>, wallMs?: () => number) => Promise<TestApp>;
-
-export interface ServiceHarness {
-  readonly start: Start;
-  /** Resolves once so many events are in the inbox: at once on a store whose inbox is consistent. */
-  readonly shown?: (app: TestApp, events: number) => Promise<void>;
-}
-
 /** The unversioned contract over HTTP, on whichever store the service runs. */
-export function unversionedContract(
-  t: Test,
-  { start, shown = () => Promise.resolve() }: ServiceHarness,
-): void {
+export function unversionedContract(t: Test, { start, shown = atOnce }: ServiceHarness): void {
   void t.test('an event goes in, is listed, read, delivered and kept', (t) => lifecycle(t, start, shown));
   void t.test('status', (t) => status(t, start));
   void t.test('ten events in two pages, and what is wrong with a query', (t) => pages(t, start, shown));
@@ -34,8 +24,6 @@ export function unversionedContract(
   void t.test('sizes at their limits, and invalid events', (t) => limits(t, start));
   void t.test('ids, keys and errors in the form of this contract', (t) => errors(t, start));
 }
-
-type Shown = NonNullable<ServiceHarness['shown']>;
 
 function conforms(t: Test, schema: TSchema, answer: Answer): void {
   t.same(Compile(schema).Errors(answer.json), [], 'fits the schema of its route');

@@ -5,6 +5,8 @@ import { encodeCursor } from '../src/events/cursor.ts';
 import * as schemas from '../src/http/v1/schemas.ts';
 import type { Answer, Json, TestApp } from './support/app.ts';
 import { v1Error } from './support/app.ts';
+import { atOnce } from './support/harness.ts';
+import type { ServiceHarness, Shown, Start } from './support/harness.ts';
 
 const UUID_V4 = /^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/;
 const TIME = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z$/;
@@ -15,17 +17,8 @@ interface Page {
   readonly pagination: { readonly next_cursor: string | null; readonly limit: number };
 }
 
-/**
- * The `/v1` contract over HTTP, on whichever store the service runs. Every test starts from an empty inbox.
- *
- * @param start a fresh service, closed with the test it gets.
- * @param shown resolves once all that was sent is in the inbox; at once on a store whose inbox is consistent.
- */
-export function v1Contract(
-  t: Test,
-  start: (t: Test) => Promise<TestApp>,
-  shown: (app: TestApp, events: number) => Promise<void> = () => Promise.resolve(),
-): void {
+/** The `/v1` contract over HTTP, on whichever store the service runs. */
+export function v1Contract(t: Test, { start, shown = atOnce }: ServiceHarness): void {
   void t.test('an event goes in, waits, is read, acknowledged, deleted', (t) => lifecycle(t, start, shown));
   void t.test('health and ready', (t) => probes(t, start));
   void t.test('a payload comes back as the very text that was sent', (t) => fidelity(t, start, shown));
@@ -46,9 +39,6 @@ function conforms(t: Test, schema: TSchema, answer: Answer): void {
   t.same(Object.keys(answer.json), Object.keys((schema as { properties?: object }).properties ?? {}));
   t.equal(answer.headers.get('content-type'), 'application/json; charset=utf-8');
 }
-
-type Start = (t: Test) => Promise<TestApp>;
-type Shown = (app: TestApp, events: number) => Promise<void>;
 
 async function lifecycle(t: Test, start: Start, shown: Shown): Promise<void> {
   const app = await start(t);

@@ -22,7 +22,7 @@ if (process.argv[1] === fileURLToPath(import.meta.url)) await serve(process.argv
 /** Opens the folder beside whoever has it, in a second process that ends with the test. */
 export async function keysInSecondProcess(t: Test, path: string): Promise<KeyStore> {
   const child = fork(fileURLToPath(import.meta.url), [path], {
-    execArgv: ['--import=ts-blank-space/register'],
+    execArgv: ['--import=./.ci/typescript.mjs'],
     serialization: 'advanced',
   });
   t.teardown(async () => {

@@ -9,7 +9,7 @@ export interface CliResult {
 
 /** Runs the command behind `npm run keys` in a process of its own. */
 export function runKeys(env: Record<string, string>, ...args: string[]): Promise<CliResult> {
-  const child = spawn(process.execPath, ['--import=ts-blank-space/register', 'src/cli/keys.ts', ...args], {
+  const child = spawn(process.execPath, ['--import=./.ci/typescript.mjs', 'src/cli/keys.ts', ...args], {
     env: { ...process.env, NODE_ENV: '', NODE_NO_WARNINGS: '1', ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   });

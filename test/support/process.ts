@@ -18,7 +18,7 @@ export function spawnMain(
   env: Record<string, string>,
   command: readonly [string, ...string[]] = [
     process.execPath,
-    '--import=ts-blank-space/register',
+    '--import=./.ci/typescript.mjs',
     'src/main.ts',
   ],
 ): Omit<Service, 'url'> {

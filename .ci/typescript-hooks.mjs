@@ -1,0 +1,32 @@
+import { createHash, randomUUID } from 'node:crypto';
+import { mkdir, readFile, rename, writeFile } from 'node:fs/promises';
+import { fileURLToPath } from 'node:url';
+
+const CACHE = new URL('../node_modules/.cache/typescript/', import.meta.url);
+
+/** @type {import('node:module').LoadHook} */
+export async function load(url, context, nextLoad) {
+  if (!url.startsWith('file:') || !url.endsWith('.ts')) return nextLoad(url, context);
+  const text = await readFile(new URL(url), 'utf8');
+  return { format: 'module', shortCircuit: true, source: await blanked(text, fileURLToPath(url)) };
+}
+
+/**
+ * @param {string} text
+ * @param {string} path
+ */
+async function blanked(text, path) {
+  const cached = new URL(`${createHash('sha256').update(text).digest('hex')}.js`, CACHE);
+  const known = await readFile(cached, 'utf8').catch(() => undefined);
+  if (known !== undefined) return known;
+  const { default: blankSpace } = await import('ts-blank-space');
+  const script = blankSpace(text, () => {
+    throw new SyntaxError(`${path} holds TypeScript that is more than types`);
+  });
+  await mkdir(CACHE, { recursive: true });
+  // Whole or not at all: other processes look for it at the same time.
+  const draft = new URL(`${randomUUID()}.tmp`, CACHE);
+  await writeFile(draft, script);
+  await rename(draft, cached);
+  return script;
+}
