@@ -254,7 +254,7 @@ void t.test(
   'of two instances that acknowledge in the same microsecond only one is told that it did',
   async (t) => {
     const endpoint = await startDynalite(t);
-    const tables = { events: 'events' };
+    const tables = { events: 'events', keys: 'keys' };
     const stores = [
       await openStore(t, endpoint, { tables }),
       await openStore(t, endpoint, { tables }),
