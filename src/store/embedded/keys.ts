@@ -1,5 +1,6 @@
 import { CorruptKeyError } from '../errors.ts';
 import type { ApiKey, KeyChanges } from '../store.ts';
+import { readValue } from './database.ts';
 import type { Lmdb } from './database.ts';
 import { apiKeyEntry, apiKeyKey, decodeApiKey, isIntact } from './record.ts';
 import type { Writer } from './writer.ts';
@@ -19,7 +20,7 @@ export function createKeys({ lmdb: { keys }, writer, onDamage }: Parts) {
 
   function get(keyId: string): ApiKey | undefined {
     const key = apiKeyKey(keyId);
-    const value = key && keys.getBinaryFast(key);
+    const value = key && readValue(keys, key);
     return value && decode(key, value);
   }
 
@@ -30,7 +31,7 @@ export function createKeys({ lmdb: { keys }, writer, onDamage }: Parts) {
   async function create(apiKey: ApiKey): Promise<boolean> {
     const { key, value } = apiKeyEntry(apiKey);
     return writer.write(SMALL, () => {
-      if (keys.getBinaryFast(key) !== undefined) return false;
+      if (readValue(keys, key) !== undefined) return false;
       keys.putSync(key, value);
       return true;
     });
