@@ -5,9 +5,8 @@
  */
 import { execFileSync } from 'node:child_process';
 import { cpus } from 'node:os';
-import { randomUUID } from 'node:crypto';
 import { measureBatching } from '../test/support/batching.ts';
-import { DAY, eventually, silentLog } from '../test/support/dynamodb.ts';
+import { DAY, eventually, freshTables, silentLog } from '../test/support/dynamodb.ts';
 import { startDynamoDbLocal } from '../test/support/dynamodb-local.ts';
 import { startFaultyEndpoint } from '../test/support/faulty-endpoint.ts';
 import { openDynamoStore } from '../src/store/dynamodb/store.ts';
@@ -26,7 +25,7 @@ const proxy = await startFaultyEndpoint(
 const store = await openDynamoStore({
   endpoint: proxy.endpoint,
   region: 'us-east-1',
-  tables: { events: `bench-${randomUUID()}`, keys: `bench-keys-${randomUUID()}` },
+  tables: freshTables(),
   createTables: true,
   shards: 4,
   readShards: 4,

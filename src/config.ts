@@ -25,7 +25,7 @@ export interface DynamoConfig {
   /** Null: AWS. */
   readonly endpoint: string | null;
   readonly region: string;
-  readonly tables: { readonly events: string; readonly keys: string };
+  readonly tables: { readonly events: string; readonly claims: string; readonly keys: string };
   readonly createTables: boolean;
   readonly shards: number;
   readonly readShards: number;
@@ -70,6 +70,7 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
       region: read('AWS_REGION', 'us-east-1', text),
       tables: {
         events: read('EVENTS_TABLE', 'triggers-api-events', text),
+        claims: read('CLAIMS_TABLE', 'triggers-api-claims', text),
         keys: read('API_KEYS_TABLE', 'triggers-api-keys', text),
       },
       createTables: read('DYNAMODB_CREATE_TABLES', String(endpoint !== null), flag),

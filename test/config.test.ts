@@ -11,7 +11,7 @@ void t.test('without any variable the service runs on this machine', (t) => {
     dynamodb: {
       endpoint: null,
       region: 'us-east-1',
-      tables: { events: 'triggers-api-events', keys: 'triggers-api-keys' },
+      tables: { events: 'triggers-api-events', claims: 'triggers-api-claims', keys: 'triggers-api-keys' },
       createTables: false,
       shards: 4,
       readShards: 4,

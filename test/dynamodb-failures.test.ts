@@ -121,7 +121,7 @@ void t.test('an endpoint that hangs at start does not keep the store from openin
 
 void t.test('a missing table is named in the log and by ping, and found once it is there', async (t) => {
   const endpoint = await startDynalite(t);
-  const tables = { events: 'events-of-mine', keys: 'keys-of-mine' };
+  const tables = { events: 'events-of-mine', claims: 'claims-of-mine', keys: 'keys-of-mine' };
   const log = recordingLog();
   const store = await openStore(t, endpoint, { tables, createTables: false, log });
   const said = /table events-of-mine does not exist.*npm run tables/;
@@ -149,7 +149,7 @@ void t.test('a table of another shape is an error that says so', async (t) => {
   );
   for (const createTables of [true, false]) {
     const store = await openStore(t, endpoint, {
-      tables: { events: 'someone-elses', keys: 'keys' },
+      tables: { events: 'someone-elses', claims: 'claims', keys: 'keys' },
       createTables,
     });
     await t.rejects(store.ping(), {
@@ -201,7 +201,7 @@ void t.test(
   async (t) => {
     const dynalite = await startDynalite(t);
     const proxy = await startFaultyEndpoint(t, dynalite);
-    const tables = { events: 'events', keys: 'keys' };
+    const tables = { events: 'events', claims: 'claims', keys: 'keys' };
     const consumer = await openStore(t, dynalite, { tables });
     const loseFirstAnswer = (id: string) => {
       let lost = false;
@@ -256,7 +256,7 @@ void t.test(
   'of two instances that acknowledge in the same microsecond only one is told that it did',
   async (t) => {
     const endpoint = await startDynalite(t);
-    const tables = { events: 'events', keys: 'keys' };
+    const tables = { events: 'events', claims: 'claims', keys: 'keys' };
     const stores = [
       await openStore(t, endpoint, { tables }),
       await openStore(t, endpoint, { tables }),

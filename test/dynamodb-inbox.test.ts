@@ -11,7 +11,7 @@ import { noise } from './support/noise.ts';
 
 void t.test('a walk while two instances with clocks a minute apart write', async (t) => {
   const endpoint = await startDynalite(t);
-  const tables = { events: 'events', keys: 'keys' };
+  const tables = { events: 'events', claims: 'claims', keys: 'keys' };
   const fast = await openStore(t, endpoint, { tables });
   const slow = await openStore(t, endpoint, { tables });
   const write = async (n: number) => {
@@ -83,7 +83,7 @@ void t.test(
   'raising the shards of a full table, instance by instance, hides nothing at any step',
   async (t) => {
     const endpoint = await startDynalite(t);
-    const tables = { events: 'events', keys: 'keys' };
+    const tables = { events: 'events', claims: 'claims', keys: 'keys' };
     const open = ([shards, readShards]: readonly [number, number]) =>
       openStore(t, endpoint, { tables, shards, readShards });
     const all: StoredEvent[] = [];
@@ -151,7 +151,7 @@ void t.test('a page of large events reads no more than it shows', async (t) => {
 
 void t.test('a damaged record is an error for itself alone, and in the log', async (t) => {
   const endpoint = await startDynalite(t);
-  const tables = { events: 'events', keys: 'keys' };
+  const tables = { events: 'events', claims: 'claims', keys: 'keys' };
   const log = recordingLog();
   const store = await openStore(t, endpoint, { tables, log });
   const raw = rawClient(t, endpoint);

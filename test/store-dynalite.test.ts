@@ -1,6 +1,10 @@
 import t from 'tap';
+import { claimsContract } from './claims-contract.ts';
 import { storeContract } from './store-contract.ts';
 import { startDynalite } from './support/dynamodb.ts';
 import { dynamoHarness } from './support/dynamodb-contract.ts';
 
-storeContract(t, dynamoHarness('dynalite', startDynalite));
+const harness = dynamoHarness('dynalite', startDynalite);
+
+storeContract(t, harness);
+claimsContract(t, harness);

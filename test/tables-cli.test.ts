@@ -5,13 +5,19 @@ import { openStore, startDynalite } from './support/dynamodb.ts';
 
 void t.test('create makes the tables that the store needs, and can be repeated', async (t) => {
   const DYNAMODB_ENDPOINT_URL = await startDynalite(t);
-  const env = { DYNAMODB_ENDPOINT_URL, EVENTS_TABLE: 'events-of-mine', API_KEYS_TABLE: 'keys-of-mine' };
-  t.match(await run(['create'], env), { code: 0, out: 'events-of-mine: created\nkeys-of-mine: created\n' });
-  t.match(await run(['create'], env), {
-    code: 0,
-    out: 'events-of-mine: was there already\nkeys-of-mine: was there already\n',
-  });
-  const tables = { events: 'events-of-mine', keys: 'keys-of-mine' };
+  const tables = { events: 'events-of-mine', claims: 'claims-of-mine', keys: 'keys-of-mine' };
+  const env = {
+    DYNAMODB_ENDPOINT_URL,
+    EVENTS_TABLE: tables.events,
+    CLAIMS_TABLE: tables.claims,
+    API_KEYS_TABLE: tables.keys,
+  };
+  const each = (fate: string) =>
+    Object.values(tables)
+      .map((name) => `${name}: ${fate}\n`)
+      .join('');
+  t.match(await run(['create'], env), { code: 0, out: each('created') });
+  t.match(await run(['create'], env), { code: 0, out: each('was there already') });
   const store = await openStore(t, DYNAMODB_ENDPOINT_URL, { tables, createTables: false });
   await store.ping();
 });
@@ -43,7 +49,14 @@ void t.test('--help says what it takes, anything unknown too, with exit code 2',
 
 async function run(args: readonly string[], env: Record<string, string> = {}) {
   const child = spawn(process.execPath, ['--import=./.ci/typescript.mjs', 'src/cli/tables.ts', ...args], {
-    env: { ...process.env, AWS_REGION: '', EVENTS_TABLE: '', DYNAMODB_ENDPOINT_URL: '', ...env },
+    env: {
+      ...process.env,
+      AWS_REGION: '',
+      EVENTS_TABLE: '',
+      CLAIMS_TABLE: '',
+      DYNAMODB_ENDPOINT_URL: '',
+      ...env,
+    },
   });
   let out = '';
   let err = '';

@@ -16,6 +16,7 @@ Environment:
   DYNAMODB_ENDPOINT_URL  endpoint of DynamoDB Local or another engine; unset: AWS
   AWS_REGION             us-east-1 unless set; credentials come from the SDK's default chain
   EVENTS_TABLE           triggers-api-events unless set
+  CLAIMS_TABLE           triggers-api-claims unless set
   API_KEYS_TABLE         triggers-api-keys unless set`;
 
 process.exitCode = await main(process.argv.slice(2), process.env);
@@ -57,6 +58,7 @@ async function create(env: NodeJS.ProcessEnv): Promise<number> {
   try {
     for (const definition of tableDefinitions({
       events: setting(env, 'EVENTS_TABLE', 'triggers-api-events'),
+      claims: setting(env, 'CLAIMS_TABLE', 'triggers-api-claims'),
       keys: setting(env, 'API_KEYS_TABLE', 'triggers-api-keys'),
     })) {
       const name = String(definition.TableName);

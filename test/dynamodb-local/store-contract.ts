@@ -1,9 +1,10 @@
 import t from 'tap';
+import { claimsContract } from '../claims-contract.ts';
 import { storeContract } from '../store-contract.ts';
 import { localEndpoint } from '../support/dynamodb.ts';
 import { dynamoHarness } from '../support/dynamodb-contract.ts';
 
-storeContract(
-  t,
-  dynamoHarness('DynamoDB Local', () => Promise.resolve(localEndpoint())),
-);
+const harness = dynamoHarness('DynamoDB Local', () => Promise.resolve(localEndpoint()));
+
+storeContract(t, harness);
+claimsContract(t, harness);

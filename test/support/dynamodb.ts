@@ -52,7 +52,8 @@ export async function openStore(
 
 /** Names that no other test uses. */
 export function freshTables(): DynamoStoreOptions['tables'] {
-  return { events: `events-${randomUUID()}`, keys: `keys-${randomUUID()}` };
+  const suffix = randomUUID();
+  return { events: `events-${suffix}`, claims: `claims-${suffix}`, keys: `keys-${suffix}` };
 }
 
 export const silentLog: StoreLog = { info: () => undefined, warn: () => undefined, error: () => undefined };

@@ -12,6 +12,8 @@ const BACKOFF_CAP_MS = 400;
 export interface Deadline {
   readonly at: number;
   readonly signal: AbortSignal;
+  /** Waits between two tries, in milliseconds; rejects when the signal fires. */
+  readonly pause: (ms: number) => Promise<unknown>;
 }
 
 /** Runs `run` with a deadline `budgetMs` from now, and rejects then, even if what it waits for ignores the signal. */
@@ -28,8 +30,10 @@ export async function withDeadline<T>(
     }, budgetMs);
   });
   try {
+    const { signal } = controller;
     const at = performance.now() + budgetMs;
-    return await Promise.race([run({ at, signal: controller.signal }), expired]);
+    const pause = (ms: number) => sleep(ms, undefined, { signal });
+    return await Promise.race([run({ at, signal, pause }), expired]);
   } finally {
     clearTimeout(timer);
   }
@@ -58,7 +62,7 @@ export async function insist<T>(
         throw new StoreUnavailableError('DynamoDB gave no clear answer in time', { cause: error });
       }
       unsure ||= failure === 'unclear';
-      await sleep(pause, undefined, { signal: deadline.signal });
+      await deadline.pause(pause);
     }
   }
 }

@@ -13,7 +13,7 @@ import { unmarshall } from '@aws-sdk/util-dynamodb';
 import type { Micros } from '../../events/event.ts';
 import { insist, withDeadline, type Deadline } from './deadline.ts';
 import { isConditionFailed } from './failure.ts';
-import type { EventItem } from './item.ts';
+import { isVisible, type EventItem, type Tombstone } from './item.ts';
 
 /** A record as it was found, which need not be an `EventItem`. */
 export type FoundItem = Readonly<Record<string, unknown>>;
@@ -86,11 +86,11 @@ export async function putItems(
   return items.filter(({ event_id }) => left.has(event_id));
 }
 
-/** Puts the item unless it is there: ids are unique, so what is there is the item, put by an earlier try. */
+/** Puts the item unless it, or its tombstone, is there: ids are unique, so an earlier try has put it, or somebody else. */
 export async function putItemOnce(
   { client, name }: EventsTable,
   item: EventItem,
-  budgetMs: number,
+  deadline: Deadline,
 ): Promise<void> {
   const request = new PutCommand({
     TableName: name,
@@ -98,23 +98,42 @@ export async function putItemOnce(
     ConditionExpression: 'attribute_not_exists(event_id)',
   });
   try {
-    await withDeadline(
-      (deadline) => insist((abortSignal) => client.send(request, { abortSignal }), deadline),
-      budgetMs,
-    );
+    await insist((abortSignal) => client.send(request, { abortSignal }), deadline);
   } catch (error) {
     if (!isConditionFailed(error)) throw error;
   }
 }
 
-export interface AcknowledgeRequest {
+/** Whether an event of that id was ever put, be it removed since: claimed events leave a tombstone. */
+export async function wasPut(
+  { client, name }: EventsTable,
+  id: string,
+  deadline: Deadline,
+): Promise<boolean> {
+  const request = new GetCommand({
+    TableName: name,
+    Key: { event_id: id },
+    ConsistentRead: true,
+    ProjectionExpression: 'event_id',
+  });
+  const { Item } = await insist((abortSignal) => client.send(request, { abortSignal }), deadline);
+  return Item !== undefined;
+}
+
+export interface RemoveRequest {
   readonly id: string;
   readonly tenant: string;
-  readonly at: Micros;
   readonly horizon: Micros;
   /** Random. A repeated request knows by it that its own first try was carried out. */
   readonly token: string;
 }
+
+export interface AcknowledgeRequest extends RemoveRequest {
+  readonly at: Micros;
+}
+
+/** The tenant's own, and not expired. A tombstone has none of these attributes. */
+const VISIBLE = 'tenant = :tenant AND (created_at > :horizon OR kept_from > :horizon)';
 
 /**
  * Acknowledges the event if it is the tenant's, pending, and created after `horizon`.
@@ -131,7 +150,7 @@ export async function acknowledgeItem(
     Key: { event_id: id },
     UpdateExpression:
       'SET #status = :acknowledged, acknowledged_at = :at, ack_token = :token REMOVE inbox_shard, inbox_position',
-    ConditionExpression: 'tenant = :tenant AND #status = :pending AND created_at > :horizon',
+    ConditionExpression: `#status = :pending AND ${VISIBLE}`,
     ExpressionAttributeNames: { '#status': 'status' },
     ExpressionAttributeValues: {
       ':acknowledged': 'acknowledged',
@@ -148,36 +167,105 @@ export async function acknowledgeItem(
     const answer = await insist((abortSignal) => events.client.send(request, { abortSignal }), deadline);
     return answer.Attributes;
   } catch (error) {
-    if (!(error instanceof ConditionalCheckFailedException)) throw error;
-    // No item: there is none, or the engine does not return it (dynalite).
-    return error.Item ? unmarshall(error.Item) : getItem(events, id, deadline);
+    return foundInstead(error, () => getItem(events, id, deadline));
   }
 }
 
-/** @returns whether there was an event of the tenant that was created after `horizon`. */
+/**
+ * Deletes the event; one that has a claim leaves a tombstone. Two requests then: the first is refused, and changes
+ * nothing, on a claimed event. Nothing can come between that matters: whether an event is claimed never changes, and the
+ * second request looks at all the rest once more.
+ *
+ * @returns whether there was an event of the tenant that had not expired by `horizon`.
+ */
 export async function removeItem(
-  { client, name }: EventsTable,
-  { id, tenant, horizon }: Pick<AcknowledgeRequest, 'id' | 'tenant' | 'horizon'>,
+  events: EventsTable,
+  removal: RemoveRequest,
   deadline: Deadline,
 ): Promise<boolean> {
+  const { id, tenant, horizon } = removal;
   const request = new DeleteCommand({
-    TableName: name,
+    TableName: events.name,
     Key: { event_id: id },
-    ConditionExpression: 'tenant = :tenant AND created_at > :horizon',
+    ConditionExpression: `attribute_not_exists(claim_ttl) AND ${VISIBLE}`,
     ExpressionAttributeValues: { ':tenant': tenant, ':horizon': horizon },
+    ReturnValuesOnConditionCheckFailure: 'ALL_OLD',
   });
   let answerLost = false;
   try {
     await insist((abortSignal, unsure) => {
       answerLost = unsure;
-      return client.send(request, { abortSignal });
+      return events.client.send(request, { abortSignal });
     }, deadline);
     return true;
   } catch (error) {
+    const found = await foundInstead(error, () => getItem(events, id, deadline));
     // An earlier try without an answer has most likely removed it.
-    if (isConditionFailed(error)) return answerLost;
-    throw error;
+    if (found === undefined) return answerLost;
+    if (found['claim_ttl'] === undefined || !isVisible(found, tenant, horizon)) return false;
+    return leaveTombstone(events, removal, deadline);
   }
+}
+
+/** All that an event has and its tombstone has not. */
+const REMOVED = [
+  ...[
+    'tenant',
+    'source',
+    'event_type',
+    'payload',
+    'payload_encoding',
+    'payload_bytes',
+    'metadata',
+    'created_at',
+  ],
+  ...['acknowledged_at', 'kept_from', 'inbox_shard', 'inbox_position', 'ack_token'],
+] as const satisfies Exclude<keyof EventItem, keyof Tombstone>[];
+
+async function leaveTombstone(
+  events: EventsTable,
+  { id, tenant, horizon, token }: RemoveRequest,
+  deadline: Deadline,
+): Promise<boolean> {
+  const request = new UpdateCommand({
+    TableName: events.name,
+    Key: { event_id: id },
+    UpdateExpression:
+      'SET #status = :removed, remove_token = :token, #ttl = claim_ttl ' +
+      `REMOVE ${REMOVED.map((name) => `#${name}`).join(', ')}`,
+    ConditionExpression: `attribute_exists(claim_ttl) AND ${VISIBLE}`,
+    ExpressionAttributeNames: Object.fromEntries(
+      ['status', 'ttl', ...REMOVED].map((name) => [`#${name}`, name]),
+    ),
+    ExpressionAttributeValues: {
+      ':removed': 'removed',
+      ':tenant': tenant,
+      ':horizon': horizon,
+      ':token': token,
+    },
+    ReturnValuesOnConditionCheckFailure: 'ALL_OLD',
+  });
+  try {
+    await insist((abortSignal) => events.client.send(request, { abortSignal }), deadline);
+    return true;
+  } catch (error) {
+    const found = await foundInstead(error, () => getItem(events, id, deadline));
+    return found?.['remove_token'] === token;
+  }
+}
+
+/**
+ * The record that a failed condition met.
+ *
+ * @param read for engines that do not return it (dynalite); for the others when there is none.
+ * @throws any other error.
+ */
+export async function foundInstead(
+  error: unknown,
+  read: () => Promise<FoundItem | undefined>,
+): Promise<FoundItem | undefined> {
+  if (!(error instanceof ConditionalCheckFailedException)) throw error;
+  return error.Item ? unmarshall(error.Item) : read();
 }
 
 /** One try. Resolves when the table can be read. */

@@ -25,9 +25,24 @@ export interface EventItem {
   readonly inbox_position?: string;
   /** Who acknowledged: tells a repeated request that it was its own first try. */
   readonly ack_token?: string;
+  /** On claimed events, from the first to the last: the `ttl` of the claim, and of the tombstone that the event leaves. */
+  readonly claim_ttl?: number;
+  /** On an event that was completed late: its life, and its place in the inbox, count from then. */
+  readonly kept_from?: Micros;
 }
 
-const TTL_MARGIN_SECONDS = 86_400;
+/**
+ * What a removed event leaves while its claim may live, so that nobody takes it for one that was never written. To every
+ * reader it is an id that nobody has.
+ */
+export interface Tombstone {
+  readonly event_id: string;
+  readonly status: 'removed';
+  readonly claim_ttl: number;
+  readonly ttl: number;
+  /** Who removed. */
+  readonly remove_token: string;
+}
 
 export interface ItemOptions {
   /** Shards that new events are spread over. */
@@ -35,12 +50,22 @@ export interface ItemOptions {
   readonly eventTtl: Micros;
 }
 
+/** What an event's record says when the event has a claim. */
+export interface ClaimedOptions {
+  readonly claimExpiresAt: Micros;
+  /** Null: from `createdAt`. */
+  readonly keptFrom: Micros | null;
+}
+
 export function toItem(
   event: StoredEvent,
   payload: string | Packed,
   payloadBytes: number,
   { shards, eventTtl }: ItemOptions,
+  claimed?: ClaimedOptions,
 ): EventItem {
+  const keptFrom = claimed?.keptFrom ?? event.createdAt;
+  const keptUntil = keptFrom + eventTtl;
   return {
     event_id: event.id,
     tenant: event.tenant,
@@ -51,17 +76,30 @@ export function toItem(
       : { payload: payload.data, payload_encoding: payload.encoding }),
     payload_bytes: payloadBytes,
     created_at: event.createdAt,
-    ttl: Math.ceil((event.createdAt + eventTtl) / 1e6) + TTL_MARGIN_SECONDS,
+    // While its claim lives an event stays, expired or not: absent would mean never written.
+    ttl: physicalTtl(Math.max(keptUntil, claimed?.claimExpiresAt ?? 0)),
+    ...(claimed ? { claim_ttl: physicalTtl(claimed.claimExpiresAt) } : {}),
+    ...(keptFrom === event.createdAt ? {} : { kept_from: keptFrom }),
     ...(event.source === null ? {} : { source: event.source }),
     ...(event.metadata === null ? {} : { metadata: event.metadata }),
     ...(event.acknowledgedAt === null
       ? {
           inbox_shard: shardKey(event.tenant, shardOf(event.id, shards)),
-          inbox_position: positionOf(event.createdAt, event.id),
+          inbox_position: positionOf(keptFrom, event.id),
         }
       : { acknowledged_at: event.acknowledgedAt }),
   };
 }
+
+/**
+ * Seconds since the epoch, a day after the logical end: by then no request that saw it alive is under way, and clocks that
+ * differ agree.
+ */
+export function physicalTtl(end: Micros): number {
+  return Math.ceil(end / 1e6) + TTL_MARGIN_SECONDS;
+}
+
+const TTL_MARGIN_SECONDS = 86_400;
 
 /** @returns rejects with a `CorruptEventError` when the record is none that `toItem` makes. */
 export async function fromItem(
@@ -92,9 +130,9 @@ export function isVisible(
   tenant: string,
   horizon: Micros,
 ): item is Readonly<Record<string, unknown>> {
-  if (item === undefined) return false;
+  if (item === undefined || item['status'] === 'removed') return false;
   if (typeof item['tenant'] === 'string' && item['tenant'] !== tenant) return false;
-  return !(Number(item['created_at']) <= horizon);
+  return !(Number(item['kept_from'] ?? item['created_at']) <= horizon);
 }
 
 async function readPayload(

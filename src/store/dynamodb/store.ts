@@ -1,20 +1,20 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { DynamoDBDocumentClient } from '@aws-sdk/lib-dynamodb';
-import type { Micros, StoredEvent } from '../../events/event.ts';
+import type { Micros } from '../../events/event.ts';
 import { StoreOverloadedError, StoreUnavailableError } from '../errors.ts';
-import type { Acknowledgement, Appended, EventStore, KeyStore } from '../store.ts';
+import type { Acknowledgement, EventStore, KeyStore } from '../store.ts';
+import { createAppends } from './append.ts';
 import { createClient, type Connection } from './client.ts';
 import { createCompression } from './compression.ts';
 import { cacheCounts } from './count-cache.ts';
 import { CALL_BUDGET_MS, withDeadline, type Deadline } from './deadline.ts';
 import * as table from './events-table.ts';
 import type { EventsTable } from './events-table.ts';
-import { failureOf, isInvalid, toStoreError } from './failure.ts';
-import { createGroupCommit, type GroupCommit, type Verdict } from './group-commit.ts';
+import { toStoreError } from './failure.ts';
 import { createIndexReader, type IndexReader } from './index-reader.ts';
 import { countInbox, readPage } from './inbox.ts';
-import { fromItem, isVisible, toItem, type EventItem } from './item.ts';
+import { fromItem, isVisible } from './item.ts';
 import { createDynamoKeys } from './keys.ts';
 import type { StoreLog } from './log.ts';
 import { becomeReady } from './readiness.ts';
@@ -42,21 +42,11 @@ export interface DynamoStore extends EventStore {
   readonly keys: KeyStore;
 }
 
-/** Calls under way beside appends, which the group commit bounds. */
+/** Calls under way beside plain appends, which the group commit bounds. */
 const MAX_CALLS = 1_000;
 
 /** How long opening waits for the first look at the tables. */
 const FIRST_TRY_MS = 2_000;
-
-const COMMIT_LIMITS = {
-  batchItems: 25,
-  batchBytes: 4 * 1024 * 1024,
-  slots: 16,
-  queuedItems: 4_096,
-  queuedBytes: 64 * 1024 * 1024,
-  backoffMs: 25,
-  backoffCapMs: 400,
-};
 
 /**
  * The store on DynamoDB or an engine that speaks its protocol. Never rejects: while DynamoDB cannot be reached or a
@@ -69,8 +59,9 @@ export async function openDynamoStore(options: DynamoStoreOptions): Promise<Dyna
   await Promise.race([readiness.tried, sleep(FIRST_TRY_MS, undefined, { ref: false })]);
 
   const events: EventsTable = { client, name: tables.events };
-  const commits = commitTo(events);
   const compression = createCompression();
+  const claims = { client, name: tables.claims };
+  const appends = createAppends({ ...options, events, claims, compression });
   const reader = createIndexReader(client, tables.events);
   const inbox = {
     ...options,
@@ -89,7 +80,10 @@ export async function openDynamoStore(options: DynamoStoreOptions): Promise<Dyna
   return {
     keys: createDynamoKeys({ client, name: tables.keys }, (call) => keyCalls.run(call), log),
 
-    append: (event) => calls.track(() => appendTo(commits, event)),
+    append: (event, claim) =>
+      claim === undefined
+        ? calls.track(() => appends.plain(event, performance.now() + CALL_BUDGET_MS))
+        : calls.run((deadline) => appends.claimed(event, claim, deadline)),
 
     get: (tenant, id) =>
       calls.run(async (deadline) => {
@@ -117,26 +111,20 @@ export async function openDynamoStore(options: DynamoStoreOptions): Promise<Dyna
       }),
 
     remove: (tenant, id) =>
-      calls.run((deadline) => table.removeItem(events, { id, tenant, horizon: horizon() }, deadline)),
+      calls.run((deadline) => {
+        const request = { id, tenant, horizon: horizon(), token: randomUUID() };
+        return table.removeItem(events, request, deadline);
+      }),
 
     ping: () => calls.run((deadline) => table.probe(events, deadline)),
 
     async close() {
       readiness.stop();
       await Promise.all([calls.close(), keyCalls.close()]);
-      await commits.close();
+      await appends.close();
       client.destroy();
     },
   };
-
-  async function appendTo(commits: GroupCommit<EventItem>, event: StoredEvent): Promise<Appended> {
-    const deadline = performance.now() + CALL_BUDGET_MS;
-    const bytes = Buffer.byteLength(event.payload);
-    const packed = compression.pack(event.payload, bytes);
-    const payload = typeof packed === 'string' ? packed : await packed;
-    await commits.add(toItem(event, payload, bytes, options), deadline);
-    return { outcome: 'stored' };
-  }
 }
 
 async function prepare(
@@ -152,40 +140,6 @@ async function prepare(
       throw toStoreError(error, String(definition.TableName));
     }
   }
-}
-
-function commitTo(events: EventsTable): GroupCommit<EventItem> {
-  return createGroupCommit<EventItem>({
-    sendBatch: (items, deadline) => table.putItems(events, items, deadline - performance.now()),
-    sendOne: (item, deadline) => table.putItemOnce(events, item, deadline - performance.now()),
-    verdict: verdictOn,
-    bytes: bytesOf,
-    limits: COMMIT_LIMITS,
-    clock: {
-      now: () => performance.now(),
-      defer: setImmediate,
-      schedule(ms, run) {
-        const timer = setTimeout(run, ms);
-        return () => {
-          clearTimeout(timer);
-        };
-      },
-    },
-    random: Math.random,
-  });
-}
-
-function verdictOn(error: unknown): Verdict {
-  // One item that is too large spoils its batch.
-  if (isInvalid(error)) return 'singly';
-  const verdicts = { throttled: 'again', refused: 'fail', unclear: 'singly' } as const;
-  return verdicts[failureOf(error)];
-}
-
-/** About what the item takes on the wire: binary goes as base64. */
-function bytesOf({ payload, payload_bytes, metadata = '', source = '', event_type }: EventItem): number {
-  const packed = typeof payload === 'string' ? payload_bytes : Math.ceil(payload.length / 3) * 4;
-  return packed + metadata.length + source.length + event_type.length + 512;
 }
 
 /** Every call passes here: refused when there is no use in it, with the port's errors, waited for on close. */

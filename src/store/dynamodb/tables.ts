@@ -14,6 +14,7 @@ import { isMissingTable, missingTable } from './failure.ts';
 
 export interface TableNames {
   readonly events: string;
+  readonly claims: string;
   readonly keys: string;
 }
 
@@ -50,6 +51,12 @@ export function tableDefinitions(names: TableNames): readonly CreateTableCommand
           },
         },
       ],
+    },
+    {
+      TableName: names.claims,
+      BillingMode: 'PAY_PER_REQUEST',
+      AttributeDefinitions: [{ AttributeName: 'claim_key', AttributeType: 'S' }],
+      KeySchema: [{ AttributeName: 'claim_key', KeyType: 'HASH' }],
     },
     {
       TableName: names.keys,
