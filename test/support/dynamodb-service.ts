@@ -16,6 +16,7 @@ export function dynamoService(endpoint: (t: Test) => Promise<string>): Required<
           DYNAMODB_ENDPOINT_URL: await endpoint(t),
           EVENTS_TABLE: tables.events,
           API_KEYS_TABLE: tables.keys,
+          CLAIMS_TABLE: tables.claims,
           ...env,
         },
         wallMs,
