@@ -6,7 +6,7 @@ const CACHE = new URL('../node_modules/.cache/typescript/', import.meta.url);
 
 /** @type {import('node:module').LoadHook} */
 export async function load(url, context, nextLoad) {
-  if (!url.startsWith('file:') || !url.endsWith('.ts')) return nextLoad(url, context);
+  if (!url.startsWith('file:') || !/\.m?ts$/.test(url)) return nextLoad(url, context);
   const text = await readFile(new URL(url), 'utf8');
   return { format: 'module', shortCircuit: true, source: await blanked(text, fileURLToPath(url)) };
 }

@@ -1,6 +1,6 @@
 import type { Config } from './config.ts';
-import { openDynamoStore, type DynamoStoreOptions } from './store/dynamodb/store.ts';
-import { openEmbeddedStore, type EmbeddedOptions } from './store/embedded/store.ts';
+import type { DynamoStoreOptions } from './store/dynamodb/store.ts';
+import type { EmbeddedOptions } from './store/embedded/store.ts';
 import type { EventStore, KeyStore } from './store/store.ts';
 
 /** The store with all that is kept in it. */
@@ -27,7 +27,12 @@ export async function openStore(
 ): Promise<Store> {
   const { eventTtlSeconds, dataDir, dynamodb } = config;
   const time = { now: () => wallMs() * 1000, eventTtl: eventTtlSeconds * 1e6 };
-  if (config.store === 'embedded') return openEmbeddedStore({ path: dataDir, ...time, ...options });
+  // Each is loaded only where it is used: the AWS SDK alone takes a third of a second to load.
+  if (config.store === 'embedded') {
+    const { openEmbeddedStore } = await import('./store/embedded/store.ts');
+    return openEmbeddedStore({ path: dataDir, ...time, ...options });
+  }
+  const { openDynamoStore } = await import('./store/dynamodb/store.ts');
   const { endpoint, ...rest } = dynamodb;
   const store = await openDynamoStore({
     ...rest,

@@ -1,5 +1,6 @@
 import t from 'tap';
 import { idempotencyContract } from './idempotency-contract.ts';
+import { sharedContract } from './shared-contract.ts';
 import { startDynalite } from './support/dynamodb.ts';
 import { dynamoService } from './support/dynamodb-service.ts';
 import { unversionedContract } from './unversioned-contract.ts';
@@ -10,3 +11,4 @@ const service = dynamoService(startDynalite);
 v1Contract(t, service);
 unversionedContract(t, service);
 idempotencyContract(t, service);
+sharedContract(t, (t) => service.startTwo(t));

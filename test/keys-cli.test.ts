@@ -13,6 +13,7 @@ for (const [store, environment] of [
   void t.test(`a key's life on the ${store} store`, async (t) => {
     const env: Record<string, string> = await environment(t);
     const made = await keysJson(
+      runKeys,
       env,
       'create',
       '--name',
@@ -36,16 +37,16 @@ for (const [store, environment] of [
     t.match(made['created_at'], TIME);
     t.same(made, { key: made['key'], ...record });
 
-    const plain = await createKey({ ...env, DEFAULT_RATE_LIMIT: '1234' });
-    const listed = (await keysJson(env, 'list'))['keys'] as Json[];
+    const plain = await createKey(runKeys, { ...env, DEFAULT_RATE_LIMIT: '1234' });
+    const listed = (await keysJson(runKeys, env, 'list'))['keys'] as Json[];
     t.same(listed[0], record);
     t.match(listed[1], { key_id: plain.keyId, tenant: 'default', rate_limit: 1234 });
     t.equal(listed.length, 2);
 
-    t.same(await keysJson(env, 'revoke', keyId), { ...record, status: 'revoked' });
-    t.same(await keysJson(env, 'activate', keyId), record);
-    t.same(await keysJson(env, 'deactivate', keyId), { ...record, status: 'inactive' });
-    t.same(await keysJson(env, 'set-rate-limit', keyId, '7'), {
+    t.same(await keysJson(runKeys, env, 'revoke', keyId), { ...record, status: 'revoked' });
+    t.same(await keysJson(runKeys, env, 'activate', keyId), record);
+    t.same(await keysJson(runKeys, env, 'deactivate', keyId), { ...record, status: 'inactive' });
+    t.same(await keysJson(runKeys, env, 'set-rate-limit', keyId, '7'), {
       ...record,
       status: 'inactive',
       rate_limit: 7,
@@ -78,7 +79,7 @@ void t.test('for people there is a table, and the key stands alone on its line',
 
 void t.test('a key is shown on creation and nowhere else, its hash nowhere at all', async (t) => {
   const env = { DATA_DIR: t.testdir() };
-  const { key, keyId } = await createKey(env);
+  const { key, keyId } = await createKey(runKeys, env);
   const secret = String(parseKey(key)?.secret);
   const outputs = await Promise.all([
     runKeys(env, 'list'),

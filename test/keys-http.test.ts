@@ -8,6 +8,7 @@ import { hashSecret } from '../src/access/secret-hash.ts';
 import { createSecretVerifier } from '../src/access/secret-verifier.ts';
 import { createClock } from '../src/events/clock.ts';
 import { createServer } from '../src/http/server.ts';
+import { unversionedRoutes } from '../src/http/unversioned/routes.ts';
 import { v1Routes } from '../src/http/v1/routes.ts';
 import { openEmbeddedStore } from '../src/store/embedded/store.ts';
 import type { EventStore } from '../src/store/store.ts';
@@ -15,7 +16,7 @@ import { apiKey } from './key-store-contract.ts';
 import { createMemoryKeyStore } from './memory-key-store.ts';
 import { startTestApp, v1Error, type Answer, type Json, type TestApp } from './support/app.ts';
 import { startDynalite } from './support/dynamodb.ts';
-import { createKey, keysJson } from './support/keys-cli.ts';
+import { createKey, keysJson, runKeys, spawnKeys } from './support/keys-cli.ts';
 
 const EVENT = { source: 's', event_type: 't', payload: { a: 1 } };
 const UNKNOWN_ID = '00000000-0000-4000-8000-000000000000';
@@ -38,7 +39,7 @@ async function keyLife(t: Test, store: string): Promise<void> {
   const local = await inbox(app, LOCAL_KEY);
   t.equal(local.status, 401, 'the fixed key is of local mode');
   t.match(local.headers.get('www-authenticate'), /^Bearer /);
-  const { key, keyId } = await createKey(env);
+  const { key, keyId } = await createKey(spawnKeys, env);
   const wrongSecret = formatKey({ keyId, secret: generateKey().secret });
   t.equal(await status(key), 200);
   t.equal((await app.request('POST', '/v1/events', EVENT, { 'x-api-key': key })).status, 201);
@@ -50,18 +51,19 @@ async function keyLife(t: Test, store: string): Promise<void> {
   }
 
   for (const command of ['revoke', 'deactivate']) {
-    await keysJson(env, command, keyId);
+    await keysJson(spawnKeys, env, command, keyId);
     t.equal(await within(1_500, () => status(key), 403), 403, command);
     t.equal(v1Error(await inbox(app, key)).code, 'FORBIDDEN');
     t.equal(await status(wrongSecret), 401, 'whatever the status of the key');
-    await keysJson(env, 'activate', keyId);
+    await keysJson(spawnKeys, env, 'activate', keyId);
     t.equal(await within(1_500, () => status(key), 200), 200, 'and back');
   }
-  await keysJson(env, 'set-rate-limit', keyId, '777');
+  await keysJson(spawnKeys, env, 'set-rate-limit', keyId, '777');
   const limit = async () => (await inbox(app, key)).headers.get('ratelimit-limit');
   t.equal(await within(1_500, limit, '777'), '777');
 
-  const lastUse = async () => ((await keysJson(env, 'list'))['keys'] as Json[])[0]?.['last_used_at'];
+  const lastUse = async () =>
+    ((await keysJson(spawnKeys, env, 'list'))['keys'] as Json[])[0]?.['last_used_at'];
   t.match(await lastUse(), /^\d{4}-.*Z$/, 'the last use is noted');
   const logged = JSON.stringify(app.logged);
   t.match(logged, `"key_id":"${keyId}"`);
@@ -70,7 +72,7 @@ async function keyLife(t: Test, store: string): Promise<void> {
 
 void t.test('local mode takes stored keys beside the fixed one', async (t) => {
   const env = { DATA_DIR: t.testdir() };
-  const { key } = await createKey(env, '--tenant', 'acme');
+  const { key } = await createKey(runKeys, env, '--tenant', 'acme');
   const app = await startTestApp(t, env);
   await app.send();
   t.equal(((await inbox(app, LOCAL_KEY)).json['events'] as unknown[]).length, 1);
@@ -79,61 +81,85 @@ void t.test('local mode takes stored keys beside the fixed one', async (t) => {
 
 void t.test('a tenant sees nothing of another by any route', async (t) => {
   const env = { DATA_DIR: t.testdir(), AUTH_MODE: 'keys' };
-  const a = (await createKey(env, '--tenant', 'a')).key;
-  const b = (await createKey(env, '--tenant', 'b')).key;
+  const a = (await createKey(runKeys, env, '--tenant', 'a')).key;
+  const b = (await createKey(runKeys, env, '--tenant', 'b')).key;
   const app = await startTestApp(t, env);
-  const as = (key: string, method: string, path: string, body?: unknown, more: Record<string, string> = {}) =>
-    app.request(method, path, body, { 'x-api-key': key, 'x-request-id': 'same', ...more });
+  const as: As = (key, method, path, body) =>
+    app.request(method, path, body, { 'x-api-key': key, 'x-request-id': 'same' });
   const ids: string[] = [];
   for (let i = 0; i < 3; i++) ids.push(String((await as(a, 'POST', '/v1/events', EVENT)).json['event_id']));
-  const [id = ''] = ids;
 
-  const tried = new Set<string>();
-  for (const [method, path] of [
-    ['GET', '/v1/events/{event_id}'],
-    ['POST', '/v1/events/{event_id}/ack'],
-    ['DELETE', '/v1/events/{event_id}'],
-  ] as const) {
-    tried.add(`${method} ${path}`);
-    const theirs = await as(b, method, path.replace('{event_id}', id));
-    const nobodys = await as(b, method, path.replace('{event_id}', UNKNOWN_ID));
-    t.same(plain(theirs, id), plain(nobodys, UNKNOWN_ID), `${method} ${path}`);
-  }
-
-  tried.add('GET /v1/inbox');
-  t.same((await as(b, 'GET', '/v1/inbox')).json['events'], []);
-  const page = await as(a, 'GET', '/v1/inbox?limit=1');
-  const cursor = String((page.json['pagination'] as Json)['next_cursor']);
-  const replayed = await as(b, 'GET', `/v1/inbox?cursor=${cursor}`);
-  const altered = await as(b, 'GET', `/v1/inbox?cursor=${cursor.slice(0, -4)}`);
-  t.equal(replayed.status, 400);
-  t.same(plain(replayed, cursor), plain(altered, cursor), 'a foreign cursor is a bad one');
-
-  tried.add('POST /v1/events');
-  const idempotent = { ...EVENT, metadata: { idempotency_key: 'the same' } };
-  const first = await as(a, 'POST', '/v1/events', idempotent);
-  const own = await as(b, 'POST', '/v1/events', idempotent);
-  t.same([first.status, own.status], [201, 201]);
-  t.not(own.json['event_id'], first.json['event_id'], 'equal content of two tenants is two events');
-  t.equal(own.headers.get('idempotent-replayed'), null);
-  t.equal((await as(b, 'GET', `/v1/events/${String(first.json['event_id'])}`)).status, 404);
-
+  const tried = [
+    ...(await tryEvents(t, as, b, ids[0] ?? '')),
+    ...(await tryInboxes(t, as, a, b)),
+    ...(await tryEqualContent(t, as, a, b)),
+  ];
   const mine = (await as(a, 'GET', '/v1/inbox')).json['events'] as Json[];
-  t.equal(mine.length, 4, 'nothing that B did has touched what is A’s');
+  t.equal(mine.length, 5, 'nothing that B did has touched what is A’s');
   t.same(
     mine.slice(0, 3).map((event) => event['event_id']),
     ids,
   );
-  const routes = v1Routes({
-    store: {} as EventStore,
-    clock: createClock(),
-    version: '',
-    idempotencyTtl: 1e12,
-    draining: () => false,
-  });
+  const services = { store: {} as EventStore, clock: createClock(), version: '' };
+  const routes = [
+    ...v1Routes({ ...services, idempotencyTtl: 1, draining: () => false }),
+    ...unversionedRoutes({ ...services, dedupWindow: 1 }),
+  ];
   const guarded = routes.filter((route) => route.auth).map((route) => `${route.method} ${route.path}`);
-  t.same([...tried].sort(), guarded.sort(), 'that were all routes');
+  t.same(tried.toSorted(), guarded.toSorted(), 'that were all routes');
 });
+
+type As = (key: string, method: string, path: string, body?: unknown) => Promise<Answer>;
+
+/** Each route of one event: an event of another is answered as one that does not exist. */
+async function tryEvents(t: Test, as: As, b: string, id: string): Promise<string[]> {
+  const routes = [
+    ['GET', '/v1/events/{event_id}'],
+    ['POST', '/v1/events/{event_id}/ack'],
+    ['DELETE', '/v1/events/{event_id}'],
+    ['GET', '/events/{event_id}'],
+    ['DELETE', '/events/{event_id}'],
+  ] as const;
+  for (const [method, path] of routes) {
+    const theirs = await as(b, method, path.replace('{event_id}', id));
+    const nobodys = await as(b, method, path.replace('{event_id}', UNKNOWN_ID));
+    t.same(plain(theirs, id), plain(nobodys, UNKNOWN_ID), `${method} ${path}`);
+  }
+  return routes.map((route) => route.join(' '));
+}
+
+/** Neither events nor their number, nor by a cursor of the other. */
+async function tryInboxes(t: Test, as: As, a: string, b: string): Promise<string[]> {
+  for (const path of ['/v1/inbox', '/inbox']) {
+    const empty = await as(b, 'GET', path);
+    t.same(empty.json['events'], []);
+    if (path === '/inbox') t.equal((empty.json['pagination'] as Json)['total_undelivered'], 0);
+    const page = await as(a, 'GET', `${path}?limit=1`);
+    const cursor = String((page.json['pagination'] as Json)['next_cursor']);
+    const replayed = await as(b, 'GET', `${path}?cursor=${cursor}`);
+    const altered = await as(b, 'GET', `${path}?cursor=${cursor.slice(0, -4)}`);
+    t.equal(replayed.status, 400);
+    t.same(plain(replayed, cursor), plain(altered, cursor), 'a foreign cursor is a bad one');
+  }
+  return ['GET /v1/inbox', 'GET /inbox'];
+}
+
+/** Equal content of two tenants, by key or by itself, is two events. */
+async function tryEqualContent(t: Test, as: As, a: string, b: string): Promise<string[]> {
+  for (const [path, body] of [
+    ['/v1/events', { ...EVENT, metadata: { idempotency_key: 'the same' } }],
+    ['/events', EVENT],
+  ] as const) {
+    const first = await as(a, 'POST', path, body);
+    const own = await as(b, 'POST', path, body);
+    t.equal(own.status, first.status);
+    t.not(own.json['event_id'], first.json['event_id'], path);
+    t.equal(own.headers.get('idempotent-replayed'), null);
+    t.not(own.json['deduplicated'], true);
+    t.equal((await as(b, 'GET', `/v1/events/${String(first.json['event_id'])}`)).status, 404);
+  }
+  return ['POST /v1/events', 'POST /events'];
+}
 
 void t.test('over its limit a key is told when to come back; other keys are not touched', async (t) => {
   const { request, keys, calls } = await startCounting(t);

@@ -74,7 +74,7 @@ void t.test('no secret is in any log line, argument list or process title', asyn
     LOG_LEVEL: 'trace',
     API_KEY_CACHE_TTL_SECONDS: '1',
   };
-  const { key, keyId } = await createKey(env);
+  const { key, keyId } = await createKey(runKeys, env);
   const wrong = formatKey({ keyId, secret: generateKey().secret });
   const service = await startService(t, env);
   const agent = new Agent({ keepAlive: true });
@@ -89,7 +89,7 @@ void t.test('no secret is in any log line, argument list or process title', asyn
   t.equal(await call('GET', '/v1/inbox', wrong), 401);
   t.equal(await call('GET', '/v1/inbox', `${key}x`), 401);
   t.equal(await call('GET', `/${key}`, key), 404);
-  await keysJson(env, 'revoke', keyId);
+  await keysJson(runKeys, env, 'revoke', keyId);
   const end = performance.now() + 1_500;
   while ((await call('GET', '/v1/inbox', key)) !== 403 && performance.now() < end);
   const listed = await runKeys(env, 'list');

@@ -2,6 +2,7 @@ import t from 'tap';
 import { LOCAL_KEY } from '../../src/access/local.ts';
 import { runDemo } from '../../bench/demo.ts';
 import { idempotencyContract } from '../idempotency-contract.ts';
+import { sharedContract } from '../shared-contract.ts';
 import { localEndpoint } from '../support/dynamodb.ts';
 import { dynamoService } from '../support/dynamodb-service.ts';
 import { unversionedContract } from '../unversioned-contract.ts';
@@ -12,6 +13,7 @@ const service = dynamoService(() => Promise.resolve(localEndpoint()));
 v1Contract(t, service);
 unversionedContract(t, service);
 idempotencyContract(t, service);
+sharedContract(t, (t) => service.startTwo(t));
 
 void t.test('the demo: real webhooks in, back byte for byte, acknowledged', async (t) => {
   const { url } = await service.start(t);

@@ -1,31 +1,39 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Test } from 'tap';
+import type { TestApp } from './app.ts';
 import { startTestApp } from './app.ts';
 import { eventually, freshTables } from './dynamodb.ts';
 import type { ServiceHarness } from './harness.ts';
 
+interface DynamoService extends Required<ServiceHarness> {
+  /** Two instances on the same tables. */
+  startTwo(t: Test): Promise<readonly [TestApp, TestApp]>;
+}
+
 /** Plugs the service with `STORE=dynamodb` into the HTTP suites; `endpoint` gives the engine of a test. */
-export function dynamoService(endpoint: (t: Test) => Promise<string>): Required<ServiceHarness> {
+export function dynamoService(endpoint: (t: Test) => Promise<string>): DynamoService {
+  const environment = async (t: Test): Promise<Record<string, string>> => {
+    const tables = freshTables();
+    return {
+      STORE: 'dynamodb',
+      DYNAMODB_ENDPOINT_URL: await endpoint(t),
+      EVENTS_TABLE: tables.events,
+      CLAIMS_TABLE: tables.claims,
+      API_KEYS_TABLE: tables.keys,
+    };
+  };
   return {
     async start(t, env = {}, wallMs) {
-      const tables = freshTables();
-      const app = await startTestApp(
-        t,
-        {
-          STORE: 'dynamodb',
-          DYNAMODB_ENDPOINT_URL: await endpoint(t),
-          EVENTS_TABLE: tables.events,
-          API_KEYS_TABLE: tables.keys,
-          CLAIMS_TABLE: tables.claims,
-          ...env,
-        },
-        wallMs,
-      );
-      await eventually(async () => {
-        const { status, text } = await app.request('GET', '/v1/ready');
-        if (status !== 200) throw new Error(text);
-      });
+      const app = await startTestApp(t, { ...(await environment(t)), ...env }, wallMs);
+      await untilReady(app);
       return app;
+    },
+
+    async startTwo(t) {
+      const env = await environment(t);
+      const apps = [await startTestApp(t, env), await startTestApp(t, env)] as const;
+      for (const app of apps) await untilReady(app);
+      return apps;
     },
 
     async shown(app, events) {
@@ -42,4 +50,11 @@ export function dynamoService(endpoint: (t: Test) => Promise<string>): Required<
       }
     },
   };
+}
+
+function untilReady(app: TestApp): Promise<void> {
+  return eventually(async () => {
+    const { status, text } = await app.request('GET', '/v1/ready');
+    if (status !== 200) throw new Error(text);
+  });
 }

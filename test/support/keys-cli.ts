@@ -1,4 +1,5 @@
 import { spawn } from 'node:child_process';
+import { keysCommand } from '../../src/cli/keys-command.ts';
 import type { Json } from './app.ts';
 
 export interface CliResult {
@@ -7,8 +8,22 @@ export interface CliResult {
   readonly stderr: string;
 }
 
-/** Runs the command behind `npm run keys` in a process of its own. */
-export function runKeys(env: Record<string, string>, ...args: string[]): Promise<CliResult> {
+type Run = (env: Record<string, string>, ...args: string[]) => Promise<CliResult>;
+
+/** Runs the command in this process: quick, and right where no server of this process has the folder. */
+export const runKeys: Run = async (env, ...args) => {
+  let stdout = '';
+  let stderr = '';
+  const code = await keysCommand(args, {
+    env: { AWS_ACCESS_KEY_ID: 'test', AWS_SECRET_ACCESS_KEY: 'test', ...env },
+    stdout: (text) => (stdout += text),
+    stderr: (text) => (stderr += text),
+  });
+  return { code, stdout, stderr };
+};
+
+/** Runs `src/cli/keys.ts` in a process of its own, as users do beside a running server. */
+export const spawnKeys: Run = (env, ...args) => {
   const child = spawn(process.execPath, ['--import=./.ci/typescript.mjs', 'src/cli/keys.ts', ...args], {
     env: { ...process.env, NODE_ENV: '', NODE_NO_WARNINGS: '1', ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
@@ -22,20 +37,21 @@ export function runKeys(env: Record<string, string>, ...args: string[]): Promise
       resolve({ code, stdout, stderr });
     });
   });
-}
+};
 
-/** As `runKeys` with `--json`; rejects unless the command succeeds. */
-export async function keysJson(env: Record<string, string>, ...args: string[]): Promise<Json> {
-  const { code, stdout, stderr } = await runKeys(env, ...args, '--json');
+/** The output of a command with `--json`; rejects unless it succeeds. */
+export async function keysJson(run: Run, env: Record<string, string>, ...args: string[]): Promise<Json> {
+  const { code, stdout, stderr } = await run(env, ...args, '--json');
   if (code !== 0) throw new Error(`keys ${args.join(' ')} ended with ${String(code)}: ${stderr}`);
   return JSON.parse(stdout) as Json;
 }
 
 /** Makes a key with the command and gives it, and its id. */
 export async function createKey(
+  run: Run,
   env: Record<string, string>,
   ...options: string[]
 ): Promise<{ key: string; keyId: string }> {
-  const made = await keysJson(env, 'create', '--name', 'made by a test', ...options);
+  const made = await keysJson(run, env, 'create', '--name', 'made by a test', ...options);
   return { key: made['key'] as string, keyId: made['key_id'] as string };
 }

@@ -1,0 +1,249 @@
+import { parseArgs } from 'node:util';
+import { formatKey, generateKey } from '../access/key-format.ts';
+import { hashSecret } from '../access/secret-hash.ts';
+import { readConfig } from '../config.ts';
+import { formatMicros } from '../events/clock.ts';
+import { openStore } from '../open-store.ts';
+import { CorruptKeyError } from '../store/errors.ts';
+import type { ApiKey, KeyChanges, KeyStore } from '../store/store.ts';
+
+const USAGE = `Usage: npm run keys -- COMMAND
+
+  create --name NAME [--tenant TENANT] [--rate-limit N]
+                            make a key for a tenant ("default"), N requests a minute (DEFAULT_RATE_LIMIT);
+                            the key is shown this once and cannot be had again
+  list                      all keys, the oldest first
+  revoke KEY_ID             refuse a key that is not to be trusted any more
+  deactivate KEY_ID         refuse a key for the time being
+  activate KEY_ID           take a key again that was revoked or deactivated
+  set-rate-limit KEY_ID N   admit N requests a minute on each instance
+
+  --json                    print JSON
+  --help                    print this
+
+KEY_ID is the part of a key between its underscores. The environment says which store to use (STORE, DATA_DIR, ...); a
+running service need not be stopped, and takes a change within API_KEY_CACHE_TTL_SECONDS.
+Exit status: 0 done, 1 failed, 2 not understood.
+`;
+
+/** The command line is not understood; the message says why. */
+class UsageError extends Error {}
+
+/** Where the command is run and where it prints. */
+export interface Surroundings {
+  readonly env: Readonly<Record<string, string | undefined>>;
+  readonly stdout: (text: string) => void;
+  readonly stderr: (text: string) => void;
+}
+
+/** The command behind `npm run keys`; resolves with its exit status. */
+export async function keysCommand(args: readonly string[], surroundings: Surroundings): Promise<number> {
+  const { stdout, stderr } = surroundings;
+  try {
+    const command = parse(args);
+    stdout(command === 'help' ? USAGE : await onStore(command, surroundings));
+    return 0;
+  } catch (error) {
+    const usage = error instanceof UsageError;
+    const message = error instanceof Error ? error.message : String(error);
+    stderr(`keys: ${message}${usage ? '\nkeys: --help tells what there is' : ''}\n`);
+    return usage ? 2 : 1;
+  }
+}
+
+/** What is to be done with the store; the answer is what to print. */
+type Command = (keys: KeyStore, defaultRateLimit: number) => Promise<string>;
+
+function parse(args: readonly string[]): Command | 'help' {
+  if (args.includes('--help') || args.includes('-h')) return 'help';
+  const [name, ...rest] = args;
+  switch (name) {
+    case 'create':
+      return parseCreate(rest);
+    case 'list':
+      return parseList(rest);
+    case 'revoke':
+      return parseUpdate(rest, [], () => ({ status: 'revoked' }));
+    case 'deactivate':
+      return parseUpdate(rest, [], () => ({ status: 'inactive' }));
+    case 'activate':
+      return parseUpdate(rest, [], () => ({ status: 'active' }));
+    case 'set-rate-limit':
+      return parseUpdate(rest, ['N'], ([limit = '']) => ({ rateLimit: checkRateLimit(limit) }));
+    case undefined:
+      throw new UsageError('which command?');
+    default:
+      throw new UsageError(`there is no command ${JSON.stringify(name)}`);
+  }
+}
+
+function parseCreate(args: readonly string[]): Command {
+  const { values } = parseStrictly(args, [], {
+    name: { type: 'string' },
+    tenant: { type: 'string', default: 'default' },
+    'rate-limit': { type: 'string' },
+  });
+  const name = checkName(values.name);
+  const tenant = checkTenant(values.tenant);
+  const rateLimit = values['rate-limit'] === undefined ? undefined : checkRateLimit(values['rate-limit']);
+
+  return async (keys, defaultRateLimit) => {
+    const parts = generateKey();
+    const record: ApiKey = {
+      keyId: parts.keyId,
+      hash: hashSecret(parts.secret),
+      name,
+      tenant,
+      status: 'active',
+      rateLimit: rateLimit ?? defaultRateLimit,
+      createdAt: Date.now() * 1000,
+      lastUsedAt: null,
+    };
+    if (!(await keys.create(record))) throw new Error(`the new id ${parts.keyId} is taken; try again`);
+    const key = formatKey(parts);
+    if (values.json) return json({ key, ...shown(record) });
+    return `${key}\n\nThis is the key. Keep it now: it is stored nowhere and not shown again.\n\n${table([record])}`;
+  };
+}
+
+function parseList(args: readonly string[]): Command {
+  const { values } = parseStrictly(args, [], {});
+  return async (keys) => {
+    const all = await keys.list();
+    if (values.json) return json({ keys: all.map(shown) });
+    return all.length === 0 ? 'There are no API keys yet: create --name NAME makes one.\n' : table(all);
+  };
+}
+
+function parseUpdate(
+  args: readonly string[],
+  operands: readonly string[],
+  changesOf: (operands: readonly string[]) => KeyChanges,
+): Command {
+  const { values, positionals } = parseStrictly(args, ['KEY_ID', ...operands], {});
+  const [keyId = '', ...given] = positionals;
+  if (keyId.startsWith('trg_')) {
+    throw new UsageError(
+      'KEY_ID is only the part of the key between its underscores; a whole key is a secret',
+    );
+  }
+  const changes = changesOf(given);
+  return async (keys) => {
+    const changed = await keys.update(keyId, changes);
+    if (!changed) throw new Error(`there is no API key ${JSON.stringify(keyId)}`);
+    return values.json ? json(shown(changed)) : table([changed]);
+  };
+}
+
+type Options = Record<string, { type: 'string'; default?: string }>;
+
+function parseStrictly<T extends Options>(args: readonly string[], operands: readonly string[], options: T) {
+  try {
+    const parsed = parseArgs({
+      args: [...args],
+      allowPositionals: true,
+      options: { ...options, json: { type: 'boolean', default: false } },
+    });
+    if (parsed.positionals.length !== operands.length) {
+      throw new UsageError(
+        operands.length === 0
+          ? 'this command takes options only'
+          : `this command takes ${operands.join(' ')}`,
+      );
+    }
+    return parsed;
+  } catch (error) {
+    if (error instanceof TypeError) throw new UsageError(error.message);
+    throw error;
+  }
+}
+
+function checkName(name: string | undefined): string {
+  if (name === undefined) throw new UsageError('--name is missing: say what the key is for');
+  const length = Array.from(name).length;
+  // Control characters would reach the terminal of whoever lists the keys.
+  if (length < 1 || length > 255 || /\p{Cc}/u.test(name) || !name.isWellFormed()) {
+    throw new UsageError('--name takes 1 to 255 printable characters');
+  }
+  return name;
+}
+
+function checkTenant(tenant: string): string {
+  if (/^[A-Za-z0-9_-]{1,64}$/.test(tenant)) return tenant;
+  throw new UsageError('--tenant takes 1 to 64 of A-Z a-z 0-9 _ -');
+}
+
+function checkRateLimit(text: string): number {
+  const limit = /^\d{1,9}$/.test(text) ? Number(text) : 0;
+  if (limit >= 1) return limit;
+  throw new UsageError('a rate limit is a whole number of requests a minute, 1 to 999999999');
+}
+
+async function onStore(command: Command, { env, stderr }: Surroundings): Promise<string> {
+  // How the service takes keys does not matter here, and what it would refuse to start with is no reason to refuse.
+  const config = readConfig({ ...env, AUTH_MODE: 'keys' });
+  const store = await openStore(config, {
+    log: errorLog(stderr),
+    onFatal: () => undefined,
+    exclusive: false,
+  });
+  try {
+    return await command(store.keys, config.defaultRateLimit);
+  } finally {
+    await store.close();
+  }
+}
+
+/** Tells of what has no other way to be told; the rest is in the error that a call rejects with. */
+function errorLog(stderr: Surroundings['stderr']) {
+  return {
+    info: () => undefined,
+    warn: () => undefined,
+    error({ err }: { err?: unknown }) {
+      if (err instanceof CorruptKeyError) stderr(`keys: left out: ${err.message}\n`);
+    },
+  };
+}
+
+/** A record as it is printed: never its hash. */
+function shown(key: ApiKey) {
+  return {
+    key_id: key.keyId,
+    name: key.name,
+    tenant: key.tenant,
+    status: key.status,
+    rate_limit: key.rateLimit,
+    created_at: formatMicros(key.createdAt),
+    last_used_at: key.lastUsedAt === null ? null : formatMicros(key.lastUsedAt),
+  };
+}
+
+function json(value: unknown): string {
+  return `${JSON.stringify(value, null, 2)}\n`;
+}
+
+function table(keys: readonly ApiKey[]): string {
+  const rows = [
+    ['KEY_ID', 'TENANT', 'STATUS', 'RATE_LIMIT', 'CREATED', 'LAST_USED', 'NAME'],
+    ...keys.map(shown).map((key) => [
+      key.key_id,
+      key.tenant,
+      key.status,
+      `${String(key.rate_limit)}/min`,
+      key.created_at.slice(0, 19) + 'Z',
+      key.last_used_at === null ? 'never' : key.last_used_at.slice(0, 19) + 'Z',
+      // Last, as the one column whose width on the screen is hard to tell.
+      key.name,
+    ]),
+  ];
+  const widths = rows[0]?.map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0))) ?? [];
+  return rows
+    .map(
+      (row) =>
+        `${row
+          .map((cell, column) => cell.padEnd(widths[column] ?? 0))
+          .join('  ')
+          .trimEnd()}\n`,
+    )
+    .join('');
+}
