@@ -50,6 +50,19 @@ void t.test('the curl lines work when pasted and answer as shown', async (t) => 
   t.ok(pasted >= 8, `${String(pasted)} curl lines`);
 });
 
+void t.test('the curl lines of docs/api.md work when pasted', async (t) => {
+  const { url } = await startService(t, { DATA_DIR: t.testdir() });
+  const scripts = [...readFileSync('docs/api.md', 'utf8').matchAll(/^```sh\n([^]*?)^```$/gm)];
+  t.equal(scripts.length, 2);
+  for (const [, script = ''] of scripts) {
+    const { stdout } = await run('bash', ['-euo', 'pipefail', '-c', script.replaceAll(DOCUMENTED_URL, url)]);
+    const lines = stdout.trim().split('\n');
+    t.equal(lines.length, script.match(/^curl/gm)?.length, stdout);
+    t.notMatch(stdout, /error/);
+    t.match(stdout, script.includes('/v1/') ? /"acknowledged"/ : /^204$/m);
+  }
+});
+
 void t.test('every route has a curl line', (t) => {
   for (const part of [
     '/v1/health',
