@@ -1,6 +1,6 @@
 import { CorruptEventError, StoreOverloadedError, StoreUnavailableError } from '../store/errors.ts';
 
-/** What can go wrong with a request, in the words of both contracts. Each contract has a table of their statuses. */
+/** What can go wrong with a request, in the words of both contracts. */
 export type ErrorCode =
   | 'VALIDATION_ERROR'
   | 'UNAUTHORIZED'
@@ -15,6 +15,23 @@ export type ErrorCode =
   | 'RATE_LIMITED'
   | 'INTERNAL_ERROR'
   | 'SERVICE_UNAVAILABLE';
+
+/** What both contracts answer with; where one differs, it says so itself. */
+export const STATUSES: Readonly<Record<ErrorCode, number>> = {
+  VALIDATION_ERROR: 400,
+  UNAUTHORIZED: 401,
+  FORBIDDEN: 403,
+  NOT_FOUND: 404,
+  METHOD_NOT_ALLOWED: 405,
+  CONFLICT: 409,
+  PAYLOAD_TOO_LARGE: 413,
+  UNSUPPORTED_MEDIA_TYPE: 415,
+  INVALID_EVENT_ID: 422,
+  IDEMPOTENCY_KEY_REUSED: 422,
+  RATE_LIMITED: 429,
+  INTERNAL_ERROR: 500,
+  SERVICE_UNAVAILABLE: 503,
+};
 
 export interface FieldError {
   /** Dotted path, e.g. `metadata.priority`; `body` or `query` for the whole. */
@@ -53,6 +70,14 @@ export function validationError(details: readonly FieldError[]): RequestError {
   const more = details.length - 1;
   const rest = more === 0 ? '' : ` (and ${String(more)} more ${more === 1 ? 'error' : 'errors'})`;
   return new RequestError('VALIDATION_ERROR', `${first.field}: ${first.message}${rest}`, { details });
+}
+
+export function eventNotFound(): RequestError {
+  return new RequestError('NOT_FOUND', 'there is no such event: it never was, was deleted, or has expired');
+}
+
+export function invalidCursor(): RequestError {
+  return invalidField('cursor', 'must be the next_cursor of a page of this inbox; start again without it');
 }
 
 export function invalidField(field: string, message: string): RequestError {

@@ -5,7 +5,7 @@ import type { Micros } from '../../events/event.ts';
 import { readInbox } from '../../events/inbox.ts';
 import { ingest } from '../../events/ingest.ts';
 import type { EventStore } from '../../store/store.ts';
-import { invalidField, RequestError } from '../errors.ts';
+import { eventNotFound, invalidCursor } from '../errors.ts';
 import { EventParams } from '../fields.ts';
 import type { Route } from '../route.ts';
 import { route } from '../route.ts';
@@ -79,7 +79,7 @@ const readEvent = ({ store }: UnversionedServices): Route =>
     responses: { 200: schemas.Event },
     handle: async ({ principal, params }) => {
       const event = await store.get(principal.tenant, params.event_id.toLowerCase());
-      if (!event) throw notFound();
+      if (!event) throw eventNotFound();
       return { status: 200, body: eventJson(event) };
     },
   });
@@ -133,11 +133,7 @@ const deliver = ({ store, clock }: UnversionedServices): Route =>
         params.event_id.toLowerCase(),
         clock.tick(),
       );
-      if (outcome === 'missing') throw notFound();
+      if (outcome === 'missing') throw eventNotFound();
       return { status: 204, body: null };
     },
   });
-
-function notFound(): RequestError {
-  return new RequestError('NOT_FOUND', 'there is no such event: it never was, was deleted, or has expired');
-}

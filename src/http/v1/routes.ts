@@ -5,7 +5,7 @@ import { readInbox } from '../../events/inbox.ts';
 import { idempotencyClaim } from '../../events/claims.ts';
 import { ingest } from '../../events/ingest.ts';
 import type { EventStore } from '../../store/store.ts';
-import { invalidField, RequestError, unavailable } from '../errors.ts';
+import { eventNotFound, invalidCursor, RequestError, unavailable } from '../errors.ts';
 import type { Reply } from '../exchange.ts';
 import { EventParams } from '../fields.ts';
 import type { Route } from '../route.ts';
@@ -92,7 +92,7 @@ const readEvent = ({ store }: V1Services): Route =>
     responses: { 200: schemas.EventWithRequestId },
     handle: async ({ principal, params, requestId }) => {
       const event = await store.get(principal.tenant, params.event_id.toLowerCase());
-      if (!event) throw notFound();
+      if (!event) throw eventNotFound();
       return { status: 200, body: `{${eventMembers(event)},"request_id":"${requestId}"}` };
     },
   });
@@ -135,7 +135,7 @@ const acknowledge = ({ store, clock }: V1Services): Route =>
     handle: async ({ principal, params, requestId }) => {
       const id = params.event_id.toLowerCase();
       const acknowledgement = await store.acknowledge(principal.tenant, id, clock.tick());
-      if (acknowledgement.outcome === 'missing') throw notFound();
+      if (acknowledgement.outcome === 'missing') throw eventNotFound();
       const at = formatMicros(acknowledgement.event.acknowledgedAt ?? 0);
       if (acknowledgement.outcome === 'already') {
         throw new RequestError('CONFLICT', `this event has been acknowledged already, at ${at}`);
@@ -168,10 +168,6 @@ const deleteEvent = ({ store }: V1Services): Route =>
 
 function json(status: number, body: object): Reply {
   return { status, body: JSON.stringify(body) };
-}
-
-function notFound(): RequestError {
-  return new RequestError('NOT_FOUND', 'there is no such event: it never was, was deleted, or has expired');
 }
 
 function keyReused(): RequestError {
