@@ -96,12 +96,7 @@ const inboxPage = ({ store }: UnversionedServices): Route =>
       const { limit = 50, event_type: type, ...rest } = query;
       const wanted = { limit, ...rest, ...(type === undefined ? {} : { type }) };
       const page = await readInbox(store, 'unversioned', tenant, wanted);
-      if (page === 'invalid-cursor') {
-        throw invalidField(
-          'cursor',
-          'must be the next_cursor of a page of this inbox; start again without it',
-        );
-      }
+      if (page === 'invalid-cursor') throw invalidCursor();
       // A first page that is the whole inbox is its own count.
       const whole = query.cursor === undefined && type === undefined && page.nextCursor === null;
       const total = whole ? { count: page.events.length, exact: true } : await store.countPending(tenant);

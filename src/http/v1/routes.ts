@@ -109,12 +109,7 @@ const inboxPage = ({ store }: V1Services): Route =>
       const { limit = 50, event_type: type, ...rest } = query;
       const wanted = { limit, ...rest, ...(type === undefined ? {} : { type }) };
       const page = await readInbox(store, 'v1', principal.tenant, wanted);
-      if (page === 'invalid-cursor') {
-        throw invalidField(
-          'cursor',
-          'must be the next_cursor of a page of this inbox; start again without it',
-        );
-      }
+      if (page === 'invalid-cursor') throw invalidCursor();
       const events = page.events.map((event) => `{${eventMembers(event)}}`).join(',');
       const pagination = JSON.stringify({ next_cursor: page.nextCursor, limit });
       return {
