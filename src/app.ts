@@ -39,7 +39,7 @@ export async function startApp(
   wallMs: () => number = Date.now,
 ): Promise<App> {
   let draining = false;
-  const store = await openStore(config, { log: logger, onFatal, exclusive: true, wallMs });
+  const store = await openStore(config, { log: logger, onFatal, exclusive: true, create: true, wallMs });
   const access = createAccess(config, store.keys, logger);
   const clock = createClock(store.newestTime, wallMs);
   const services = { store, clock, version };

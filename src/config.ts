@@ -40,6 +40,9 @@ export type AuthMode = (typeof AUTH_MODES)[number];
 export const LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'] as const;
 export type LogLevel = (typeof LOG_LEVELS)[number];
 
+/** Whoever sets these counts on them: plain HTTP where TLS was asked for would send keys in the clear. */
+const NOT_YET = ['TLS_CERT_FILE', 'TLS_KEY_FILE', 'METRICS_PORT'];
+
 /** Lists every variable that is wrong, and what it takes. */
 export class ConfigError extends Error {
   override readonly name = 'ConfigError';
@@ -75,7 +78,7 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
       },
       createTables: read('DYNAMODB_CREATE_TABLES', String(endpoint !== null), flag),
       shards,
-      readShards: read('INBOX_READ_SHARDS', String(shards), integer(shards, 100)),
+      readShards: read('INBOX_READ_SHARDS', String(shards || 4), integer(shards || 1, 100)),
     },
     authMode: read('AUTH_MODE', 'local', oneOf(AUTH_MODES)),
     apiKeyCacheTtlSeconds: read('API_KEY_CACHE_TTL_SECONDS', '30', integer(1, 3_600)),
@@ -100,7 +103,12 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
         'test key to everybody; listen on 127.0.0.1, set AUTH_MODE=keys, or ALLOW_PUBLIC_TEST_KEY=true if that is what you want',
     );
   }
+  for (const name of NOT_YET) {
+    if (env[name]) problems.push(`${name}: is not supported yet; unset it`);
+  }
   if (problems.length > 0) throw new ConfigError(problems.join('\n'));
+  Object.freeze(config.dynamodb.tables);
+  Object.freeze(config.dynamodb);
   return Object.freeze(config);
 }
 

@@ -37,7 +37,11 @@ async function main(): Promise<void> {
     return;
   }
   stopOnSignals(app, log);
-  logger.info({ url: app.url, data_dir: config.dataDir }, 'listening');
+  const place =
+    config.store === 'embedded'
+      ? { data_dir: config.dataDir }
+      : { endpoint: config.dynamodb.endpoint ?? 'AWS', events_table: config.dynamodb.tables.events };
+  logger.info({ url: app.url, store: config.store, ...place }, 'listening');
   if (process.stdout.isTTY) greet(app.url, config.authMode);
 }
 

@@ -16,6 +16,8 @@ export interface StoreOptions {
   readonly onFatal: EmbeddedOptions['onFatal'];
   /** False: beside a running server, for the command line. */
   readonly exclusive: boolean;
+  /** False: where there is no store yet, none is made. */
+  readonly create: boolean;
   /** The wall clock, in milliseconds. */
   readonly wallMs?: () => number;
 }

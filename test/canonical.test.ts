@@ -103,6 +103,17 @@ void t.test('long values differ as short ones do', (t) => {
   t.end();
 });
 
+void t.test('no number and no nesting keeps the process busy', (t) => {
+  const start = performance.now();
+  const zeros = '0'.repeat(400_000);
+  t.ok(same(`1${zeros}1`, `1${zeros}10e-1`));
+  t.notOk(same(`1${zeros}1`, `1${zeros}2`));
+  canonicalJson(`{"a":${'['.repeat(120_000)}${']'.repeat(120_000)}}`);
+  // What was quadratic took minutes; this takes some 100 ms.
+  t.ok(performance.now() - start < 5_000);
+  t.end();
+});
+
 void t.test('depth does not matter', (t) => {
   const deep = (inside: string): string => `${'{"a":['.repeat(50_000)}${inside}${']}'.repeat(50_000)}`;
   t.ok(same(deep('1'), deep(' 1.0 ')));

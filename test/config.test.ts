@@ -53,6 +53,11 @@ void t.test('a bad value names its variable and what it takes', (t) => {
     ],
   );
   for (const [env, message] of cases) t.throws(() => readConfig(env), new ConfigError(message));
+  t.throws(() => readConfig({ TLS_CERT_FILE: 'cert.pem' }), /TLS_CERT_FILE: is not supported yet/);
+  t.throws(
+    () => readConfig({ INBOX_SHARDS: '0' }),
+    new ConfigError('INBOX_SHARDS: takes a whole number from 1 to 100, not "0"'),
+  );
   t.throws(() => readConfig({ PORT: 'x', LOG_LEVEL: 'y' }), /PORT: .*\nLOG_LEVEL: /, 'all at once');
   t.end();
 });

@@ -1,4 +1,4 @@
-import { statSync } from 'node:fs';
+import { chmodSync, readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
 import { openEmbeddedStore } from '../src/store/embedded/store.ts';
@@ -60,4 +60,15 @@ void t.test('order survives a clock that was set back', async (t) => {
   second.clock.time = one.createdAt - 1e6;
   const two = await second.add();
   t.strictSame(await second.inbox(), [one, two]);
+});
+
+void t.test('the files are nobody else’s, also in a folder that was open to all', async (t) => {
+  const path = t.testdir({ inner: {} });
+  chmodSync(path, 0o755);
+  const { add } = await openTestStore(t, path);
+  await add();
+  for (const file of readdirSync(path)) {
+    if (file === 'inner') continue;
+    t.equal(statSync(join(path, file)).mode & 0o077, 0, file);
+  }
 });

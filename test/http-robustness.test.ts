@@ -1,3 +1,5 @@
+import type { IncomingMessage } from 'node:http';
+import { Agent, request } from 'node:http';
 import { connect } from 'node:net';
 import type { Test } from 'tap';
 import t from 'tap';
@@ -50,6 +52,43 @@ void t.test('a connection is used again after a refused body', async (t) => {
   );
   t.match(text, /413 Content Too Large[^]*200 OK[^]*healthy/);
   t.notOk(closed);
+});
+
+void t.test('a connection is good for the next request whatever the answer was', async (t) => {
+  const app = await startTestApp(t);
+  const agent = new Agent({ keepAlive: true, maxSockets: 1 });
+  t.teardown(() => {
+    agent.destroy();
+  });
+  const ports = new Set<number | undefined>();
+  const send = (method: string, path: string, body?: string): Promise<IncomingMessage> =>
+    new Promise((resolve, reject) => {
+      const headers = { 'x-api-key': LOCAL_KEY, 'content-type': 'application/json' };
+      const sent = request(app.url + path, { method, agent, headers }, (answer) => {
+        ports.add(answer.socket.localPort);
+        answer.resume().on('end', () => {
+          resolve(answer);
+        });
+      });
+      sent.on('error', reject).end(body);
+    });
+  const id = await app.send();
+  for (const [method, path, body, status] of [
+    ['HEAD', '/v1/health', undefined, 200],
+    ['HEAD', '/v1/inbox', undefined, 405],
+    ['HEAD', '/nowhere', undefined, 404],
+    ['DELETE', `/events/${id}`, undefined, 204],
+    ['POST', '/v1/events', EVENT, 201],
+    ['POST', '/v1/events', '{', 400],
+    ['POST', '/v1/events', ' '.repeat(600_000), 413],
+    ['GET', '/v1/inbox', undefined, 200],
+  ] as const) {
+    const answer = await send(method, path, body);
+    t.equal(answer.statusCode, status, `${method} ${path}`);
+    if (status === 204) t.equal(answer.headers['content-length'], undefined);
+    t.equal((await send('GET', '/v1/health')).statusCode, 200, 'and the next');
+  }
+  t.equal(ports.size, 1, 'all on one connection');
 });
 
 void t.test('an endless body is cut off', async (t) => {

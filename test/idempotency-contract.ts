@@ -1,7 +1,9 @@
 import type { Test } from 'tap';
+import { LOCAL_KEY } from '../src/access/local.ts';
 import type { Answer, TestApp } from './support/app.ts';
 import { v1Error } from './support/app.ts';
 import type { ServiceHarness, Start } from './support/harness.ts';
+import { sendRaw } from './support/raw.ts';
 
 /** Idempotency keys of `/v1` over HTTP, on whichever store the service runs. */
 export function idempotencyContract(t: Test, { start }: ServiceHarness): void {
@@ -116,6 +118,19 @@ async function invalidKeys(t: Test, start: Start): Promise<void> {
     const answer = await create(app, key);
     t.equal(answer.status, 400);
     t.equal(v1Error(answer).message, message);
+  }
+  const body = JSON.stringify(EVENT);
+  for (const byte of [0xfe, 0xff]) {
+    // Two keys that would become one by the replacement of what is no UTF-8.
+    const head = `POST /v1/events HTTP/1.1\r\nHost: x\r\nX-API-Key: ${LOCAL_KEY}\r\nContent-Length: ${String(body.length)}\r\n`;
+    const key = Buffer.concat([
+      Buffer.from('Idempotency-Key: q'),
+      Buffer.from([byte]),
+      Buffer.from('\r\n\r\n'),
+    ]);
+    const { text } = await sendRaw(app.url, [Buffer.concat([Buffer.from(head), key, Buffer.from(body)])]);
+    t.match(text, /^HTTP\/1.1 400 /);
+    t.match(text, 'Idempotency-Key: must be UTF-8');
   }
   t.equal((await create(app, 'x'.repeat(255))).status, 201);
   t.equal((await create(app, 'any, thing "goes" {here} ~')).status, 201);

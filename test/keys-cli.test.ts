@@ -1,3 +1,4 @@
+import { readdirSync } from 'node:fs';
 import t, { type Test } from 'tap';
 import { parseKey } from '../src/access/key-format.ts';
 import type { Json } from './support/app.ts';
@@ -58,7 +59,8 @@ for (const [store, environment] of [
 
 void t.test('for people there is a table, and the key stands alone on its line', async (t) => {
   const env = { DATA_DIR: t.testdir() };
-  t.match(await runKeys(env, 'list'), { code: 0, stdout: /^There are no API keys yet/ });
+  t.match(await runKeys(env, 'list'), { code: 1, stderr: /There is no store in .*; check DATA_DIR/ });
+  t.same(readdirSync(env.DATA_DIR), [], 'a mistyped folder is left as it is');
   const { code, stdout, stderr } = await runKeys(env, 'create', '--name', 'billing', '--tenant', 'acme');
   t.same([code, stderr], [0, '']);
   const [key = '', , warning, , ...table] = stdout.split('\n');
@@ -142,7 +144,7 @@ void t.test('what is not understood ends with 2 and says why', async (t) => {
       t.match(stderr, reason);
     }),
   );
-  t.match((await runKeys(env, 'list')).stdout, /no API keys yet/, 'nothing was made');
+  t.same(readdirSync(env.DATA_DIR), [], 'nothing was made');
 });
 
 void t.test('a store that cannot be had ends with 1 and says which', async (t) => {

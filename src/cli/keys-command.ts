@@ -51,8 +51,12 @@ export async function keysCommand(args: readonly string[], surroundings: Surroun
   }
 }
 
-/** What is to be done with the store; the answer is what to print. */
-type Command = (keys: KeyStore, defaultRateLimit: number) => Promise<string>;
+interface Command {
+  /** Whether a store is made where there is none: a mistyped DATA_DIR must not look like a store without keys. */
+  readonly makesStore: boolean;
+  /** Does it; resolves with what to print. */
+  readonly run: (keys: KeyStore, defaultRateLimit: number) => Promise<string>;
+}
 
 function parse(args: readonly string[]): Command | 'help' {
   if (args.includes('--help') || args.includes('-h')) return 'help';
@@ -87,7 +91,7 @@ function parseCreate(args: readonly string[]): Command {
   const tenant = checkTenant(values.tenant);
   const rateLimit = values['rate-limit'] === undefined ? undefined : checkRateLimit(values['rate-limit']);
 
-  return async (keys, defaultRateLimit) => {
+  const run: Command['run'] = async (keys, defaultRateLimit) => {
     const parts = generateKey();
     const record: ApiKey = {
       keyId: parts.keyId,
@@ -104,15 +108,17 @@ function parseCreate(args: readonly string[]): Command {
     if (values.json) return json({ key, ...shown(record) });
     return `${key}\n\nThis is the key. Keep it now: it is stored nowhere and not shown again.\n\n${table([record])}`;
   };
+  return { makesStore: true, run };
 }
 
 function parseList(args: readonly string[]): Command {
   const { values } = parseStrictly(args, [], {});
-  return async (keys) => {
+  const run: Command['run'] = async (keys) => {
     const all = await keys.list();
     if (values.json) return json({ keys: all.map(shown) });
     return all.length === 0 ? 'There are no API keys yet: create --name NAME makes one.\n' : table(all);
   };
+  return { makesStore: false, run };
 }
 
 function parseUpdate(
@@ -128,11 +134,12 @@ function parseUpdate(
     );
   }
   const changes = changesOf(given);
-  return async (keys) => {
+  const run: Command['run'] = async (keys) => {
     const changed = await keys.update(keyId, changes);
     if (!changed) throw new Error(`there is no API key ${JSON.stringify(keyId)}`);
     return values.json ? json(shown(changed)) : table([changed]);
   };
+  return { makesStore: false, run };
 }
 
 type Options = Record<string, { type: 'string'; default?: string }>;
@@ -186,9 +193,10 @@ async function onStore(command: Command, { env, stderr }: Surroundings): Promise
     log: errorLog(stderr),
     onFatal: () => undefined,
     exclusive: false,
+    create: command.makesStore,
   });
   try {
-    return await command(store.keys, config.defaultRateLimit);
+    return await command.run(store.keys, config.defaultRateLimit);
   } finally {
     await store.close();
   }

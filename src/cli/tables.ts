@@ -2,7 +2,9 @@
  * `npm run tables -- create`: the DynamoDB tables, on their own, for deployments where the API may not create any.
  * Exit code 0: they are there. 1: DynamoDB did not let it happen. 2: not called as it should be.
  */
+import { existsSync } from 'node:fs';
 import { parseArgs } from 'node:util';
+import { readConfig } from '../config.ts';
 import { createClient } from '../store/dynamodb/client.ts';
 import { toStoreError } from '../store/dynamodb/failure.ts';
 import { createTable, tableDefinitions } from '../store/dynamodb/tables.ts';
@@ -19,6 +21,7 @@ Environment:
   CLAIMS_TABLE           triggers-api-claims unless set
   API_KEYS_TABLE         triggers-api-keys unless set`;
 
+if (existsSync('.env')) process.loadEnvFile('.env');
 process.exitCode = await main(process.argv.slice(2), process.env);
 
 async function main(args: string[], env: NodeJS.ProcessEnv): Promise<number> {
@@ -49,24 +52,23 @@ function misused(problem: string): number {
 }
 
 async function create(env: NodeJS.ProcessEnv): Promise<number> {
-  const endpoint = setting(env, 'DYNAMODB_ENDPOINT_URL', '');
-  const region = setting(env, 'AWS_REGION', 'us-east-1');
-  if (endpoint !== '' && !URL.canParse(endpoint)) {
-    return misused(`DYNAMODB_ENDPOINT_URL: takes a URL, not ${JSON.stringify(endpoint)}`);
-  }
-  const client = createClient({ region, ...(endpoint === '' ? {} : { endpoint }) });
+  let config;
   try {
-    for (const definition of tableDefinitions({
-      events: setting(env, 'EVENTS_TABLE', 'triggers-api-events'),
-      claims: setting(env, 'CLAIMS_TABLE', 'triggers-api-claims'),
-      keys: setting(env, 'API_KEYS_TABLE', 'triggers-api-keys'),
-    })) {
+    // How the service takes keys does not matter here.
+    config = readConfig({ ...env, AUTH_MODE: 'keys' }).dynamodb;
+  } catch (error) {
+    return misused(error instanceof Error ? error.message : String(error));
+  }
+  const { endpoint, region, tables } = config;
+  const client = createClient({ region, ...(endpoint === null ? {} : { endpoint }) });
+  try {
+    for (const definition of tableDefinitions(tables)) {
       const name = String(definition.TableName);
       try {
         const created = await createTable(client, definition);
         console.log(`${name}: ${created ? 'created' : 'was there already'}`);
       } catch (error) {
-        console.error(`${toStoreError(error, name).message} (${endpoint || `AWS, region ${region}`})`);
+        console.error(`${toStoreError(error, name).message} (${endpoint ?? `AWS, region ${region}`})`);
         return 1;
       }
     }
@@ -74,10 +76,4 @@ async function create(env: NodeJS.ProcessEnv): Promise<number> {
   } finally {
     client.destroy();
   }
-}
-
-/** An empty variable counts as unset. */
-function setting(env: NodeJS.ProcessEnv, name: string, fallback: string): string {
-  const value = env[name];
-  return value === undefined || value === '' ? fallback : value;
 }

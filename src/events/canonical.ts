@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import { skipScalar, skipSpace, skipString } from './json-text.ts';
 
 /**
@@ -55,8 +55,8 @@ export function canonicalJson(text: string, omit?: string): string {
   }
 }
 
-/** Characters. Chosen so that a value of ordinary size costs no hash of its own. */
-const LONGEST = 512;
+/** Characters. Every level of a deep value copies up to so many; every value that is longer costs a hash (0.5 µs). */
+const LONGEST = 96;
 
 type Container =
   | { readonly members: Map<string, string>; name: string; readonly items?: undefined }
@@ -70,7 +70,7 @@ function add(container: Container, value: string): void {
 function close(container: Container): string {
   const text = written(container);
   // `#` begins no JSON text.
-  return text.length <= LONGEST ? text : `#${createHash('sha256').update(text).digest('base64url')}`;
+  return text.length <= LONGEST ? text : `#${hash('sha256', text, 'base64url')}`;
 }
 
 function written({ members, items }: Container): string {
@@ -89,6 +89,7 @@ function canonicalScalar(text: string): string {
   return first === 't' || first === 'f' || first === 'n' ? text : canonicalNumber(text);
 }
 
+const ZERO = 0x30;
 const NUMBER = /^(-?)(\d+)(?:\.(\d+))?(?:[eE]([+-]?\d+))?$/;
 
 /** `±digits` or `±digitsE±exponent`, where the digits neither start nor end with a zero. */
@@ -96,7 +97,10 @@ function canonicalNumber(text: string): string {
   const [, sign = '', whole = '', fraction = '', exponent = '0'] = NUMBER.exec(text) ?? [];
   const digits = (whole + fraction).replace(/^0+/, '');
   if (digits === '') return '0';
-  const significant = digits.replace(/0+$/, '');
+  // Not /0+$/: on 1000…0001 that is quadratic, and a payload may be one such number.
+  let end = digits.length;
+  while (digits.charCodeAt(end - 1) === ZERO) end--;
+  const significant = digits.slice(0, end);
   // An exponent may have any number of digits, too.
   const scale = BigInt(exponent) - BigInt(fraction.length) + BigInt(digits.length - significant.length);
   return scale === 0n ? sign + significant : `${sign}${significant}e${String(scale)}`;

@@ -203,13 +203,16 @@ export class Exchange {
       res.writeHeader('x-request-id', this.requestId);
       for (const [name, value] of this.extraHeaders) res.writeHeader(name, value);
       if (reply.headers) for (const [name, value] of reply.headers) res.writeHeader(name, value);
-      if (reply.body === null) {
-        res.endWithoutBody(undefined, closing);
-      } else {
-        res.writeHeader('content-type', 'application/json; charset=utf-8');
-        if (this.method === 'HEAD') res.endWithoutBody(Buffer.byteLength(reply.body), closing);
-        else res.end(reply.body, closing);
+      if (reply.body !== null) res.writeHeader('content-type', 'application/json; charset=utf-8');
+      if (reply.body !== null && this.method !== 'HEAD') {
+        res.end(reply.body, closing);
+        return;
       }
+      // `endWithoutBody` with arguments, be they undefined, announces a body that never comes: the next request on the
+      // connection is then reset (this build of uWebSockets). So the length is a header, and the client closes.
+      if (reply.body !== null) res.writeHeader('content-length', String(Buffer.byteLength(reply.body)));
+      if (closing) res.writeHeader('connection', 'close');
+      res.endWithoutBody();
     });
     this.#end(reply.status);
   }

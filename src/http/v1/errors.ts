@@ -1,4 +1,4 @@
-import { RequestError, STATUSES } from '../errors.ts';
+import { RequestError, STATUSES, validationError } from '../errors.ts';
 import type { Contract } from '../route.ts';
 
 /** `/v1`: `{error: {code, message, details, request_id}}`. */
@@ -7,7 +7,5 @@ export const v1Contract: Contract = {
   errorBody: ({ code, message, details }, _status, requestId) =>
     JSON.stringify({ error: { code, message, details, request_id: requestId } }),
   invalidParams: (details) =>
-    new RequestError('INVALID_EVENT_ID', 'event_id: must be a UUID, as it came in the reply to POST', {
-      details,
-    }),
+    new RequestError('INVALID_EVENT_ID', validationError(details).message, { details }),
 };

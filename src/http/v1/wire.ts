@@ -30,6 +30,8 @@ export function idempotencyKey(
   const member = metadata?.idempotency_key;
   if (header === undefined) return member;
   checkKey({ 'Idempotency-Key': header });
+  // What the bytes were is gone, and two different keys would be one.
+  if (header.includes('\ufffd')) throw invalidField('Idempotency-Key', 'must be UTF-8');
   if (member !== undefined && member !== header) {
     throw invalidField('metadata.idempotency_key', 'differs from the Idempotency-Key header; send one');
   }

@@ -27,14 +27,21 @@ export interface Lmdb {
 
 export function openLmdb(file: string): Lmdb {
   const binary = { encoding: 'binary', keyEncoding: 'binary', cache: false } as const;
-  const root = open<Buffer, Buffer>({
-    path: file,
-    noSubdir: true,
-    // A commit then ends with its fsync. Never noSync, useWritemap or mapAsync: they answer before the disk does.
-    overlappingSync: false,
-    maxDbs: 12,
-    ...binary,
-  });
+  // Payloads and hashes are nobody else's, whatever the mode of a folder that was there before.
+  const umask = process.umask(0o077);
+  let root;
+  try {
+    root = open<Buffer, Buffer>({
+      path: file,
+      noSubdir: true,
+      // A commit then ends with its fsync. Never noSync, useWritemap or mapAsync: they answer before the disk does.
+      overlappingSync: false,
+      maxDbs: 12,
+      ...binary,
+    });
+  } finally {
+    process.umask(umask);
+  }
   const table = (name: string): Table => root.openDB<Buffer, Buffer>({ name, ...binary });
   return {
     events: table('events'),

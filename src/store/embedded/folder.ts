@@ -1,6 +1,8 @@
-import { accessSync, closeSync, constants, fsyncSync, mkdirSync, openSync } from 'node:fs';
+import { accessSync, closeSync, constants, existsSync, fsyncSync, mkdirSync, openSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { tryLock } from 'fs-native-extensions';
+
+const FILE = 'store.mdb';
 
 export interface Folder {
   /** The LMDB file. */
@@ -14,10 +16,14 @@ export interface Folder {
  * process, however that ends: there is no stale lock to clear away.
  *
  * @param exclusive false: open beside a server, without a lock.
+ * @param create false: the store must be there.
  * @throws Error that names the folder: no folder, not writable, or another server has it.
  */
-export function takeFolder(path: string, exclusive: boolean): Folder {
+export function takeFolder(path: string, exclusive: boolean, create: boolean): Folder {
   const folder = resolve(path);
+  if (!create && !existsSync(join(folder, FILE))) {
+    throw new Error(`There is no store in ${folder}; check DATA_DIR`);
+  }
   try {
     mkdirSync(folder, { recursive: true, mode: 0o700 });
     accessSync(folder, constants.R_OK | constants.W_OK | constants.X_OK);
@@ -27,7 +33,7 @@ export function takeFolder(path: string, exclusive: boolean): Folder {
   }
   const lock = exclusive ? lockFolder(folder) : undefined;
   return {
-    file: join(folder, 'store.mdb'),
+    file: join(folder, FILE),
     release() {
       if (lock !== undefined) closeSync(lock);
     },

@@ -38,6 +38,8 @@ export interface EmbeddedOptions {
   readonly onFatal: (error: Error) => void;
   /** False: open beside a server, without a lock and without sweeping. */
   readonly exclusive?: boolean;
+  /** False: a folder without a store is an error instead of a new store. */
+  readonly create?: boolean;
   /** 0: only on call. */
   readonly sweepSeconds?: number;
   readonly limits?: WriterLimits;
@@ -54,8 +56,8 @@ const STALL_MS = 2_000;
 // Async so that what cannot be opened is a rejection, as with any other store.
 // eslint-disable-next-line @typescript-eslint/require-await
 export async function openEmbeddedStore(options: EmbeddedOptions): Promise<EmbeddedStore> {
-  const { path, now, eventTtl, log, exclusive = true, sweepSeconds = 10 } = options;
-  const folder = takeFolder(path, exclusive);
+  const { path, now, eventTtl, log, exclusive = true, create = true, sweepSeconds = 10 } = options;
+  const folder = takeFolder(path, exclusive, create);
   const lmdb = openFile(folder);
   syncFolder(path);
 
