@@ -30,8 +30,11 @@ export function idempotencyKey(
   const member = metadata?.idempotency_key;
   if (header === undefined) return member;
   checkKey({ 'Idempotency-Key': header });
-  // What the bytes were is gone, and two different keys would be one.
-  if (header.includes('\ufffd')) throw invalidField('Idempotency-Key', 'must be UTF-8');
+  // uWebSockets trims bytes beyond ASCII from the end of a header as if they were blanks, and what is no UTF-8 is replaced:
+  // different keys would become one.
+  if (!/^[ -~]*$/.test(header)) {
+    throw invalidField('Idempotency-Key', 'must be printable ASCII; metadata.idempotency_key takes any text');
+  }
   if (member !== undefined && member !== header) {
     throw invalidField('metadata.idempotency_key', 'differs from the Idempotency-Key header; send one');
   }
