@@ -126,7 +126,7 @@ async function invalidKeys(t: Test, start: Start): Promise<void> {
     const key = Buffer.concat([
       Buffer.from('Idempotency-Key: q'),
       Buffer.from([byte]),
-      Buffer.from('\r\n\r\n'),
+      Buffer.from('1\r\n\r\n'),
     ]);
     const { text } = await sendRaw(app.url, [Buffer.concat([Buffer.from(head), key, Buffer.from(body)])]);
     t.match(text, /^HTTP\/1.1 400 /);
