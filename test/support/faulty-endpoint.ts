@@ -7,8 +7,8 @@ import type { Test } from 'tap';
 export type Fault =
   /** Never answered, and never carried out. */
   | { readonly kind: 'hang' }
-  /** The connection breaks before anything is carried out. */
-  | { readonly kind: 'reset' }
+  /** The connection breaks before anything is carried out, after `before` has run. */
+  | { readonly kind: 'reset'; readonly before?: () => Promise<unknown> }
   /** Carried out; the connection breaks instead of the answer, after `before` has run. */
   | { readonly kind: 'lost answer'; readonly before?: () => Promise<unknown> }
   /** Carried out; the answer never comes. */
@@ -73,6 +73,7 @@ export async function startFaultyEndpoint(
       case 'hang':
         return;
       case 'reset':
+        await fault.before?.();
         request.socket.destroy();
         return;
       case 'error':
