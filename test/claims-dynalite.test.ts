@@ -1,3 +1,4 @@
+import { CALL_BUDGET_MS } from '../src/store/dynamodb/deadline.ts';
 import { randomUUID } from 'node:crypto';
 import { DynamoDBDocumentClient, GetCommand, PutCommand } from '@aws-sdk/lib-dynamodb';
 import t, { type Test } from 'tap';
@@ -5,7 +6,7 @@ import type { StoredEvent } from '../src/events/event.ts';
 import { createClient } from '../src/store/dynamodb/client.ts';
 import { CorruptEventError, StoreUnavailableError } from '../src/store/errors.ts';
 import type { Appended, Claim } from '../src/store/store.ts';
-import { DAY, freshTables, newEvent, openStore, startDynalite } from './support/dynamodb.ts';
+import { DAY, freshTables, newEvent, openStore, startDynalite, PATIENT_MS } from './support/dynamodb.ts';
 import { startFaultyEndpoint, type Fault } from './support/faulty-endpoint.ts';
 
 const WINDOW = 300e6;
@@ -104,7 +105,7 @@ void t.test(
 );
 
 void t.test('200 identical appends at once on two instances: one is stored, all get its id', async (t) => {
-  const world = await setUp(t);
+  const world = await setUp(t, { callBudgetMs: PATIENT_MS });
   const events = Array.from({ length: 200 }, () => newEvent());
   const answers: Appended[] = [];
   const queue = events.entries();
@@ -128,7 +129,7 @@ void t.test('200 identical appends at once on two instances: one is stored, all 
 });
 
 void t.test('200 identical appends at once while answers get lost: one event, one id', async (t) => {
-  const world = await setUp(t);
+  const world = await setUp(t, { callBudgetMs: PATIENT_MS });
   let count = 0;
   world.proxy.fault = () =>
     ++count % 5 === 0 ? { kind: count % 2 === 0 ? 'lost answer' : 'reset' } : undefined;
@@ -161,6 +162,28 @@ void t.test('a claim that expires and is taken anew while its first event is sti
   t.same(later, { outcome: 'stored' }, 'the first of the next one');
   t.same((await world.store.listPending('acme', { limit: 10, after: null })).events, [first, second]);
 });
+
+for (const fate of ['acknowledge', 'remove'] as const) {
+  void t.test(
+    `the answer to the event is lost, then ${fate}, then it is put again: it stays so`,
+    async (t) => {
+      const world = await setUp(t);
+      const first = newEvent();
+      world.failOnce('event', {
+        kind: 'lost answer',
+        before: () =>
+          fate === 'remove'
+            ? world.other.remove('acme', first.id)
+            : world.other.acknowledge('acme', first.id, world.now()),
+      });
+      t.same(await world.store.append(first, world.claim), { outcome: 'stored' });
+      t.same((await world.other.listPending('acme', { limit: 10, after: null })).events, []);
+      t.same(await world.store.append(newEvent(), world.claim), duplicateOf(first));
+      const wanted = fate === 'remove' ? undefined : { ...first, acknowledgedAt: world.now() };
+      t.same(await world.store.get('acme', first.id), wanted);
+    },
+  );
+}
 
 for (const kind of ['reset', 'lost answer', 'silent'] as const) {
   void t.test(
@@ -281,12 +304,12 @@ void t.test('a claims table that is missing is named', async (t) => {
   await t.rejects(store.ping(), { message: /table claims-of-mine does not exist/ });
 });
 
-async function setUp(t: Test, { eventTtl = 7 * DAY, life = WINDOW } = {}) {
+async function setUp(t: Test, { eventTtl = 7 * DAY, life = WINDOW, callBudgetMs = CALL_BUDGET_MS } = {}) {
   const target = await startDynalite(t);
   const proxy = await startFaultyEndpoint(t, target);
   const tables = freshTables();
   let time = newEvent().createdAt;
-  const options = { tables, eventTtl, now: () => time };
+  const options = { tables, eventTtl, callBudgetMs, now: () => time };
   const store = await openStore(t, proxy.endpoint, options);
   const other = await openStore(t, target, options);
   const engine = rawClient(t, target);

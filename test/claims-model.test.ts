@@ -247,6 +247,7 @@ function newWorld({ instances, consumers, conflict, returnsItem = true, distort 
     check: (actors) => {
       history.check(actors);
     },
+    now: () => time,
     jump() {
       time += WINDOW;
     },

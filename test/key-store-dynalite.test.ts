@@ -3,13 +3,13 @@ import t from 'tap';
 import { createClient } from '../src/store/dynamodb/client.ts';
 import { CorruptKeyError, StoreUnavailableError } from '../src/store/errors.ts';
 import { apiKey, keyStoreContract } from './key-store-contract.ts';
-import { freshTables, openStore, recordingLog, startDynalite } from './support/dynamodb.ts';
+import { freshTables, openStore, PATIENT_MS, recordingLog, startDynalite } from './support/dynamodb.ts';
 import { startFaultyEndpoint } from './support/faulty-endpoint.ts';
 
 keyStoreContract(t, async (t) => {
   const endpoint = await startDynalite(t);
   const tables = freshTables();
-  const open = async () => (await openStore(t, endpoint, { tables })).keys;
+  const open = async () => (await openStore(t, endpoint, { tables, callBudgetMs: PATIENT_MS })).keys;
   return { keys: await open(), again: open };
 });
 

@@ -48,7 +48,10 @@ for (const [name, payload] of Object.entries(payloads)) {
       metadata: noise(MAX_METADATA, 3),
       payload,
     });
-    await store.append(event);
+    // A claimed event's record is the larger one.
+    const digest = 'f'.repeat(64);
+    const claim = { key: digest, fingerprint: digest, expiresAt: event.createdAt + 1e6 };
+    await store.append(event, claim);
     t.strictSame(await store.get(event.tenant, event.id), event);
     const page = await store.listPending(event.tenant, { limit: 5, after: null });
     t.strictSame(page.events, [event]);
@@ -61,6 +64,7 @@ for (const [name, payload] of Object.entries(payloads)) {
       outcome: 'already',
       event: { ...event, acknowledgedAt: at },
     });
+    t.equal(await store.remove(event.tenant, event.id), true);
   });
 }
 

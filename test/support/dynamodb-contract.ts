@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Test } from 'tap';
 import type { StoreHarness } from '../store-contract.ts';
-import { eventually, freshTables, openStore } from './dynamodb.ts';
+import { eventually, freshTables, openStore, PATIENT_MS } from './dynamodb.ts';
 
 /** Plugs the DynamoDB store into the contract; `endpoint` gives the engine of a test. */
 export function dynamoHarness(name: string, endpoint: (t: Test) => Promise<string>): StoreHarness {
@@ -15,6 +15,7 @@ export function dynamoHarness(name: string, endpoint: (t: Test) => Promise<strin
         now,
         eventTtl,
         clockMs: () => clockMs,
+        callBudgetMs: PATIENT_MS,
       };
       const store = await openStore(t, url, options);
       // The first table of an emulator that has just started takes its time.

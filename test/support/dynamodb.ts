@@ -11,6 +11,9 @@ import {
   type DynamoStoreOptions,
 } from '../../src/store/dynamodb/store.ts';
 
+/** For tests of what the store does, not of how it gives up: an emulator shares two cores with the tests. */
+export const PATIENT_MS = 20_000;
+
 export const DAY = 86_400 * 1e6;
 
 // Emulators take any; found in the environment, nothing else is looked for.

@@ -1,5 +1,5 @@
 import type { Test } from 'tap';
-import type { TestApp } from './app.ts';
+import type { Answer, TestApp } from './app.ts';
 
 /** A service for a test, with an empty inbox, closed with the test. `wallMs` is its clock. */
 export type Start = (t: Test, env?: Record<string, string>, wallMs?: () => number) => Promise<TestApp>;
@@ -15,3 +15,23 @@ export interface ServiceHarness {
 }
 
 export const atOnce: Shown = () => Promise.resolve();
+
+/**
+ * Asks again as long as the answer is 503, as a client is told to: an emulator that shares two cores with the tests may
+ * keep a crowd waiting for longer than the service does.
+ *
+ * @returns the answer, and how often it was 503 before.
+ */
+export async function untilAnswered(
+  request: () => Promise<Answer>,
+): Promise<{ answer: Answer; refused: number }> {
+  for (let refused = 0; ; refused++) {
+    const answer = await request();
+    if (answer.status !== 503) return { answer, refused };
+  }
+}
+
+/** Exactly one is told that it was the first, unless it was the first that had to ask again. */
+export function isOneFirst(t: Test, first: number, refused: number): void {
+  t.ok(first === 1 || (first === 0 && refused > 0), `${String(first)} first, ${String(refused)} asked again`);
+}

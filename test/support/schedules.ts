@@ -24,6 +24,7 @@ export interface World {
   readonly carryOut: (request: unknown) => unknown;
   /** Called after each step; throws when something is wrong. */
   readonly check: (actors: readonly Running[]) => void;
+  readonly now: () => number;
   /** Lets time pass. */
   readonly jump: () => void;
   /** All that decides what can still happen, beside the actors; like `describe` something that has a JSON text. */
@@ -54,7 +55,7 @@ export class ScheduleError extends Error {
 
 /**
  * Depth first, each schedule from the start again: promises cannot be copied. Where a situation has been visited before
- * (what the world says, and the answers that each actor has got, on which alone its next step depends) its
+ * (what the world says, and what each actor was told and when, on which alone its next step depends) its
  * continuations are known.
  *
  * @returns rejects with a `ScheduleError` at the first check that fails.
@@ -135,7 +136,7 @@ interface Request {
 }
 
 function startRun(world: World, budget: Budget) {
-  const actors = world.actors.map(startActor);
+  const actors = world.actors.map((actor) => startActor(actor, world.now));
   const left = { ...budget };
   /** Without an answer, and perhaps still to be carried out. */
   const astray: Request[] = [];
@@ -206,7 +207,7 @@ function startRun(world: World, budget: Budget) {
 
 interface ActorRun extends Running {
   readonly last: boolean;
-  /** What it has been told. */
+  /** What it has been told, and when. */
   readonly history: readonly unknown[];
   readonly begin: { readonly name: string; take(): void };
   answered(carryOut: (request: unknown) => unknown): { readonly name: string; take(): void };
@@ -215,7 +216,7 @@ interface ActorRun extends Running {
   die(): Request;
 }
 
-function startActor({ name, run, last = false }: Actor): ActorRun {
+function startActor({ name, run, last = false }: Actor, now: () => number): ActorRun {
   let waiting: { request: unknown; resolve: (answer: unknown) => void; reject: (error: unknown) => void };
   const send = (request: unknown) =>
     new Promise((resolve, reject) => {
@@ -223,7 +224,7 @@ function startActor({ name, run, last = false }: Actor): ActorRun {
       actor.status = 'waiting';
     });
   const tell = (what: unknown) => {
-    actor.history.push(what);
+    actor.history.push(now(), what);
     actor.status = 'done';
   };
   const actor = {
@@ -235,7 +236,7 @@ function startActor({ name, run, last = false }: Actor): ActorRun {
     begin: {
       name: `${name}: begins`,
       take() {
-        actor.status = 'done';
+        tell('begin');
         run(send).then(
           (answer) => (actor.answer = answer),
           (error: unknown) => (actor.answer = error),

@@ -5,6 +5,7 @@ import { DynamoDBDocumentClient } from '@aws-sdk/lib-dynamodb';
 import { fromEnv } from '@aws-sdk/credential-provider-env';
 import { fromIni } from '@aws-sdk/credential-provider-ini';
 import { NodeHttpHandler } from '@smithy/node-http-handler';
+import { CALL_BUDGET_MS } from './deadline.ts';
 
 export interface Connection {
   /** Absent: AWS. */
@@ -12,14 +13,15 @@ export interface Connection {
   readonly region: string;
 }
 
-/** A single try leaves time for a second one within `CALL_BUDGET_MS`. */
-const REQUEST_TIMEOUT_MS = 900;
 const CONNECTION_TIMEOUT_MS = 500;
 
 /**
  * Nothing is retried here: a batch put must not be sent twice, and the other calls have one deadline over all tries.
  */
-export function createClient({ endpoint, region }: Connection): DynamoDBDocumentClient {
+export function createClient(
+  { endpoint, region }: Connection,
+  callBudgetMs: number = CALL_BUDGET_MS,
+): DynamoDBDocumentClient {
   const agent = { keepAlive: true, maxSockets: 256 };
   const client = new DynamoDBClient({
     region,
@@ -28,7 +30,8 @@ export function createClient({ endpoint, region }: Connection): DynamoDBDocument
       httpAgent: new HttpAgent(agent),
       httpsAgent: new HttpsAgent(agent),
       connectionTimeout: CONNECTION_TIMEOUT_MS,
-      requestTimeout: REQUEST_TIMEOUT_MS,
+      // A single try leaves time for a second one.
+      requestTimeout: callBudgetMs / 2,
       // Without it the handler only warns.
       throwOnRequestTimeout: true,
     }),

@@ -31,6 +31,8 @@ export interface DynamoStoreOptions extends Connection {
   readonly now: () => Micros;
   readonly eventTtl: Micros;
   readonly log: StoreLog;
+  /** How long a call may take, in milliseconds; more than the default only for emulators on busy machines. */
+  readonly callBudgetMs?: number;
   /** For the age of a cached count, in milliseconds. */
   readonly clockMs?: () => number;
   /** Comes between the store and its index: a test makes the index lag. */
@@ -53,8 +55,8 @@ const FIRST_TRY_MS = 2_000;
  * table is missing, every method rejects with a `StoreUnavailableError` that says so, and the store tries again.
  */
 export async function openDynamoStore(options: DynamoStoreOptions): Promise<DynamoStore> {
-  const { tables, log, now, eventTtl } = options;
-  const client = createClient(options);
+  const { tables, log, now, eventTtl, callBudgetMs = CALL_BUDGET_MS } = options;
+  const client = createClient(options, callBudgetMs);
   const readiness = becomeReady((signal) => prepare(client, options, signal), log);
   await Promise.race([readiness.tried, sleep(FIRST_TRY_MS, undefined, { ref: false })]);
 
@@ -69,8 +71,8 @@ export async function openDynamoStore(options: DynamoStoreOptions): Promise<Dyna
     compression,
     reader: options.wrapIndex ? options.wrapIndex(reader) : reader,
   };
-  const calls = trackCalls(tables.events, readiness.problem);
-  const keyCalls = trackCalls(tables.keys, readiness.problem);
+  const calls = trackCalls(tables.events, callBudgetMs, readiness.problem);
+  const keyCalls = trackCalls(tables.keys, callBudgetMs, readiness.problem);
   const horizon = () => now() - eventTtl;
   const count = cacheCounts(
     (tenant) => calls.run((deadline) => countInbox(inbox, tenant, horizon(), deadline)),
@@ -82,7 +84,7 @@ export async function openDynamoStore(options: DynamoStoreOptions): Promise<Dyna
 
     append: (event, claim) =>
       claim === undefined
-        ? calls.track(() => appends.plain(event, performance.now() + CALL_BUDGET_MS))
+        ? calls.track(() => appends.plain(event, performance.now() + callBudgetMs))
         : calls.run((deadline) => appends.claimed(event, claim, deadline)),
 
     get: (tenant, id) =>
@@ -143,7 +145,7 @@ async function prepare(
 }
 
 /** Every call passes here: refused when there is no use in it, with the port's errors, waited for on close. */
-function trackCalls(table: string, problem: () => StoreUnavailableError | undefined) {
+function trackCalls(table: string, callBudgetMs: number, problem: () => StoreUnavailableError | undefined) {
   const underWay = new Set<Promise<unknown>>();
   let running = 0;
   let closed = false;
@@ -172,7 +174,7 @@ function trackCalls(table: string, problem: () => StoreUnavailableError | undefi
       if (running >= MAX_CALLS) throw new StoreOverloadedError('too many calls are under way');
       running += 1;
       try {
-        return await track(() => withDeadline(call));
+        return await track(() => withDeadline(call, callBudgetMs));
       } finally {
         running -= 1;
       }
