@@ -3,8 +3,8 @@ import { createHash } from 'node:crypto';
 
 export interface Actor {
   readonly name: string;
-  /** Every request goes through `send`. What it resolves to is the actor's answer. */
-  readonly run: (send: (request: unknown) => Promise<unknown>) => Promise<unknown>;
+  /** Every request goes through `send`, every look at the clock through `now`. What it resolves to is the actor's answer. */
+  readonly run: (send: (request: unknown) => Promise<unknown>, now: () => number) => Promise<unknown>;
   /** Starts only when all others have ended: somebody who tries again. */
   readonly last?: boolean;
 }
@@ -55,7 +55,7 @@ export class ScheduleError extends Error {
 
 /**
  * Depth first, each schedule from the start again: promises cannot be copied. Where a situation has been visited before
- * (what the world says, and what each actor was told and when, on which alone its next step depends) its
+ * (what the world says, and the answers and times that each actor was told, on which alone its next step depends) its
  * continuations are known.
  *
  * @returns rejects with a `ScheduleError` at the first check that fails.
@@ -207,7 +207,7 @@ function startRun(world: World, budget: Budget) {
 
 interface ActorRun extends Running {
   readonly last: boolean;
-  /** What it has been told, and when. */
+  /** What it has been told: answers, and the time when it asked. */
   readonly history: readonly unknown[];
   readonly begin: { readonly name: string; take(): void };
   answered(carryOut: (request: unknown) => unknown): { readonly name: string; take(): void };
@@ -223,8 +223,13 @@ function startActor({ name, run, last = false }: Actor, now: () => number): Acto
       waiting = { request, resolve, reject };
       actor.status = 'waiting';
     });
+  const look = () => {
+    const time = now();
+    actor.history.push(time);
+    return time;
+  };
   const tell = (what: unknown) => {
-    actor.history.push(now(), what);
+    actor.history.push(what);
     actor.status = 'done';
   };
   const actor = {
@@ -237,7 +242,7 @@ function startActor({ name, run, last = false }: Actor, now: () => number): Acto
       name: `${name}: begins`,
       take() {
         tell('begin');
-        run(send).then(
+        run(send, look).then(
           (answer) => (actor.answer = answer),
           (error: unknown) => (actor.answer = error),
         );
