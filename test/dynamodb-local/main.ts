@@ -1,6 +1,6 @@
 /**
  * `npm run test:dynamodb [-- <arguments for tap>]`: the tests of this folder, against the DynamoDB Local at
- * `DYNAMODB_ENDPOINT_URL`, or against one that is fetched and started here.
+ * `DYNAMODB_ENDPOINT_URL`, or against one that is fetched and started here; and the long ones on dynalite.
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';

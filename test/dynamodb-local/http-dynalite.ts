@@ -1,0 +1,14 @@
+import t from 'tap';
+import { idempotencyContract } from '../idempotency-contract.ts';
+import { sharedContract } from '../shared-contract.ts';
+import { startDynalite } from '../support/dynamodb.ts';
+import { dynamoService } from '../support/dynamodb-service.ts';
+import { unversionedContract } from '../unversioned-contract.ts';
+import { v1Contract } from '../v1-contract.ts';
+
+const service = dynamoService(startDynalite);
+
+v1Contract(t, service);
+unversionedContract(t, service);
+idempotencyContract(t, service);
+sharedContract(t, (t) => service.startTwo(t));
