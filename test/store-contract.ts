@@ -29,6 +29,7 @@ import type { Test } from 'tap';
 import type { Micros, StoredEvent } from '../src/events/event.ts';
 import { StoreUnavailableError } from '../src/store/errors.ts';
 import type { EventStore, PageRequest } from '../src/store/store.ts';
+import { sampleEvent } from './support/event.ts';
 
 export interface StoreHarness {
   readonly name: string;
@@ -610,17 +611,8 @@ async function newWorld(t: Test, harness: StoreHarness) {
   let time = Date.now() * 1000;
   const { store, settle, attempts = 1, reopen } = await harness.open(t, { now: () => time, eventTtl: TTL });
 
-  const event = (fields: Partial<StoredEvent> = {}): StoredEvent => ({
-    id: randomUUID(),
-    tenant: 'acme',
-    source: 'shop',
-    type: 'order.created',
-    payload: '{"order":1}',
-    metadata: null,
-    acknowledgedAt: null,
-    ...fields,
-    createdAt: fields.createdAt ?? ++time,
-  });
+  const event = (fields: Partial<StoredEvent> = {}): StoredEvent =>
+    sampleEvent(fields.createdAt ?? ++time, fields);
 
   /** The pages of a walk from the oldest event to the end; `between` runs after each page. */
   const pages = async (

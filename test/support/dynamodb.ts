@@ -10,6 +10,7 @@ import {
   type DynamoStore,
   type DynamoStoreOptions,
 } from '../../src/store/dynamodb/store.ts';
+import { sampleEvent } from './event.ts';
 
 /** For tests of what the store does, not of how it gives up: an emulator shares two cores with the tests. */
 export const PATIENT_MS = 20_000;
@@ -71,17 +72,7 @@ let lastTime = Date.now() * 1000;
 
 /** An event unlike any other, a microsecond younger than the one before. */
 export function newEvent(fields: Partial<StoredEvent> = {}): StoredEvent {
-  return {
-    id: randomUUID(),
-    tenant: 'acme',
-    source: 'shop',
-    type: 'order.created',
-    payload: '{"order":1}',
-    metadata: null,
-    createdAt: (lastTime += 1),
-    acknowledgedAt: null,
-    ...fields,
-  };
+  return sampleEvent((lastTime += 1), fields);
 }
 
 /** Tries until it does not reject, for 15 s at most. */

@@ -5,6 +5,7 @@ import type { Test } from 'tap';
 import type { StoredEvent } from '../../src/events/event.ts';
 import { openEmbeddedStore } from '../../src/store/embedded/store.ts';
 import type { EmbeddedOptions } from '../../src/store/embedded/store.ts';
+import { sampleEvent } from './event.ts';
 
 /** An embedded store with a clock of its own, and what it reports. Closed at the end of the test. */
 export async function openTestStore(t: Test, path: string, options: Partial<EmbeddedOptions> = {}) {
@@ -22,17 +23,8 @@ export async function openTestStore(t: Test, path: string, options: Partial<Embe
     ...options,
   });
   t.teardown(() => store.close());
-  const event = (fields: Partial<StoredEvent> = {}): StoredEvent => ({
-    id: randomUUID(),
-    tenant: 'acme',
-    source: 'shop',
-    type: 'order.created',
-    payload: '{"order":1}',
-    metadata: null,
-    acknowledgedAt: null,
-    ...fields,
-    createdAt: fields.createdAt ?? ++clock.time,
-  });
+  const event = (fields: Partial<StoredEvent> = {}): StoredEvent =>
+    sampleEvent(fields.createdAt ?? ++clock.time, fields);
   const add = async (fields?: Partial<StoredEvent>) => {
     const one = event(fields);
     await store.append(one);
