@@ -1,0 +1,28 @@
+import type { ColdMeasurements } from '../load/cold-keys.ts';
+import type { Job, Measurement } from '../load/job.ts';
+import type { Place } from './cores.ts';
+import { LOADER, runToJson } from './process.ts';
+
+/** Runs a job in a process of its own. */
+export function measure(
+  job: Job & { kind: 'closed' | 'saturate' | 'steady' },
+  place: Place,
+): Promise<Measurement> {
+  return runJob(job, place);
+}
+
+export function measureColdKeys(job: Job & { kind: 'cold-keys' }, place: Place): Promise<ColdMeasurements> {
+  return runJob(job, place);
+}
+
+/** Sends so many events. */
+export async function fill(
+  job: Omit<Job & { kind: 'fill' }, 'kind' | 'clients'>,
+  place: Place,
+): Promise<void> {
+  if (job.count > 0) await runJob({ ...job, kind: 'fill', clients: Math.min(64, job.count) }, place);
+}
+
+function runJob<T>(job: Job, place: Place): Promise<T> {
+  return runToJson<T>([LOADER, 'bench/load/main.ts', JSON.stringify(job)], place);
+}

@@ -1,0 +1,32 @@
+import { Agent } from 'node:http';
+import { send } from '../load/steady.ts';
+import { inboxIsEmpty } from '../verify.ts';
+import type { Service } from './service.ts';
+
+const DELETERS = 32;
+
+/** A service that runs already. `stop` deletes what waits in the inbox of the key, which has to be empty at first. */
+export async function remoteService(url: string, key: string): Promise<Service> {
+  const base = url.replace(/\/+$/, '');
+  const target = { url: base, key, pid: null };
+  if (!(await inboxIsEmpty(target))) {
+    throw new Error('the inbox of this key is not empty; give the benchmark a key of its own (--key)');
+  }
+  return { ...target, moreKeys: [], stop: () => emptyInbox(base, key) };
+}
+
+async function emptyInbox(url: string, key: string): Promise<void> {
+  const agent = new Agent({ keepAlive: true, maxSockets: DELETERS });
+  const headers = { 'x-api-key': key };
+  for (;;) {
+    const { body } = await send(agent, url, headers, { method: 'GET', path: '/v1/inbox?limit=100' });
+    const { events } = JSON.parse(body) as { events: { event_id: string }[] };
+    if (events.length === 0) break;
+    await Promise.all(
+      events.map(({ event_id: id }) =>
+        send(agent, url, headers, { method: 'DELETE', path: `/v1/events/${id}` }),
+      ),
+    );
+  }
+  agent.destroy();
+}

@@ -1,0 +1,47 @@
+import type { Latency } from '../harness/histogram.ts';
+
+/** A request, and the status that answers it. */
+export interface Call {
+  readonly method: 'GET' | 'POST' | 'DELETE';
+  readonly path: string;
+  /** JSON text. */
+  readonly body?: string;
+  readonly status: number;
+}
+
+/** Where a load goes. */
+export interface Target {
+  readonly url: string;
+  readonly key: string;
+  /** Of the server, where it is on this machine: its CPU time is counted. */
+  readonly pid: number | null;
+}
+
+/** What a process of load does; each kind but `fill` is a file of this folder. */
+export type Job = Target &
+  (
+    | (Timed & { readonly kind: 'closed' | 'saturate'; readonly traffic: string; readonly clients: number })
+    | (Timed & { readonly kind: 'steady'; readonly traffic: string; readonly perSecond: number })
+    | { readonly kind: 'cold-keys'; readonly coldKeys: readonly string[] }
+    | { readonly kind: 'fill'; readonly clients: number; readonly count: number }
+  );
+
+export interface Timed {
+  /** Before it is measured. */
+  readonly warmUpSeconds: number;
+  readonly seconds: number;
+}
+
+export interface Measurement {
+  /** Answered within the time, rightly or not. */
+  readonly requests: number;
+  /** Another status than the right one, or no answer. */
+  readonly errors: number;
+  /** What the first of them was. */
+  readonly firstError: string | null;
+  readonly perSecond: number;
+  /** In milliseconds. */
+  readonly latency: Latency;
+  /** Cores that the server kept busy; null where the system does not tell, or it runs elsewhere. */
+  readonly serverCores: number | null;
+}

@@ -1,0 +1,107 @@
+/**
+ * `npm run bench:report`: docs/performance.md and its plots, from what `npm run bench` has measured
+ * (bench/results/latest.json) and, where it has been run, from `npm run bench:memory` (bench/results/memory.json). What
+ * was learned on the way stands in bench/lessons.md.
+ */
+import { copyFileSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { format, resolveConfig } from 'prettier';
+import type { MemoryResults } from './memory.ts';
+import type { Plot } from './plots.ts';
+import { backlogPlot, clientsPlot, latencyPlot, memoryPlot } from './plots.ts';
+import type { Results } from './results.ts';
+import { passed } from './results.ts';
+import { SUITES } from './suites.ts';
+import { markdownTable } from './table.ts';
+
+const RESULTS = 'bench/results/latest.json';
+const MEMORY = 'bench/results/memory.json';
+const FOLDER = 'docs/performance';
+
+if (!existsSync(RESULTS)) {
+  console.error(`There is no ${RESULTS}: run npm run bench first`);
+  process.exit(1);
+}
+const results = JSON.parse(readFileSync(RESULTS, 'utf8')) as Results;
+const memory = existsSync(MEMORY) ? (JSON.parse(readFileSync(MEMORY, 'utf8')) as MemoryResults) : null;
+mkdirSync(FOLDER, { recursive: true });
+copyFileSync(RESULTS, `${FOLDER}/results.json`);
+const text = [
+  heading(results),
+  ...SUITES.map(({ name, about }) => suiteSection(results, name, about)),
+  memory ? memorySection(memory) : '',
+  readFileSync('bench/lessons.md', 'utf8'),
+].join('\n\n');
+const style = { ...(await resolveConfig('docs/performance.md')), parser: 'markdown' };
+writeFileSync('docs/performance.md', await format(text, style));
+console.log(`wrote docs/performance.md and ${FOLDER}/`);
+
+function heading({ machine, node, commit, startedAt, finishedAt, pinned, seconds, rows }: Results): string {
+  const missed = rows.filter((row) => !passed(row));
+  const minutes = Math.round((Date.parse(finishedAt) - Date.parse(startedAt)) / 60_000);
+  const withChecks = rows.filter(({ checks }) => checks.length > 0).length;
+  const rounds = Math.max(...rows.map((row) => row.rounds.length));
+  return `# Performance
+
+Written by \`npm run bench:report\` from one run of \`npm run bench\` (${String(minutes)} minutes); all its rounds are in
+[results.json](performance/results.json). How it measures, and why so:
+[decision 030](decisions/030-how-speed-is-measured.md).
+
+- Machine: ${machine}; Node ${node}${pinned ? '; on the embedded store the server has one core and the load the other' : ''}
+- Date: ${startedAt.slice(0, 10)}, commit ${commit}
+- Times in ms: medians of ${String(rounds)} rounds of ${String(seconds)} s; \`max\` is the slowest response of all rounds
+- Targets kept: ${String(withChecks - missed.length)} of ${String(withChecks)} rows that have one${
+    missed.length === 0
+      ? ''
+      : `; missed: ${missed.map(({ suite, store, what }) => `${suite}, ${store} (${what})`).join('; ')}`
+  }`;
+}
+
+function suiteSection({ rows }: Results, name: string, about: string): string {
+  const shown = rows.filter(({ suite }) => suite === name);
+  if (shown.length === 0) return '';
+  const parts = [`## ${name}`, `${about.charAt(0).toUpperCase()}${about.slice(1)}.`, markdownTable(shown)];
+  if (name === 'ingest') parts.push(rawRates(shown));
+  if (name === 'mixed')
+    parts.push(
+      ...storesOf(rows).map((store) =>
+        picture(`latency-${store}`, 'Response times by percentile', latencyPlot(store), rows),
+      ),
+    );
+  if (name === 'clients')
+    parts.push(picture('clients', 'Events a second against clients', clientsPlot, rows));
+  if (name === 'backlog')
+    parts.push(picture('backlog', 'p95 of a page against events pending', backlogPlot, rows));
+  return parts.join('\n\n');
+}
+
+function storesOf(rows: Results['rows']): string[] {
+  return [...new Set(rows.map(({ store }) => store))];
+}
+
+/** Of each round, with how busy the server was: a yardstick that did not use its core would measure the load. */
+function rawRates(rows: Results['rows']): string {
+  const lines = rows.map(({ what, store, rounds }) => {
+    const each = rounds.map(
+      ({ perSecond, serverCores }) => `${perSecond.toFixed(0)} (${serverCores?.toFixed(2) ?? '?'})`,
+    );
+    return `- ${what}, ${store}: ${each.join(', ')}`;
+  });
+  return `Events a second in each round, and in brackets the cores that the server kept busy:\n\n${lines.join('\n')}`;
+}
+
+function memorySection({ samples, load, growth, commit, startedAt }: MemoryResults): string {
+  const minutes = samples.at(-1)?.minute ?? 0;
+  return `## Memory
+
+${String(minutes)} minutes of ${load.perSecond.toFixed(0)} requests a second, half of them created and half deleted events (\`npm run bench:memory\`,
+${startedAt.slice(0, 10)}, commit ${commit}). Resident memory in the last fifth against the second: ${((growth - 1) * 100).toFixed(1)}%.
+
+${picture('memory', 'Memory over time', () => memoryPlot(samples), [])}`;
+}
+
+function picture(name: string, alt: string, plot: Plot, rows: Results['rows']): string {
+  const svg = plot(rows);
+  if (svg === null) return '';
+  writeFileSync(`${FOLDER}/${name}.svg`, `${svg}\n`);
+  return `![${alt}](performance/${name}.svg)`;
+}

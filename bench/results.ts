@@ -1,0 +1,104 @@
+import { execFileSync } from 'node:child_process';
+import { availableParallelism, cpus, release, totalmem } from 'node:os';
+import { pinned } from './harness/cores.ts';
+import type { Measurement } from './load/job.ts';
+
+/** Which quantile of response times has to stay below how many milliseconds. */
+export interface LatencyTarget {
+  readonly quantile: 'p95' | 'p99';
+  readonly belowMs: number;
+}
+
+/** How many times the rate of another contestant of the same suite has to be reached. */
+export interface RatioTarget {
+  readonly to: string;
+  readonly atLeast: number;
+}
+
+/** A target and what became of it. */
+export interface Check {
+  /** As it stands in a table: `p95 < 10 ms`. */
+  readonly target: string;
+  readonly found: string;
+  readonly pass: boolean;
+}
+
+/** One contestant in one suite. */
+export interface Row {
+  readonly suite: string;
+  /** `embedded`, `dynalite`, `dynamodb` or `remote`. */
+  readonly store: string;
+  /** What was measured: the service's route, or a yardstick. */
+  readonly what: string;
+  /** All that was measured, in its order. */
+  readonly rounds: readonly Measurement[];
+  readonly checks: readonly Check[];
+  /** On the axis of a plot: clients, or events pending. */
+  readonly at?: number;
+}
+
+export interface Results {
+  readonly machine: string;
+  readonly node: string;
+  /** Of the service and its benchmark; `-dirty` with changes that are not committed. */
+  readonly commit: string;
+  readonly startedAt: string;
+  readonly finishedAt: string;
+  readonly pinned: boolean;
+  /** Seconds a round. */
+  readonly seconds: number;
+  readonly rows: readonly Row[];
+}
+
+export type Measured = Pick<Row, 'rounds'>;
+
+/** The round in the middle, by rate or by a quantile: a machine has moments, and a mean would keep them. */
+export function median({ rounds }: Measured, by: 'perSecond' | 'p50' | LatencyTarget['quantile']): number {
+  const values = rounds.map((round) => (by === 'perSecond' ? round.perSecond : round.latency[by]));
+  const sorted = values.toSorted((a, b) => a - b);
+  const middle = sorted.length / 2;
+  return ((sorted[Math.floor(middle)] ?? NaN) + (sorted[Math.ceil(middle) - 1] ?? NaN)) / 2;
+}
+
+export function checkLatency(measured: Measured, { quantile, belowMs }: LatencyTarget): Check {
+  const found = median(measured, quantile);
+  return {
+    target: `${quantile} < ${String(belowMs)} ms`,
+    found: `${found.toFixed(2)} ms`,
+    pass: found < belowMs,
+  };
+}
+
+export function checkRatio(measured: Measured, other: Measured, { to, atLeast }: RatioTarget): Check {
+  const found = median(measured, 'perSecond') / median(other, 'perSecond');
+  return { target: `>= ${String(atLeast)} x ${to}`, found: `${found.toFixed(2)} x`, pass: found >= atLeast };
+}
+
+/** Whether everything was answered rightly and every target kept. */
+export function passed({ rounds, checks }: Row): boolean {
+  return (
+    rounds.every(({ errors, requests }) => errors === 0 && requests > 0) && checks.every(({ pass }) => pass)
+  );
+}
+
+export function describeMachine(): Pick<Results, 'machine' | 'node' | 'commit' | 'pinned'> {
+  const memory = Math.round(totalmem() / 2 ** 30);
+  return {
+    machine:
+      `${String(availableParallelism())} x ${cpus()[0]?.model ?? 'unknown CPU'}, ${String(memory)} GiB, ` +
+      `${process.platform} ${release()}`,
+    node: process.version,
+    commit: describeCommit(),
+    pinned,
+  };
+}
+
+function describeCommit(): string {
+  const git = (...args: string[]) => execFileSync('git', args, { encoding: 'utf8' }).trim();
+  try {
+    const dirty = git('status', '--porcelain', '--', 'src', 'bench', 'package-lock.json') !== '';
+    return git('rev-parse', '--short', 'HEAD') + (dirty ? '-dirty' : '');
+  } catch {
+    return 'unknown';
+  }
+}

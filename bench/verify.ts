@@ -1,0 +1,91 @@
+import assert from 'node:assert/strict';
+import { Agent } from 'node:http';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Target } from './load/job.ts';
+import type { Answer } from './load/steady.ts';
+import { send } from './load/steady.ts';
+import { EVENT, uniqueEvent } from './load/traffic.ts';
+
+type Ask = (method: 'GET' | 'POST' | 'DELETE', path: string, body?: string) => Promise<Answer>;
+
+/** Whether a service does what is about to be measured. Throws where it does not; leaves an empty inbox as it was. */
+export async function verifyService({ url, key }: Target): Promise<void> {
+  const agent = new Agent({ keepAlive: true });
+  const ask: Ask = (method, path, body) =>
+    send(
+      agent,
+      url,
+      { 'x-api-key': key, 'content-type': 'application/json' },
+      {
+        method,
+        path,
+        ...(body === undefined ? {} : { body }),
+      },
+    );
+  try {
+    await verifyV1(ask);
+    await verifyUnversioned(ask);
+  } finally {
+    agent.destroy();
+  }
+}
+
+/** Whether nothing waits in the inbox of a key. */
+export async function inboxIsEmpty({ url, key }: Target): Promise<boolean> {
+  const agent = new Agent();
+  const { body } = await send(agent, url, { 'x-api-key': key }, { method: 'GET', path: '/v1/inbox?limit=1' });
+  return (JSON.parse(body) as { events: unknown[] }).events.length === 0;
+}
+
+async function verifyV1(ask: Ask): Promise<void> {
+  assert.equal((await ask('GET', '/v1/health')).status, 200);
+  const created = await ask('POST', '/v1/events', EVENT);
+  assert.equal(created.status, 201, created.body);
+  const { event_id: id } = JSON.parse(created.body) as { event_id: string };
+  const { payload } = JSON.parse(EVENT) as { payload: object };
+
+  const read = await ask('GET', `/v1/events/${id}`);
+  assert.deepEqual((JSON.parse(read.body) as { payload: object }).payload, payload);
+  await eventually(async () => {
+    const page = JSON.parse((await ask('GET', '/v1/inbox?limit=50')).body) as Page;
+    assert.ok(
+      page.events.some((event) => event.event_id === id),
+      'what was created is in the inbox',
+    );
+  });
+  assert.equal((await ask('POST', `/v1/events/${id}/ack`)).status, 200);
+  assert.equal((await ask('POST', `/v1/events/${id}/ack`)).status, 409);
+  assert.equal((await ask('DELETE', `/v1/events/${id}`)).status, 200);
+  assert.equal((await ask('GET', `/v1/events/${id}`)).status, 404);
+}
+
+async function verifyUnversioned(ask: Ask): Promise<void> {
+  assert.equal((await ask('GET', '/status')).status, 200);
+  const event = uniqueEvent();
+  const [first, second] = [await ask('POST', '/events', event), await ask('POST', '/events', event)];
+  const created = JSON.parse(first.body) as { event_id: string; deduplicated: boolean };
+  assert.equal(created.deduplicated, false);
+  assert.deepEqual(JSON.parse(second.body), { ...JSON.parse(first.body), deduplicated: true });
+  await eventually(async () => {
+    const page = JSON.parse((await ask('GET', '/inbox?limit=50')).body) as Page;
+    assert.ok(page.events.some(({ event_id: id }) => id === created.event_id));
+  });
+  assert.equal((await ask('DELETE', `/events/${created.event_id}`)).status, 204);
+}
+
+interface Page {
+  readonly events: readonly { readonly event_id: string }[];
+}
+
+/** On DynamoDB an event appears in the inbox a moment after its 201. */
+async function eventually(attempt: () => Promise<void>): Promise<void> {
+  for (const end = performance.now() + 5_000; ;) {
+    try {
+      await attempt();
+      return;
+    } catch (error) {
+      if (performance.now() > end) throw error;
+      await sleep(50);
+    }
+  }
+}
