@@ -4,7 +4,8 @@ import type { LogLevel } from './config.ts';
 import type { Exchange } from './http/exchange.ts';
 import { parseQuery } from './http/query.ts';
 
-/** Lines are written in blocks, at the latest after so many ms. */
+/** Lines are written in blocks of about so many characters, at the latest after so many ms. */
+const BLOCK_LENGTH = 16_384;
 const FLUSH_MS = 100;
 
 export interface Log {
@@ -20,14 +21,31 @@ export async function createLog(level: LogLevel): Promise<Log> {
     const stream = pretty({ sync: true, translateTime: 'SYS:HH:MM:ss.l', ignore: 'pid,hostname' });
     return { logger: createLogger(level, stream), flush: () => undefined };
   }
-  const destination = pino.destination({ dest: 1, sync: false, minLength: 8192 });
-  const logger = createLogger(level, destination);
-  setInterval(() => {
-    destination.flush();
-  }, FLUSH_MS).unref();
+  const blocks = createBlocks();
+  setInterval(blocks.flush, FLUSH_MS).unref();
+  return { logger: createLogger(level, blocks), flush: blocks.flushSync };
+}
+
+/**
+ * Gathers lines for pino's destination, which has only whole blocks to deal with. By itself (sonic-boom 4.2) it measures
+ * all that waits with each line, and so copies it: a third of all the bytes that ingest allocated.
+ */
+function createBlocks(): DestinationStream & { flush(): void; flushSync(): void } {
+  const destination = pino.destination({ dest: 1, sync: false });
+  let block = '';
+  const flush = (): void => {
+    if (block === '') return;
+    destination.write(block);
+    block = '';
+  };
   return {
-    logger,
-    flush() {
+    write(line) {
+      block += line;
+      if (block.length >= BLOCK_LENGTH) flush();
+    },
+    flush,
+    flushSync() {
+      flush();
       destination.flushSync();
     },
   };
@@ -39,13 +57,26 @@ export function createLogger(level: LogLevel, stream: DestinationStream): Logger
     {
       level,
       base: null,
-      timestamp: pino.stdTimeFunctions.isoTime,
+      timestamp: isoTime,
       formatters: { level: (label) => ({ level: label }) },
       ...(level === 'debug' || level === 'trace' ? { mixin: () => ({ place: placeInCode() }) } : {}),
     },
     stream,
   );
   return logger;
+}
+
+let formattedMs = 0;
+let formatted = '';
+
+/** Like pino's own, but at thousands of lines a second most come within the same millisecond. */
+function isoTime(): string {
+  const now = Date.now();
+  if (now !== formattedMs) {
+    formatted = `,"time":"${new Date(now).toISOString()}"`;
+    formattedMs = now;
+  }
+  return formatted;
 }
 
 /** The first line of the stack outside of this file and of pino. */

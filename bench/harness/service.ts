@@ -9,7 +9,6 @@ import { readConfig } from '../../src/config.ts';
 import { openStore } from '../../src/open-store.ts';
 import type { Target } from '../load/job.ts';
 import { LOADER, startServer } from './process.ts';
-import type { Place } from './cores.ts';
 
 /** Where the service under measurement keeps its events. */
 export type StoreName = 'embedded' | 'dynamodb';
@@ -40,10 +39,16 @@ export async function startEmulator(): Promise<Emulator> {
   return { endpoint: server.url, name: 'dynalite', stop: () => server.stop() };
 }
 
+export interface ServiceOptions {
+  readonly moreKeys?: number;
+  readonly nodeArgs?: readonly string[];
+  readonly env?: Readonly<Record<string, string>>;
+}
+
 /** The service as it is deployed: built, with API keys and a log line for each request. */
 export async function startService(
   emulator: Emulator | null,
-  { moreKeys = 0, place = emulator ? 'any' : 'server' }: { moreKeys?: number; place?: Place } = {},
+  { moreKeys = 0, nodeArgs = [], env: more = {} }: ServiceOptions = {},
 ): Promise<Service> {
   const folder = mkdtempSync(join(tmpdir(), 'bench-'));
   const env = {
@@ -52,9 +57,13 @@ export async function startService(
     NODE_ENV: 'production',
     SHUTDOWN_GRACE_SECONDS: '2',
     ...(emulator ? dynamoEnvironment(emulator.endpoint) : { STORE: 'embedded', DATA_DIR: folder }),
+    ...more,
   };
   const keys = await createKeys(env, 1 + moreKeys);
-  const server = await startServer(['dist/main.js'], { place, env });
+  const server = await startServer([...nodeArgs, 'dist/main.js'], {
+    place: emulator ? 'any' : 'server',
+    env,
+  });
   return {
     url: server.url,
     pid: server.pid,

@@ -36,35 +36,53 @@ export interface RequestHead {
 }
 
 export function readHead(req: HttpRequest): RequestHead {
-  const seen: Partial<Record<string, string>> = {};
+  let requestId: string | undefined;
+  let contentType: string | undefined;
+  let length: string | undefined;
+  let transferEncoding: string | undefined;
+  let authorization: string | undefined;
+  let apiKey: string | undefined;
+  let idempotencyKey: string | undefined;
   let ambiguous: string | undefined;
   req.forEach((name, value) => {
     switch (name) {
-      case 'content-length':
-      case 'transfer-encoding':
-      case 'authorization':
-      case 'x-api-key':
-      case 'idempotency-key':
-        if (seen[name] !== undefined) ambiguous = name;
-        seen[name] = value;
+      case 'x-request-id':
+        requestId = value;
         break;
       case 'content-type':
-      case 'x-request-id':
-        seen[name] = value;
+        contentType = value;
+        break;
+      case 'content-length':
+        if (length !== undefined) ambiguous = name;
+        length = value;
+        break;
+      case 'transfer-encoding':
+        if (transferEncoding !== undefined) ambiguous = name;
+        transferEncoding = value;
+        break;
+      case 'authorization':
+        if (authorization !== undefined) ambiguous = name;
+        authorization = value;
+        break;
+      case 'x-api-key':
+        if (apiKey !== undefined) ambiguous = name;
+        apiKey = value;
+        break;
+      case 'idempotency-key':
+        if (idempotencyKey !== undefined) ambiguous = name;
+        idempotencyKey = value;
     }
   });
-  const length = seen['content-length'];
-  const chunked = seen['transfer-encoding'] !== undefined;
+  const chunked = transferEncoding !== undefined;
   if (chunked && length !== undefined) ambiguous ??= 'content-length';
-  const requestId = seen['x-request-id'];
   return {
     requestId: requestId !== undefined && REQUEST_ID.test(requestId) ? requestId : randomUUID(),
     contentLength: length === undefined ? undefined : Number(length),
     chunked,
-    contentType: seen['content-type'],
-    authorization: seen['authorization'],
-    apiKey: seen['x-api-key'],
-    idempotencyKey: seen['idempotency-key'],
+    contentType,
+    authorization,
+    apiKey,
+    idempotencyKey,
     ambiguous,
   };
 }

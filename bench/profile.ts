@@ -1,0 +1,75 @@
+/**
+ * `npm run bench:profile [-- --traffic create-v1 --clients 256 --seconds 5 --allocations]`: where the service's main thread
+ * spends its time (or allocates) at saturation on the embedded store. Prints the functions with the most, and writes the
+ * profile to bench/results/ for Chrome DevTools or `npx speedscope`.
+ */
+import { existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { parseArgs } from 'node:util';
+import { measure } from './harness/load.ts';
+import { startService } from './harness/service.ts';
+import { flatten, readAllocations, readCpu } from './harness/profiles.ts';
+import { address } from './setting.ts';
+
+const { values } = parseArgs({
+  options: {
+    traffic: { type: 'string', default: 'create-v1' },
+    clients: { type: 'string', default: '256' },
+    seconds: { type: 'string', default: '5' },
+    allocations: { type: 'boolean', default: false },
+  },
+});
+
+const WARM_UP_SECONDS = 3;
+const FUNCTIONS = 40;
+
+const kind = values.allocations ? 'allocations' : 'cpu';
+const file = `bench/results/${values.traffic}.${values.allocations ? 'heapprofile' : 'cpuprofile'}`;
+mkdirSync('bench/results', { recursive: true });
+rmSync(file, { force: true });
+const service = await startService(null, {
+  nodeArgs: ['--import=./bench/harness/profiler.mjs'],
+  env: { PROFILE: kind, PROFILE_FILE: file },
+});
+const seconds = Number(values.seconds);
+const constant = values.traffic === 'create-v1';
+const loading = measure(
+  {
+    kind: constant ? 'saturate' : 'closed',
+    traffic: values.traffic,
+    clients: Number(values.clients),
+    warmUpSeconds: WARM_UP_SECONDS,
+    seconds: seconds + 1,
+    ...address(service),
+  },
+  'load',
+);
+await sleep((WARM_UP_SECONDS + 0.5) * 1000);
+process.kill(service.pid ?? 0, 'SIGUSR2');
+await sleep(seconds * 1000);
+process.kill(service.pid ?? 0, 'SIGUSR2');
+const { perSecond, errors, serverCores } = await loading;
+while (!existsSync(file)) await sleep(100);
+await sleep(200);
+await service.stop();
+
+console.log(
+  `${values.traffic}, ${values.clients} clients: ${perSecond.toFixed(0)} requests/s while profiled, ${String(errors)} errors, ` +
+    `${serverCores?.toFixed(2) ?? '?'} cores`,
+);
+const root = values.allocations
+  ? readAllocations(readFileSync(file, 'utf8'))
+  : readCpu(readFileSync(file, 'utf8'));
+console.log(
+  values.allocations
+    ? '   self  with callees  function (share of bytes)'
+    : '   self  with callees  function (share of time, without idle)',
+);
+for (const { name, self, total } of flatten(root).slice(0, FUNCTIONS)) {
+  console.log(`${percent(self)}  ${percent(total).padStart(12)}  ${name}`);
+}
+console.log(`\n${file}`);
+
+function percent(share: number): string {
+  return `${(share * 100).toFixed(1)}%`.padStart(7);
+}
