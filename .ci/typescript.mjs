@@ -3,4 +3,4 @@
 // a short process would otherwise go into loading the compiler (0.7 s of CPU, and the tests start many).
 import { register } from 'node:module';
 
-register('./typescript-hooks.mjs', import.meta.url);
+register('./loader-hooks.mjs', import.meta.url);

@@ -117,10 +117,11 @@ async function makeKeys(path: string, count: number): Promise<string[]> {
       throw error;
     },
   });
-  const made = Array.from({ length: count }, generateKey);
-  for (const parts of made) {
-    await store.keys.create(apiKey({ keyId: parts.keyId, hash: hashSecret(parts.secret) }));
-  }
+  // One secret for all, hashed once: who verifies them does not know.
+  const { secret } = generateKey();
+  const hash = hashSecret(secret);
+  const made = Array.from({ length: count }, () => ({ ...generateKey(), secret }));
+  for (const { keyId } of made) await store.keys.create(apiKey({ keyId, hash }));
   await store.close();
   return made.map(formatKey);
 }

@@ -3,7 +3,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { promisify } from 'node:util';
 import t from 'tap';
 import { readConfig } from '../src/config.ts';
-import { startService } from './support/process.ts';
+import { startOnTerminal, startService } from './support/process.ts';
 
 const run = promisify(execFile);
 const README = readFileSync('README.md', 'utf8');
@@ -80,14 +80,9 @@ void t.test('every route has a curl line', (t) => {
 
 void t.test('the start on a terminal looks as shown', async (t) => {
   const shown = blocks.find(({ text }) => text.includes('INFO: listening'));
-  const command = `PORT=0 DATA_DIR=${t.testdir()} ${process.execPath} --import=./.ci/typescript.mjs src/main.ts`;
-  // `script` gives it a terminal, `timeout` ends it.
-  const { stdout } = await run('bash', [
-    '-c',
-    `timeout -s TERM 4 script -qec '${command}' /dev/null || true`,
-  ]);
+  const output = await startOnTerminal(t);
   // eslint-disable-next-line no-control-regex -- colours are written as control characters
-  const plain = stdout.replaceAll(/\u001b\[[0-9;]*m/g, '').split('\n');
+  const plain = output.replaceAll(/\u001b\[[0-9;]*m/g, '').split('\n');
   const start = plain.slice(0, plain.findIndex((line) => line.includes('curl')) + 1).join('\n');
   t.equal(normal(start), normal(shown?.text ?? ''));
 });

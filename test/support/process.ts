@@ -1,10 +1,12 @@
-import type { ChildProcess } from 'node:child_process';
+import type { ChildProcessByStdio } from 'node:child_process';
 import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import type { Readable } from 'node:stream';
 import type { Test } from 'tap';
 import type { Json } from './app.ts';
 
 export interface Service {
-  readonly child: ChildProcess;
+  readonly child: ChildProcessByStdio<null, Readable, Readable>;
   readonly url: string;
   /** All of stdout and stderr so far. */
   readonly output: () => string;
@@ -54,12 +56,28 @@ export async function startService(
       const line = jsonLines(service.output()).find(({ msg }) => msg === 'listening');
       if (line) resolve(String(line['url']));
     };
-    service.child.stdout?.on('data', look);
+    service.child.stdout.on('data', look);
     void service.ended.then((end) => {
       reject(new Error(`the service ended (${String(end)}) before it listened:\n${service.output()}`));
     });
   });
   return { ...service, url };
+}
+
+/** What the service writes when it is started on a terminal. It is ended with the test. */
+export async function startOnTerminal(t: Test): Promise<string> {
+  const command = `${process.execPath} --import=./.ci/typescript.mjs src/main.ts`;
+  // `script` gives the process a terminal.
+  const { child, ended, output } = spawnMain(t, { PORT: '0', DATA_DIR: t.testdir() }, [
+    'script',
+    '-qec',
+    command,
+    '/dev/null',
+  ]);
+  while (!/curl [^\n]+\n/.test(output())) await once(child.stdout, 'data');
+  child.kill('SIGTERM');
+  await ended;
+  return output();
 }
 
 /** The lines that are JSON; the last one may still be on its way. */
