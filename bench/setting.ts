@@ -27,7 +27,7 @@ export type Load =
   | { readonly kind: 'steady'; readonly traffic: string; readonly perSecond: number };
 
 /** Clients of the closed loops that show how much goes through. */
-export const CROWD = 64;
+export const CROWD = 256;
 
 export function measureOne(setting: Setting, target: Target, load: Load): Promise<Measurement> {
   return measure({ ...setting.times, ...address(target), ...load }, loadPlace(setting));

@@ -2,13 +2,17 @@ import t from 'tap';
 import { CorruptEventError } from '../src/store/errors.ts';
 import { entries, flipped, openRaw, openTestStore, TTL } from './support/embedded.ts';
 
+/** An id is the store's own, which tells the place of its event, or anybody's, which needs an index entry. */
+type IdKind = 'own' | 'foreign';
+
 /** Three events of one tenant; the second is the one to be damaged. */
-async function setUp(t: Parameters<typeof openTestStore>[0]) {
+async function setUp(t: Parameters<typeof openTestStore>[0], kind: IdKind = 'own') {
   const path = t.testdir();
   const opened = await openTestStore(t, path);
-  const before = await opened.add({ type: 'other' });
-  const victim = await opened.add({ metadata: '{"n":1}', payload: '{"text":"ünïcode"}' });
-  const after = await opened.add({ type: 'other' });
+  const add = kind === 'own' ? opened.addOwn : opened.add;
+  const before = await add({ type: 'other' });
+  const victim = await add({ metadata: '{"n":1}', payload: '{"text":"ünïcode"}' });
+  const after = await add({ type: 'other' });
   const raw = openRaw(t, path);
   const entryOf = (name: keyof typeof raw, index: number) => {
     const entry = entries(raw[name])[index];
@@ -21,9 +25,15 @@ async function setUp(t: Parameters<typeof openTestStore>[0]) {
     else raw[name].putSync(key, value);
     await opened.refresh();
   };
-  const idEntry = entries(raw.ids).find(({ key }) => key.toString('hex') === victim.id.replaceAll('-', ''));
-  if (idEntry === undefined) throw new Error('no id entry');
-  return { ...opened, path, raw, before, victim, after, idEntry, entryOf, put };
+  return { ...opened, path, raw, before, victim, after, entryOf, put };
+}
+
+type SetUp = Awaited<ReturnType<typeof setUp>>;
+
+function idEntryOf({ raw, victim }: SetUp): { key: Buffer; value: Buffer } {
+  const found = entries(raw.ids).find(({ key }) => key.toString('hex') === victim.id.replaceAll('-', ''));
+  if (found === undefined) throw new Error('no id entry');
+  return found;
 }
 
 async function isCorrupt(call: Promise<unknown>): Promise<boolean> {
@@ -33,10 +43,9 @@ async function isCorrupt(call: Promise<unknown>): Promise<boolean> {
   );
 }
 
-void t.test(
-  'a flipped bit anywhere in an event record is an error, and other events are served',
-  async (t) => {
-    const { store, before, victim, after, inbox, damage, clock, entryOf, put } = await setUp(t);
+for (const kind of ['own', 'foreign'] as const) {
+  void t.test(`a flipped bit anywhere in an event record is an error (${kind} id)`, async (t) => {
+    const { store, before, victim, after, inbox, damage, clock, entryOf, put } = await setUp(t, kind);
     const { key, value } = entryOf('events', 1);
     const wrong: number[] = [];
     for (let index = 0; index < value.length; index++) {
@@ -53,11 +62,11 @@ void t.test(
     t.strictSame(await store.get('acme', after.id), after);
     await put('events', key, value);
     t.strictSame(await inbox(), [before, victim, after], 'nothing else was changed');
-  },
-);
+  });
+}
 
 void t.test('a record that is cut short, empty or of another format is an error', async (t) => {
-  const { store, victim, entryOf, put } = await setUp(t);
+  const { store, victim, entryOf, put } = await setUp(t, 'foreign');
   const { key, value } = entryOf('events', 1);
   for (const length of [1, 4, 5, 20, 46, 47, value.length - 1]) {
     await put('events', key, value.subarray(0, length));
@@ -76,7 +85,9 @@ void t.test('a record that lies under another key is an error', async (t) => {
 });
 
 void t.test('a flipped bit in the id index is an error of that event alone', async (t) => {
-  const { store, before, victim, after, inbox, clock, idEntry, put } = await setUp(t);
+  const opened = await setUp(t, 'foreign');
+  const { store, before, victim, after, inbox, clock, put } = opened;
+  const idEntry = idEntryOf(opened);
   const wrong: number[] = [];
   for (let index = 0; index < idEntry.value.length; index++) {
     await put('ids', idEntry.key, flipped(idEntry.value, index));
@@ -140,14 +151,25 @@ void t.test('a damaged event can be removed', async (t) => {
 });
 
 void t.test('the sweep gets past damaged records and indexes', async (t) => {
-  for (const where of ['event', 'id'] as const) {
-    const { store, raw, clock, add, damage, entryOf, idEntry, put } = await setUp(t);
-    const record = entryOf('events', 1);
-    if (where === 'event') await put('events', record.key, flipped(record.value, 15));
-    else await put('ids', idEntry.key, flipped(idEntry.value, idEntry.value.length - 1));
+  const damages: Record<string, readonly [IdKind, (opened: SetUp) => Promise<void>]> = {
+    'id in a record, own': ['own', (opened) => damageRecord(opened, 15)],
+    'tenant in a record, own': ['own', (opened) => damageRecord(opened, 48)],
+    'id in a record, foreign': ['foreign', (opened) => damageRecord(opened, 15)],
+    'index entry': [
+      'foreign',
+      (opened) => {
+        const { key, value } = idEntryOf(opened);
+        return opened.put('ids', key, flipped(value, value.length - 1));
+      },
+    ],
+  };
+  for (const [what, [kind, damageIt]] of Object.entries(damages)) {
+    const opened = await setUp(t, kind);
+    const { store, raw, clock, add, damage } = opened;
+    await damageIt(opened);
     clock.time += TTL;
     const young = await add();
-    t.equal(await store.sweep(), 3, where);
+    t.equal(await store.sweep(), 3, what);
     t.match(damage, [/disagrees with the index/]);
     t.equal(entries(raw.events).length, 1);
     t.equal(entries(raw.inbox).length, 1);
@@ -155,6 +177,42 @@ void t.test('the sweep gets past damaged records and indexes', async (t) => {
     t.strictSame(await store.get('acme', young.id), young);
     await store.close();
   }
+});
+
+function damageRecord({ entryOf, put }: SetUp, index: number): Promise<void> {
+  const { key, value } = entryOf('events', 1);
+  return put('events', key, flipped(value, index));
+}
+
+void t.test('an event whose id tells its place has no index entry, and leaves nothing behind', async (t) => {
+  const { store, raw, clock, before, victim, after } = await setUp(t);
+  t.strictSame(entries(raw.ids), []);
+  t.strictSame(await store.get('acme', victim.id), victim);
+  t.equal(await store.get('other', victim.id), undefined);
+  t.match(await store.acknowledge('acme', victim.id, ++clock.time), { outcome: 'acknowledged' });
+  t.equal(await store.remove('acme', before.id), true);
+  t.equal(await store.get('acme', before.id), undefined);
+  clock.time = after.createdAt + TTL;
+  t.equal(await store.sweep(), 2);
+  for (const table of Object.values(raw)) t.strictSame(entries(table), []);
+});
+
+void t.test('an id that tells a place where another event lies is nobody’s', async (t) => {
+  const { store, victim } = await setUp(t);
+  const forged = store.newId('acme', victim.createdAt);
+  t.equal(await store.get('acme', forged), undefined);
+  t.match(await store.acknowledge('acme', forged, victim.createdAt + 1), { outcome: 'missing' });
+  t.equal(await store.remove('acme', forged), false);
+  t.strictSame(await store.get('acme', victim.id), victim);
+});
+
+void t.test('an event that comes too late for the place that its id tells gets an index entry', async (t) => {
+  const { store, raw, event, after } = await setUp(t);
+  const late = event({ id: store.newId('acme', after.createdAt), createdAt: after.createdAt });
+  await store.append(late);
+  t.equal(entries(raw.ids).length, 1);
+  t.strictSame(await store.get('acme', late.id), late);
+  t.strictSame(await store.get('acme', after.id), after);
 });
 
 void t.test('a damaged newest record sets neither the clock nor the next append wrong', async (t) => {

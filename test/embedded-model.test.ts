@@ -38,7 +38,10 @@ const filter = fc.record(
 const index = fc.nat(30);
 
 const steps: fc.Arbitrary<Step> = fc.oneof(
-  { weight: 5, arbitrary: fc.array(fields, { minLength: 1, maxLength: 6 }).map(appendStep) },
+  {
+    weight: 5,
+    arbitrary: fc.tuple(fc.array(fields, { minLength: 1, maxLength: 6 }), fc.boolean()).map(appendStep),
+  },
   { weight: 4, arbitrary: fc.tuple(index, tenant).map(acknowledgeStep) },
   { weight: 2, arbitrary: fc.tuple(index, tenant).map(removeStep) },
   { weight: 4, arbitrary: fc.tuple(tenant, fc.integer({ min: 1, max: 5 }), filter).map(walkStep) },
@@ -77,9 +80,13 @@ void t.test('any sequence of calls does what a plain list does', async (t) => {
   );
 });
 
-function appendStep(list: Partial<StoredEvent>[]): Step {
+/** With ids of the store's own, or any. */
+function appendStep([list, own]: [Partial<StoredEvent>[], boolean]): Step {
   return async ({ opened, model }) => {
-    const events = list.map((one) => opened.event(one));
+    const events = list.map((one) => {
+      const event = opened.event(one);
+      return own ? { ...event, id: opened.store.newId(event.tenant, event.createdAt) } : event;
+    });
     await Promise.all(events.map((event) => opened.store.append(event)));
     model.events.push(...events);
   };

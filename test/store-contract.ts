@@ -123,6 +123,15 @@ function readingBack(it: It): void {
     t.strictSame(listed, events);
   });
 
+  it('new ids are UUIDs in v4 form, and no two are the same', (t, { store, tick }) => {
+    const times = Array.from({ length: 500 }, () => tick());
+    const ids = [...times, ...times].map((time) => store.newId('acme', time));
+    t.equal(new Set(ids).size, ids.length);
+    for (const id of ids)
+      t.match(id, /^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/);
+    return Promise.resolve();
+  });
+
   it('an event that was acknowledged before it was appended is not pending', async (t, world) => {
     const event = await world.add({ acknowledgedAt: world.tick() });
     t.strictSame(await world.store.get('acme', event.id), event);
@@ -611,8 +620,13 @@ async function newWorld(t: Test, harness: StoreHarness) {
   let time = Date.now() * 1000;
   const { store, settle, attempts = 1, reopen } = await harness.open(t, { now: () => time, eventTtl: TTL });
 
-  const event = (fields: Partial<StoredEvent> = {}): StoredEvent =>
-    sampleEvent(fields.createdAt ?? ++time, fields);
+  let made = 0;
+  /** Ids of the store's own and others take turns. */
+  const event = (fields: Partial<StoredEvent> = {}): StoredEvent => {
+    const { tenant, createdAt, ...one } = sampleEvent(fields.createdAt ?? ++time, fields);
+    const own = made++ % 2 === 0 && fields.id === undefined;
+    return { ...one, tenant, createdAt, ...(own ? { id: store.newId(tenant, createdAt) } : {}) };
+  };
 
   /** The pages of a walk from the oldest event to the end; `between` runs after each page. */
   const pages = async (

@@ -1,4 +1,3 @@
-import { randomUUID } from 'node:crypto';
 import type { Claim, EventStore } from '../store/store.ts';
 import type { Clock } from './clock.ts';
 import type { Micros, StoredEvent } from './event.ts';
@@ -23,8 +22,8 @@ export async function ingest(
   { source, type, payload, metadata }: EventDraft,
   claim?: (createdAt: Micros) => Claim,
 ): Promise<Ingested> {
-  const id = randomUUID();
   const createdAt = clock.tick();
+  const id = store.newId(tenant, createdAt);
   const event: StoredEvent = { id, tenant, source, type, payload, metadata, createdAt, acknowledgedAt: null };
   const appended = await store.append(event, claim?.(createdAt));
   return appended.outcome === 'stored' ? { outcome: 'stored', id, createdAt } : appended;

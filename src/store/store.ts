@@ -7,11 +7,17 @@ import type { Micros, StoredEvent } from '../events/event.ts';
  * A store is built with `{ now, eventTtl }` beside its own options: an event whose `createdAt + eventTtl <= now()`
  * has expired, and every method treats it as if it had never been there. An event of another tenant is missing.
  *
- * Every method but `close` rejects with a `StoreUnavailableError` while the store is out of reach, and with a
+ * Every method but `newId` and `close` rejects with a `StoreUnavailableError` while the store is out of reach, and with a
  * `StoreOverloadedError` when too much is under way already (both in `errors.ts`), within 2 s. Methods that read
  * an event reject with a `CorruptEventError` when its record is damaged.
  */
 export interface EventStore {
+  /**
+   * A new id, in UUID v4 form, for an event of that tenant and time: a store may say in it where the event will be. Events
+   * with any other id are as good.
+   */
+  newId(tenant: string, createdAt: Micros): string;
+
   /**
    * Resolves only when the event is durable, and then for good: no later failure loses it. Ids are the caller's to keep
    * unique. With a claim the event is stored only by the first who brings it; of many at once exactly one is `stored`.

@@ -30,13 +30,18 @@ export async function openTestStore(t: Test, path: string, options: Partial<Embe
     await store.append(one);
     return one;
   };
+  /** With an id of the store's own. */
+  const addOwn = (fields: Partial<StoredEvent> = {}) => {
+    const { tenant, createdAt } = event(fields);
+    return add({ ...fields, createdAt, id: store.newId(tenant, createdAt) });
+  };
   const inbox = async (filter: { source?: string; type?: string } = {}) => {
     const { events } = await store.listPending('acme', { limit: 1000, after: null, ...filter });
     return events;
   };
   /** The store reads what another handle has written as of its next commit or turn, whichever is first: this is a commit. */
   const refresh = () => store.remove('acme', randomUUID());
-  return { store, clock, damage, event, add, inbox, refresh };
+  return { store, clock, damage, event, add, addOwn, inbox, refresh };
 }
 
 export const TTL = 1e12;

@@ -5,6 +5,7 @@ import type { Claims } from './claims.ts';
 import type { Counts } from './counts.ts';
 import { appendEntry, readValue } from './database.ts';
 import type { Lmdb } from './database.ts';
+import { locate } from './event-id.ts';
 import {
   acknowledgedEntry,
   decodeEvent,
@@ -15,6 +16,8 @@ import {
   inboxEntry,
   inboxKey,
   isIntact,
+  recordedId,
+  recordedTenant,
   sequenceKey,
 } from './record.ts';
 import type { Sequence } from './record.ts';
@@ -45,13 +48,13 @@ export function createEvents({ lmdb, writer, counts, claims, expiredTo, after }:
     // Writes keep the order of their calls, so the sequence is known, and the record made, before the transaction.
     last = Math.max(last + 1, event.createdAt);
     const record = eventEntry(event, id, last);
-    const index = idEntry(id, last, event.tenant);
+    const index = locate(id, event.tenant) === last ? undefined : idEntry(id, last, event.tenant);
     const pending = event.acknowledgedAt === null ? inboxEntry(event, last) : undefined;
     return writer.write(record.value.length, () => {
       const held = claim && claims.take(claim, event);
       if (held !== undefined) return held;
       appendEntry(events, record);
-      ids.putSync(index.key, index.value);
+      if (index !== undefined) ids.putSync(index.key, index.value);
       if (pending !== undefined) {
         inbox.putSync(pending.key, pending.value);
         counts.add(event.tenant, 1);
@@ -79,14 +82,14 @@ export function createEvents({ lmdb, writer, counts, claims, expiredTo, after }:
     });
   }
 
-  /** By the index alone, so that a damaged event can be removed. */
+  /** By its place alone, so that a damaged event can be removed. */
   async function remove(tenant: string, id: string): Promise<boolean> {
     return writer.write(SMALL, () => {
       const sequence = find(tenant, id);
       const key = idKey(id);
       if (sequence === undefined || key === undefined) return false;
       events.removeSync(sequenceKey(sequence));
-      ids.removeSync(key);
+      if (locate(key, tenant) !== sequence) ids.removeSync(key);
       removePending(tenant, sequence);
       return true;
     });
@@ -104,11 +107,26 @@ function createLookup({ events, ids }: Lmdb, expiredTo: () => Micros) {
   /** Where the event is; undefined when it is missing, expired or another tenant's. */
   function find(tenant: string, id: string): Sequence | undefined {
     const key = idKey(id);
-    const value = key && readValue(ids, key);
-    if (key === undefined || value === undefined) return undefined;
+    if (key === undefined) return undefined;
+    const told = locate(key, tenant);
+    const sequence = told !== undefined && isThere(told, key, tenant) ? told : indexed(key, tenant, id);
+    return sequence !== undefined && sequence > expiredTo() ? sequence : undefined;
+  }
+
+  /** A damaged record is taken for the one that its place was told of. */
+  function isThere(sequence: Sequence, id: Buffer, tenant: string): boolean {
+    const key = sequenceKey(sequence);
+    const value = readValue(events, key);
+    if (value === undefined) return false;
+    return (recordedId(value).equals(id) && recordedTenant(value) === tenant) || !isIntact(key, value);
+  }
+
+  function indexed(key: Buffer, tenant: string, id: string): Sequence | undefined {
+    const value = readValue(ids, key);
+    if (value === undefined) return undefined;
     if (!isIntact(key, value)) throw new CorruptEventError(`The index entry of event ${id} is damaged`);
     const entry = idEntryBody(value);
-    return entry.tenant === tenant && entry.sequence > expiredTo() ? entry.sequence : undefined;
+    return entry.tenant === tenant ? entry.sequence : undefined;
   }
 
   /** The value is good until the next read. */
@@ -116,7 +134,7 @@ function createLookup({ events, ids }: Lmdb, expiredTo: () => Micros) {
     const key = sequenceKey(sequence);
     const value = readValue(events, key);
     if (value === undefined)
-      throw new CorruptEventError(`The record of event ${id} is not where its index entry says`);
+      throw new CorruptEventError(`The record of event ${id} is not where it should be`);
     if (!isIntact(key, value)) throw new CorruptEventError(`The record of event ${id} is damaged`);
     return { key, value };
   }

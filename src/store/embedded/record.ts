@@ -12,6 +12,9 @@ import type { ApiKey, Claim } from '../store.ts';
 /** Place of an event in the order of the store, and its time: see docs/decisions/002-sequence-is-the-time.md. */
 export type Sequence = Micros;
 
+/** A UUID. */
+export const ID_BYTES = 16;
+
 export interface Entry {
   readonly key: Buffer;
   readonly value: Buffer;
@@ -78,7 +81,10 @@ export function countKey(tenant: string): Buffer {
   return Buffer.from(tenant, 'latin1');
 }
 
-/** id -> sequence and tenant: an event of another tenant, or a damaged one, is told by the index alone. */
+/**
+ * id -> sequence and tenant, of ids that do not say it themselves: an event of another tenant, or a damaged one, is told
+ * by the index alone.
+ */
 export function idEntry(id: Buffer, sequence: Sequence, tenant: string): Entry {
   const entry = newEntry(ID_BYTES, SEQUENCE_BYTES + tenant.length);
   id.copy(entry.key);
@@ -277,13 +283,17 @@ export function recordedId(value: Buffer): Buffer {
   return Buffer.from(value.subarray(AT.id, AT.id + ID_BYTES));
 }
 
+/** The tenant that an event record, intact or not, says it is of. */
+export function recordedTenant(value: Buffer): string {
+  return value.toString('latin1', HEADER_BYTES, HEADER_BYTES + (value[AT.tenantLength] ?? 0));
+}
+
 const FORMAT = 1;
 const KEY_ID = /^[0-9A-Za-z]{1,64}$/;
 const CRC_BYTES = 4;
 /** CRC-32 of any bytes followed by their own CRC-32, least byte first. */
 const RESIDUE = 0x2144df1c;
 const SEQUENCE_BYTES = 8;
-const ID_BYTES = 16;
 const NO_SOURCE = 0xffff;
 const UUID_LENGTH = 36;
 const DASH = 0x2d;
@@ -300,7 +310,8 @@ const AT = {
   createdAt: 31,
   acknowledgedAt: 39,
 };
-const HEADER_BYTES = 47;
+/** An event record is longer, whatever is in it. */
+export const HEADER_BYTES = 47;
 const [ASCII, HAS_SOURCE, HAS_METADATA, ACKNOWLEDGED] = [1, 2, 4, 8] as const;
 
 /** Key and value side by side, so that one pass over them makes the checksum. */
@@ -325,7 +336,8 @@ function writeSequence(buffer: Buffer, sequence: Sequence, offset: number): void
   buffer.writeUInt32BE(sequence % 2 ** 32, offset + 4);
 }
 
-function formatId(value: Buffer, at: number): string {
+/** The UUID whose bytes lie there. */
+export function formatId(value: Buffer, at: number): string {
   const hex = value.toString('hex', at, at + ID_BYTES);
   return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-${hex.slice(12, 16)}-${hex.slice(16, 20)}-${hex.slice(20)}`;
 }

@@ -6,6 +6,7 @@ import type { Lmdb } from './database.ts';
 import { createClaims } from './claims.ts';
 import { createCounts } from './counts.ts';
 import { createEvents } from './events.ts';
+import { newEventId } from './event-id.ts';
 import { syncFolder, takeFolder } from './folder.ts';
 import { listPending } from './inbox.ts';
 import { createKeys } from './keys.ts';
@@ -94,6 +95,7 @@ export async function openEmbeddedStore(options: EmbeddedOptions): Promise<Embed
   return {
     keys: { ...keys, get: opened(keys.get), getMany: opened(keys.getMany), list: opened(keys.list) },
     newestTime,
+    newId: newEventId,
     append: events.append,
     get: opened(events.get),
     acknowledge: events.acknowledge,

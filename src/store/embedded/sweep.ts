@@ -4,7 +4,17 @@ import type { Claims } from './claims.ts';
 import type { Counts } from './counts.ts';
 import { readValue } from './database.ts';
 import type { Lmdb } from './database.ts';
-import { idEntryBody, inboxKey, isIntact, readSequence, recordedId, sequenceKey } from './record.ts';
+import { locate } from './event-id.ts';
+import {
+  HEADER_BYTES,
+  idEntryBody,
+  inboxKey,
+  isIntact,
+  readSequence,
+  recordedId,
+  recordedTenant,
+  sequenceKey,
+} from './record.ts';
 import type { Sequence } from './record.ts';
 import type { Writer } from './writer.ts';
 
@@ -66,13 +76,13 @@ function sweepChunk({ lmdb, counts, onDamage }: Parts, expiredTo: Sequence): num
   const keys = [...events.getKeys({ end, limit: CHUNK })];
   for (const key of keys) {
     const sequence = readSequence(key, 0);
-    const found = findInIndex(lmdb, key, sequence);
-    if (found === undefined) {
+    const owner = ownerOf(lmdb, key, sequence);
+    if (owner === undefined) {
       onDamage(
         new CorruptEventError(`Expired record ${String(sequence)} disagrees with the index; it is removed`),
       );
-    } else ids.removeSync(found.id);
-    for (const tenant of found === undefined ? tenants(lmdb) : [found.tenant]) {
+    } else if (owner.indexedId !== undefined) ids.removeSync(owner.indexedId);
+    for (const tenant of owner === undefined ? tenants(lmdb) : [owner.tenant]) {
       if (inbox.removeSync(inboxKey(tenant, sequence))) counts.add(tenant, -1);
     }
     events.removeSync(key);
@@ -81,20 +91,22 @@ function sweepChunk({ lmdb, counts, onDamage }: Parts, expiredTo: Sequence): num
 }
 
 /**
- * Whose event it is, by the id in its record and the index entry of that id. The two prove each other, so that the
- * checksum over what may be 400 KB need not be made.
+ * Whose event it is, and its id where that has an index entry. By the id in its record, and by the place that this tells
+ * or that its index entry does: the two prove each other, so that the checksum over what may be 400 KB need not be made.
  */
-function findInIndex(
+function ownerOf(
   { events, ids }: Lmdb,
   key: Buffer,
   sequence: Sequence,
-): { id: Buffer; tenant: string } | undefined {
+): { tenant: string; indexedId?: Buffer } | undefined {
   const record = readValue(events, key);
-  const id = record && recordedId(record);
-  const value = id && readValue(ids, id);
-  if (id === undefined || value === undefined || !isIntact(id, value)) return undefined;
+  if (record === undefined || record.length < HEADER_BYTES) return undefined;
+  const [id, tenant] = [recordedId(record), recordedTenant(record)];
+  if (locate(id, tenant) === sequence) return { tenant };
+  const value = readValue(ids, id);
+  if (value === undefined || !isIntact(id, value)) return undefined;
   const entry = idEntryBody(value);
-  return entry.sequence === sequence ? { id, tenant: entry.tenant } : undefined;
+  return entry.sequence === sequence ? { tenant: entry.tenant, indexedId: id } : undefined;
 }
 
 /** Every tenant with pending events. */
