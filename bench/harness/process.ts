@@ -12,6 +12,8 @@ export interface ServerProcess {
   stop(): Promise<void>;
 }
 
+const START_MS = 30_000;
+
 export const LOADER = '--import=./.ci/typescript.mjs';
 
 /**
@@ -41,9 +43,16 @@ export async function startServer(
       child.stdout.removeAllListeners('data').resume();
       resolve(listening);
     });
+    const fail = (what: string): void => {
+      reject(new Error(`${args.join(' ')} ${what}:\n${output}${errors}`));
+    };
     void ended.then(() => {
-      reject(new Error(`${args.join(' ')} ended before it listened:\n${output}${errors}`));
+      fail('ended before it listened');
     });
+    setTimeout(() => {
+      child.kill();
+      fail(`did not listen within ${String(START_MS / 1000)} s`);
+    }, START_MS).unref();
   });
   return {
     url,

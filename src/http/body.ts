@@ -1,4 +1,4 @@
-import { isUtf8 } from 'node:buffer';
+import { isAscii, isUtf8 } from 'node:buffer';
 import { invalidField, RequestError } from './errors.ts';
 
 const JSON_TYPE = /^application\/(?:json|[\w.-]+\+json)\s*(?:;|$)/i;
@@ -22,13 +22,19 @@ export interface JsonBody {
 }
 
 export function parseJson(body: Buffer): JsonBody {
-  if (!isUtf8(body)) throw invalidField('body', 'must be UTF-8');
-  const text = body.toString('utf8');
+  const text = decodeUtf8(body);
   try {
     return { text, value: JSON.parse(text) as unknown };
   } catch (error) {
     throw invalidField('body', `must be valid JSON (${describeSyntaxError(error)})`);
   }
+}
+
+function decodeUtf8(body: Buffer): string {
+  // Most bodies are, and Latin-1 is a plain copy.
+  if (isAscii(body)) return body.toString('latin1');
+  if (!isUtf8(body)) throw invalidField('body', 'must be UTF-8');
+  return body.toString('utf8');
 }
 
 /** V8 quotes the text around the mistake; a payload is not for error messages that end up in somebody's log. */

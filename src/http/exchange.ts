@@ -280,6 +280,10 @@ const REASONS: Partial<Record<number, string>> = {
   503: 'Service Unavailable',
 };
 
+const STATUS_LINES = new Map(
+  Object.entries(REASONS).map(([status, reason]) => [Number(status), `${status} ${reason ?? ''}`]),
+);
+
 function statusLine(status: number): string {
-  return `${String(status)} ${REASONS[status] ?? 'Unknown'}`;
+  return STATUS_LINES.get(status) ?? `${String(status)} Unknown`;
 }

@@ -81,9 +81,7 @@ export async function openDynamoStore(options: DynamoStoreOptions): Promise<Dyna
 
   return {
     keys: createDynamoKeys({ client, name: tables.keys }, (call) => keyCalls.run(call), log),
-
     newId: () => randomUUID(),
-
     append: (event, claim) =>
       claim === undefined
         ? calls.track(() => appends.plain(event, performance.now() + callBudgetMs))

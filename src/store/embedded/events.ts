@@ -42,9 +42,11 @@ export function createEvents({ lmdb, writer, counts, claims, expiredTo, after }:
 
   return { append, get, acknowledge, remove };
 
-  async function append(event: StoredEvent, claim?: Claim): Promise<Appended> {
+  function append(event: StoredEvent, claim?: Claim): Promise<Appended> {
     const id = idKey(event.id);
-    if (id === undefined) throw new TypeError(`The id of an event is a UUID in lower case, not ${event.id}`);
+    if (id === undefined) {
+      return Promise.reject(new TypeError(`The id of an event is a UUID in lower case, not ${event.id}`));
+    }
     // Writes keep the order of their calls, so the sequence is known, and the record made, before the transaction.
     last = Math.max(last + 1, event.createdAt);
     const record = eventEntry(event, id, last);

@@ -60,11 +60,19 @@ function hexDigit(code: number): number {
 
 /** Key of an inbox entry. NUL ends the tenant: no tenant's keys lie within another's. */
 export function inboxKey(tenant: string, sequence: Sequence): Buffer {
-  const key = Buffer.allocUnsafe(tenant.length + 1 + SEQUENCE_BYTES);
+  const key = Buffer.allocUnsafe(inboxKeyBytes(tenant));
+  writeInboxKey(key, tenant, sequence);
+  return key;
+}
+
+function inboxKeyBytes(tenant: string): number {
+  return tenant.length + 1 + SEQUENCE_BYTES;
+}
+
+function writeInboxKey(key: Buffer, tenant: string, sequence: Sequence): void {
   key.write(tenant, 0, 'latin1');
   key[tenant.length] = 0;
   writeSequence(key, sequence, tenant.length + 1);
-  return key;
 }
 
 /** The least key that is greater than every inbox key of the tenant. */
@@ -103,9 +111,9 @@ export function idEntryBody(value: Buffer): { sequence: Sequence; tenant: string
 /** (tenant, sequence) -> source and type: a filter reads no events. */
 export function inboxEntry(event: StoredEvent, sequence: Sequence): Entry {
   const sourceBytes = event.source === null ? 0 : Buffer.byteLength(event.source);
-  const key = inboxKey(event.tenant, sequence);
-  const entry = newEntry(key.length, 2 + sourceBytes + Buffer.byteLength(event.type));
-  key.copy(entry.key);
+  const { tenant } = event;
+  const entry = newEntry(inboxKeyBytes(tenant), 2 + sourceBytes + Buffer.byteLength(event.type));
+  writeInboxKey(entry.key, tenant, sequence);
   entry.value.writeUInt16BE(event.source === null ? NO_SOURCE : sourceBytes, 1);
   if (event.source !== null) entry.value.write(event.source, 3, 'utf8');
   entry.value.write(event.type, 3 + sourceBytes, 'utf8');

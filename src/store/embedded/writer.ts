@@ -77,7 +77,7 @@ export function createWriter({
         return Promise.reject(new StoreOverloadedError('Too many writes wait for the disk already'));
       }
       return new Promise<T>((resolve, reject) => {
-        waiting.push({ bytes, run, resolve: resolve as (value: unknown) => void, reject, end: undefined });
+        waiting.push(newWrite(bytes, run, resolve as (value: unknown) => void, reject));
         committing ??= commitAll();
       });
     },
@@ -104,7 +104,7 @@ export function createWriter({
         await fail(error, batch);
         break;
       }
-      for (const write of batch) write.end?.();
+      settle(batch);
     }
     committing = undefined;
     begun = undefined;
@@ -138,8 +138,18 @@ interface Write {
   readonly run: () => unknown;
   readonly resolve: (value: unknown) => void;
   readonly reject: (error: Error) => void;
-  /** Settles the caller, to be called once the transaction is on disk. */
-  end: (() => void) | undefined;
+  /** What `run` returned or threw: its caller learns it once the transaction is on disk. */
+  result: unknown;
+  error: Error | undefined;
+}
+
+function newWrite(
+  bytes: number,
+  run: () => unknown,
+  resolve: (value: unknown) => void,
+  reject: (error: Error) => void,
+): Write {
+  return { bytes, run, resolve, reject, result: undefined, error: undefined };
 }
 
 /** Writes in the order of their calls, bounded by number and bytes. */
@@ -176,17 +186,19 @@ function createQueue({ batchWrites, batchBytes, waitingWrites, waitingBytes }: W
   };
 }
 
+function settle(batch: readonly Write[]): void {
+  for (const { error, result, resolve, reject } of batch) {
+    if (error === undefined) resolve(result);
+    else reject(error);
+  }
+}
+
 function runOne(write: Write): void {
   try {
-    const result = write.run();
-    write.end = () => {
-      write.resolve(result);
-    };
+    write.result = write.run();
   } catch (error) {
     if (!(error instanceof CorruptEventError || error instanceof CorruptKeyError)) throw error;
-    write.end = () => {
-      write.reject(error);
-    };
+    write.error = error;
   }
 }
 
