@@ -13,6 +13,7 @@ export interface ServerProcess {
 }
 
 const START_MS = 30_000;
+const STOP_MS = 15_000;
 
 export const LOADER = '--import=./.ci/typescript.mjs';
 
@@ -35,34 +36,42 @@ export async function startServer(
   const url = await new Promise<string>((resolve, reject) => {
     const lines = createInterface(child.stdout);
     let output = '';
+    const patience = setTimeout(() => {
+      child.kill();
+      fail(`did not listen within ${String(START_MS / 1000)} s`);
+    }, START_MS);
+    const fail = (what: string): void => {
+      clearTimeout(patience);
+      reject(new Error(`${args.join(' ')} ${what}:\n${output}${errors}`));
+    };
     lines.on('line', (line) => {
       output = `${output}${line}\n`.slice(-4_000);
       const listening = parseListening(line);
       if (listening === undefined) return;
+      clearTimeout(patience);
       lines.close();
       child.stdout.removeAllListeners('data').resume();
       resolve(listening);
     });
-    const fail = (what: string): void => {
-      reject(new Error(`${args.join(' ')} ${what}:\n${output}${errors}`));
-    };
     void ended.then(() => {
       fail('ended before it listened');
     });
-    setTimeout(() => {
-      child.kill();
-      fail(`did not listen within ${String(START_MS / 1000)} s`);
-    }, START_MS).unref();
+  });
+  let stopping = false;
+  void ended.then(() => {
+    const how = String(child.signalCode ?? child.exitCode);
+    if (!stopping) console.error(`${args.join(' ')} ended by itself (${how}):\n${errors}`);
   });
   return {
     url,
     pid: child.pid ?? 0,
     async stop() {
+      stopping = true;
       if (child.exitCode !== null || child.signalCode !== null) return;
       child.kill('SIGTERM');
-      const patience = setTimeout(() => child.kill('SIGKILL'), 15_000);
+      const force = setTimeout(() => child.kill('SIGKILL'), STOP_MS);
       await ended;
-      clearTimeout(patience);
+      clearTimeout(force);
     },
   };
 }
