@@ -1,5 +1,5 @@
 /**
- * How fast this machine writes events to LMDB, by each way that lmdb-js offers: docs/decisions/001. Run it with
+ * How fast this machine writes events to LMDB, by each way that lmdb-js offers: docs/decisions/001 and 006. Run it with
  *
  *     node --import=./.ci/typescript.mjs bench/lmdb-writes.ts [seconds a round] [rounds]
  *
@@ -8,7 +8,7 @@
  */
 import { execFileSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { mkdtempSync, rmSync, statSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { cpus, loadavg, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { open } from 'lmdb';
@@ -33,6 +33,8 @@ const ways: Record<string, Way> = {
   'one transaction a batch': (root) => grouped(root, (run) => root.transaction(run), true),
   'one child transaction a batch': (root) => grouped(root, (run) => root.childTransaction(run), true),
   'the same, without append': (root) => grouped(root, (run) => root.childTransaction(run), false),
+  'the same, without the index of ids': (root) =>
+    grouped(root, (run) => root.childTransaction(run), true, false),
   'one transaction an event': (root) => {
     const tables = openTables(root);
     return () => {
@@ -48,6 +50,7 @@ function grouped(
   root: RootDatabase<Buffer, Buffer>,
   transact: (run: () => void) => Promise<unknown>,
   append: boolean,
+  indexed = true,
 ) {
   const tables = openTables(root);
   let waiting: (() => void)[] = [];
@@ -60,7 +63,7 @@ function grouped(
         batch = waiting;
         waiting = [];
         batch.forEach(() => {
-          putEvent(tables, append);
+          putEvent(tables, append, indexed);
         });
       });
       for (const done of batch) done();
@@ -82,7 +85,7 @@ function openTables(root: RootDatabase<Buffer, Buffer>) {
 
 let sequence = 0n;
 
-function putEvent(tables: ReturnType<typeof openTables>, append: boolean): void {
+function putEvent(tables: ReturnType<typeof openTables>, append: boolean, indexed = true): void {
   const key = Buffer.allocUnsafe(8);
   key.writeBigUInt64BE(++sequence);
   // Bound, since the declared `put` has no options of this kind.
@@ -92,7 +95,7 @@ function putEvent(tables: ReturnType<typeof openTables>, append: boolean): void 
     options?: object,
   ) => unknown;
   put(key, RECORD, append ? { append: true } : undefined);
-  void tables.ids.put(randomBytes(16), key);
+  if (indexed) void tables.ids.put(randomBytes(16), key);
   void tables.inbox.put(Buffer.concat([Buffer.from('tenant\0'), key]), SMALL);
   void tables.counts.put(Buffer.from('tenant'), key);
 }
@@ -109,6 +112,7 @@ async function round(way: Way, callers: number) {
   const write = way(root);
   const times: number[] = [];
   const cpuBefore = process.cpuUsage();
+  const writtenBefore = writtenBytes();
   const end = performance.now() + seconds * 1000;
   const caller = async () => {
     for (let now = performance.now(); now < end;) {
@@ -120,6 +124,7 @@ async function round(way: Way, callers: number) {
   };
   await Promise.all(Array.from({ length: callers }, caller));
   const { user, system } = process.cpuUsage(cpuBefore);
+  const written = writtenBytes() - writtenBefore;
   await root.close();
   const { size } = statSync(join(folder, 'store.mdb'));
   rmSync(folder, { recursive: true });
@@ -129,7 +134,17 @@ async function round(way: Way, callers: number) {
     p95: times[Math.floor(times.length * 0.95)] ?? NaN,
     cpu: (user + system) / times.length,
     bytes: size / times.length,
+    written: written / times.length,
   };
+}
+
+/** Bytes that this process has caused to be sent to disk; NaN where the system does not tell. */
+function writtenBytes(): number {
+  try {
+    return Number(/^write_bytes: (\d+)$/m.exec(readFileSync('/proc/self/io', 'utf8'))?.[1]);
+  } catch {
+    return NaN;
+  }
 }
 
 const commit = execFileSync('git', ['rev-parse', '--short', 'HEAD'], { encoding: 'utf8' }).trim();
@@ -139,7 +154,7 @@ console.log(
   `load before: ${loadavg()[0]?.toFixed(1) ?? ''}; other work on the machine makes all of this worse\n`,
 );
 console.log(
-  '| way | callers | events/s | p95 ms | µs of CPU an event | bytes of file an event | rounds |\n| --- | --- | --- | --- | --- | --- | --- |',
+  '| way | callers | events/s | p95 ms | µs of CPU an event | bytes of file an event | bytes written an event | rounds |\n| --- | --- | --- | --- | --- | --- | --- | --- |',
 );
 for (const callers of CALLERS) {
   const results = new Map<string, Awaited<ReturnType<typeof round>>[]>();
@@ -160,6 +175,7 @@ for (const callers of CALLERS) {
       median.p95.toFixed(1),
       median.cpu.toFixed(0),
       median.bytes.toFixed(0),
+      median.written.toFixed(0),
     ];
     console.log(`| ${columns.join(' | ')} | ${all} |`);
   }

@@ -147,7 +147,12 @@ async function runStore(store: Setting['store'], wanted: Wanted): Promise<Row[]>
           const service = await (store === 'remote'
             ? remoteService(wanted.url ?? '', wanted.key ?? '')
             : startService(emulator, options));
-          await verifyService(service);
+          try {
+            await verifyService(service);
+          } catch (error) {
+            await service.stop();
+            throw error;
+          }
           return service;
         },
       });

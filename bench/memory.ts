@@ -1,6 +1,6 @@
 /**
  * `npm run bench:memory [-- minutes]`: whether the service's memory stays as it is while it does all it can, on the
- * embedded store: 64 clients create and delete as fast as they are answered (default: for 10 minutes). Linux. Ends with 1
+ * embedded store: 256 clients create and delete as fast as they are answered (default: for 10 minutes). Linux. Ends with 1
  * when it grows by more than 5% after the first fifth of the time.
  */
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';

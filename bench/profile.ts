@@ -1,13 +1,13 @@
 /**
- * `npm run bench:profile [-- --traffic create-v1 --clients 256 --seconds 5 --allocations]`: where the service's main thread
- * spends its time (or allocates) at saturation on the embedded store. Prints the functions with the most, and writes the
+ * `npm run bench:profile [-- --traffic create-v1 --clients 256 --seconds 5 --store dynamodb --allocations]`: where the service's main thread
+ * spends its time (or allocates) at saturation (on the embedded store unless told otherwise). Prints the functions with the most, and writes the
  * profile to bench/results/ for Chrome DevTools or `npx speedscope`.
  */
 import { existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { measure } from './harness/load.ts';
-import { startService } from './harness/service.ts';
+import { startEmulator, startService } from './harness/service.ts';
 import { flatten, readAllocations, readCpu } from './harness/profiles.ts';
 import { address } from './setting.ts';
 
@@ -16,6 +16,7 @@ const { values } = parseArgs({
     traffic: { type: 'string', default: 'create-v1' },
     clients: { type: 'string', default: '256' },
     seconds: { type: 'string', default: '5' },
+    store: { type: 'string', default: 'embedded' },
     allocations: { type: 'boolean', default: false },
   },
 });
@@ -23,11 +24,12 @@ const { values } = parseArgs({
 const WARM_UP_SECONDS = 3;
 const FUNCTIONS = 40;
 
+const emulator = values.store === 'dynamodb' ? await startEmulator() : null;
 const kind = values.allocations ? 'allocations' : 'cpu';
-const file = `bench/results/${values.traffic}.${values.allocations ? 'heapprofile' : 'cpuprofile'}`;
+const file = `bench/results/${values.traffic}${emulator ? '-dynamodb' : ''}.${values.allocations ? 'heapprofile' : 'cpuprofile'}`;
 mkdirSync('bench/results', { recursive: true });
 rmSync(file, { force: true });
-const service = await startService(null, {
+const service = await startService(emulator, {
   nodeArgs: ['--import=./bench/harness/profiler.mjs'],
   env: { PROFILE: kind, PROFILE_FILE: file },
 });
@@ -42,7 +44,7 @@ const loading = measure(
     seconds: seconds + 1,
     ...address(service),
   },
-  'load',
+  emulator ? 'any' : 'load',
 );
 await sleep((WARM_UP_SECONDS + 0.5) * 1000);
 process.kill(service.pid ?? 0, 'SIGUSR2');
@@ -52,6 +54,7 @@ const { perSecond, errors, serverCores } = await loading;
 while (!existsSync(file)) await sleep(100);
 await sleep(200);
 await service.stop();
+await emulator?.stop();
 
 console.log(
   `${values.traffic}, ${values.clients} clients: ${perSecond.toFixed(0)} requests/s while profiled, ${String(errors)} errors, ` +

@@ -1,10 +1,12 @@
 /**
  * `npm run bench:report`: docs/performance.md and its plots, from what `npm run bench` has measured
- * (bench/results/latest.json) and, where it has been run, from `npm run bench:memory` (bench/results/memory.json). What
- * was learned on the way stands in bench/lessons.md.
+ * (bench/results/latest.json) and, where they have been run, from `npm run bench:memory` and `npm run bench:profile`. What was
+ * learned on the way stands in bench/lessons.md.
  */
 import { copyFileSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { format, resolveConfig } from 'prettier';
+import { flameGraph } from './flame.ts';
+import { flatten, readCpu } from './harness/profiles.ts';
 import type { MemoryResults } from './memory.ts';
 import type { Plot } from './plots.ts';
 import { backlogPlot, clientsPlot, latencyPlot, memoryPlot } from './plots.ts';
@@ -15,6 +17,7 @@ import { markdownTable } from './table.ts';
 
 const RESULTS = 'bench/results/latest.json';
 const MEMORY = 'bench/results/memory.json';
+const PROFILE = 'bench/results/create-v1.cpuprofile';
 const FOLDER = 'docs/performance';
 
 if (!existsSync(RESULTS)) {
@@ -29,6 +32,7 @@ const text = [
   heading(results),
   ...SUITES.map(({ name, about }) => suiteSection(results, name, about)),
   memory ? memorySection(memory) : '',
+  existsSync(PROFILE) ? profileSection() : '',
   readFileSync('bench/lessons.md', 'utf8'),
 ].join('\n\n');
 const style = { ...(await resolveConfig('docs/performance.md')), parser: 'markdown' };
@@ -97,6 +101,33 @@ ${String(minutes)} minutes of ${load.perSecond.toFixed(0)} requests a second, ha
 ${startedAt.slice(0, 10)}, commit ${commit}). Resident memory in the last fifth against the second: ${((growth - 1) * 100).toFixed(1)}%.
 
 ${picture('memory', 'Memory over time', () => memoryPlot(samples), [])}`;
+}
+
+/** Where the time of `npm run bench:profile` went. */
+function profileSection(): string {
+  const root = readCpu(readFileSync(PROFILE, 'utf8'));
+  writeFileSync(
+    `${FOLDER}/flame.svg`,
+    `${flameGraph(root, 'POST /v1/events at saturation: time of the main thread')}\n`,
+  );
+  const lines = flatten(root)
+    .slice(0, 15)
+    .map(({ name, self, total }) => `| \`${name}\` | ${percent(self)} | ${percent(total)} |`);
+  return `## Where the time goes
+
+The service's main thread while it takes events as fast as it can (\`npm run bench:profile\`, which also says what is
+allocated, with \`--allocations\`). Native functions are named by V8 as best it can: what is written as a caller of \`reply\`'s callback is
+uWebSockets' \`cork\`, which sends; the nameless ones are lmdb-js.
+
+![Flame graph](performance/flame.svg)
+
+| function | self | with callees |
+| --- | ---: | ---: |
+${lines.join('\n')}`;
+}
+
+function percent(share: number): string {
+  return `${(share * 100).toFixed(1)}%`;
 }
 
 function picture(name: string, alt: string, plot: Plot, rows: Results['rows']): string {

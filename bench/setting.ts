@@ -1,7 +1,7 @@
 import type { Place } from './harness/cores.ts';
 import { measure } from './harness/load.ts';
 import type { Service, StoreName } from './harness/service.ts';
-import type { Measurement, Target, Timed } from './load/job.ts';
+import type { Measurement, Pace, Target, Timed } from './load/job.ts';
 
 /** What a suite is run on. */
 export interface Setting {
@@ -24,9 +24,9 @@ export interface Setting {
 /** A load without its address and duration. */
 export type Load =
   | { readonly kind: 'closed' | 'saturate'; readonly traffic: string; readonly clients: number }
-  | { readonly kind: 'steady'; readonly traffic: string; readonly perSecond: number };
+  | (Pace & { readonly kind: 'steady'; readonly traffic: string });
 
-/** Clients of the closed loops that show how much goes through. */
+/** Clients of the closed loops that show how much goes through: with 64, all of them often wait for one fsync. */
 export const CROWD = 256;
 
 export function measureOne(setting: Setting, target: Target, load: Load): Promise<Measurement> {

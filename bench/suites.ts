@@ -32,7 +32,7 @@ const below = (quantile: LatencyTarget['quantile'], belowMs: number): LatencyTar
   belowMs,
 });
 
-const steady = (traffic: string): Load => ({ kind: 'steady', perSecond: 1_000, traffic });
+const steady = (traffic: string) => ({ kind: 'steady', perSecond: 1_000, traffic }) as const;
 const closed = (traffic: string, clients: number): Load => ({ kind: 'closed', clients, traffic });
 
 const pages: readonly Measure[] = [
@@ -49,8 +49,8 @@ const aliveTargets = { embedded: [below('p99', 3)], dynamodb: [below('p99', 3)],
 /** In the order in which they are run. */
 export const SUITES: readonly Suite[] = [
   latencySuite('health', 'GET /v1/health and GET /status, 1,000 a second', EVERYWHERE, [
-    { what: 'GET /v1/health', load: steady('health'), targets: aliveTargets },
-    { what: 'GET /status', load: steady('status'), targets: aliveTargets },
+    { what: 'GET /v1/health', load: { ...steady('health'), spin: true }, targets: aliveTargets },
+    { what: 'GET /status', load: { ...steady('status'), spin: true }, targets: aliveTargets },
   ]),
   latencySuite('create-v1', 'POST /v1/events, 1,000 events a second', EVERYWHERE, [
     {
@@ -75,9 +75,12 @@ export const SUITES: readonly Suite[] = [
       },
     ],
   ),
-  latencySuite('create-rate', 'POST /events, no two alike: the rate that 64 clients get', HERE, [
-    { what: 'POST /events', load: closed('create-unversioned', CROWD) },
-  ]),
+  latencySuite(
+    'create-rate',
+    `POST /events, no two alike: the rate that ${String(CROWD)} clients get`,
+    HERE,
+    [{ what: 'POST /events', load: closed('create-unversioned', CROWD) }],
+  ),
   {
     name: 'ingest',
     about: `POST /v1/events, ${String(CROWD)} clients as fast as they are answered, beside yardsticks`,

@@ -42,13 +42,15 @@ export async function startEmulator(): Promise<Emulator> {
 export interface ServiceOptions {
   readonly moreKeys?: number;
   readonly nodeArgs?: readonly string[];
+  /** Of another build. */
+  readonly script?: string;
   readonly env?: Readonly<Record<string, string>>;
 }
 
 /** The service as it is deployed: built, with API keys and a log line for each request. */
 export async function startService(
   emulator: Emulator | null,
-  { moreKeys = 0, nodeArgs = [], env: more = {} }: ServiceOptions = {},
+  { moreKeys = 0, nodeArgs = [], script = 'dist/main.js', env: more = {} }: ServiceOptions = {},
 ): Promise<Service> {
   const folder = mkdtempSync(join(tmpdir(), 'bench-'));
   const env = {
@@ -60,7 +62,7 @@ export async function startService(
     ...more,
   };
   const keys = await createKeys(env, 1 + moreKeys);
-  const server = await startServer([...nodeArgs, 'dist/main.js'], {
+  const server = await startServer([...nodeArgs, script], {
     place: emulator ? 'any' : 'server',
     env,
   });

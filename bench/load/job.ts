@@ -21,7 +21,7 @@ export interface Target {
 export type Job = Target &
   (
     | (Timed & { readonly kind: 'closed' | 'saturate'; readonly traffic: string; readonly clients: number })
-    | (Timed & { readonly kind: 'steady'; readonly traffic: string; readonly perSecond: number })
+    | (Timed & Pace & { readonly kind: 'steady'; readonly traffic: string })
     | { readonly kind: 'cold-keys'; readonly coldKeys: readonly string[] }
     | { readonly kind: 'fill'; readonly clients: number; readonly count: number }
   );
@@ -30,6 +30,15 @@ export interface Timed {
   /** Before it is measured. */
   readonly warmUpSeconds: number;
   readonly seconds: number;
+}
+
+export interface Pace {
+  readonly perSecond: number;
+  /**
+   * Keeps the core of the load busy instead of sleeping between requests, so that none starts up to a millisecond late: for
+   * what takes less than that itself, and leaves the core to the load.
+   */
+  readonly spin?: boolean;
 }
 
 export interface Measurement {

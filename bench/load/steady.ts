@@ -1,12 +1,10 @@
 import { Agent, request } from 'node:http';
-import { setTimeout as sleep } from 'node:timers/promises';
+import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises';
 import { createMeter } from './measuring.ts';
-import type { Call, Measurement, Target, Timed } from './job.ts';
+import type { Call, Measurement, Pace, Target, Timed } from './job.ts';
 import type { Traffic } from './traffic.ts';
 
-export interface Steady extends Target, Timed {
-  readonly perSecond: number;
-}
+export type Steady = Target & Timed & Pace;
 
 /** Connections at most; a server that keeps so many waiting has failed already. */
 const MAX_CONNECTIONS = 1_000;
@@ -54,7 +52,7 @@ export async function runSteady(job: Steady, traffic: Traffic): Promise<Measurem
       const sending = one(due).finally(() => underWay.delete(sending));
       underWay.add(sending);
     }
-    await sleep(1);
+    await (job.spin ? nextTurn() : sleep(1));
   }
   const measurement = await Promise.all(underWay).then(() => meter.end());
   agent.destroy();

@@ -1,0 +1,88 @@
+/**
+ * `npm run bench:compare -- <commit> <commit> ... [--rounds 5] [--seconds 4]`: ingest of several commits
+ * of this repository on the embedded store, which take turns in fresh processes. `.` is the working tree. For changes of
+ * a few percent, which the noise between two runs of `npm run bench` would hide.
+ */
+import { execFileSync } from 'node:child_process';
+import { existsSync, mkdtempSync, rmSync, symlinkSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { parseArgs } from 'node:util';
+import { measure } from './harness/load.ts';
+import { startService } from './harness/service.ts';
+import type { Measurement } from './load/job.ts';
+import { median } from './results.ts';
+import { address, CROWD } from './setting.ts';
+
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: {
+    rounds: { type: 'string', default: '5' },
+    seconds: { type: 'string', default: '4' },
+  },
+});
+if (positionals.length === 0) {
+  console.error('npm run bench:compare -- <commit> ...; "." is the working tree');
+  process.exit(2);
+}
+
+const folder = mkdtempSync(join(tmpdir(), 'bench-compare-'));
+const builds = positionals.map((commit) => ({ commit, path: build(commit), rounds: [] as Measurement[] }));
+try {
+  for (let round = 0; round < Number(values.rounds); round++) {
+    for (const { commit, path, rounds } of round % 2 === 0 ? builds : builds.toReversed()) {
+      console.error(`  ${commit}, round ${String(round + 1)}`);
+      rounds.push(await ingest(path));
+    }
+  }
+} finally {
+  for (const { commit, path } of builds) {
+    if (commit !== '.') execFileSync('git', ['worktree', 'remove', '--force', path]);
+  }
+  rmSync(folder, { recursive: true });
+}
+
+console.log('commit    events/s  CPU µs an event  rounds');
+for (const { commit, rounds } of builds) {
+  const cpu = rounds
+    .map(({ perSecond, serverCores }) => ((serverCores ?? NaN) * 1e6) / perSecond)
+    .sort((a, b) => a - b);
+  console.log(
+    [
+      commit.slice(0, 8).padEnd(8),
+      median({ rounds }, 'perSecond').toFixed(0).padStart(9),
+      (cpu[Math.floor(cpu.length / 2)] ?? NaN).toFixed(1).padStart(16),
+      ` ${rounds.map(({ perSecond }) => perSecond.toFixed(0)).join(', ')}`,
+    ].join(' '),
+  );
+}
+
+/** Where the commit is built. */
+function build(commit: string): string {
+  if (commit === '.') return resolve('.');
+  const path = join(folder, commit.replaceAll('/', '-'));
+  execFileSync('git', ['worktree', 'add', '--detach', path, commit], { stdio: 'ignore' });
+  if (!existsSync(join(path, 'node_modules')))
+    symlinkSync(resolve('node_modules'), join(path, 'node_modules'));
+  execFileSync('npm', ['run', '--silent', 'build'], { cwd: path, stdio: 'inherit' });
+  return path;
+}
+
+async function ingest(path: string): Promise<Measurement> {
+  const service = await startService(null, { script: join(path, 'dist/main.js') });
+  try {
+    return await measure(
+      {
+        kind: 'saturate',
+        traffic: 'create-v1',
+        clients: CROWD,
+        warmUpSeconds: 2,
+        seconds: Number(values.seconds),
+        ...address(service),
+      },
+      'load',
+    );
+  } finally {
+    await service.stop();
+  }
+}

@@ -1,0 +1,169 @@
+import type { RequestListener } from 'node:http';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Test } from 'tap';
+import t from 'tap';
+import { createRecorder } from '../bench/harness/histogram.ts';
+import { flatten, readCpu } from '../bench/harness/profiles.ts';
+import { runClosedLoop } from '../bench/load/closed.ts';
+import type { Call, Measurement } from '../bench/load/job.ts';
+import { runFill, runSaturation } from '../bench/load/saturate.ts';
+import { runSteady } from '../bench/load/steady.ts';
+import type { Traffic } from '../bench/load/traffic.ts';
+import { TRAFFIC } from '../bench/load/traffic.ts';
+import type { Row } from '../bench/results.ts';
+import { checkLatency, checkRatio, median, passed } from '../bench/results.ts';
+
+const CREATE: Call = { method: 'POST', path: '/v1/events', body: '{}', status: 201 };
+const TIMED = { warmUpSeconds: 0.1, seconds: 0.4, key: 'k', pid: process.pid };
+
+async function serve(t: Test, answer: RequestListener): Promise<string> {
+  const server = createServer((request, response) => {
+    request.resume().on('end', () => {
+      answer(request, response);
+    });
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  t.teardown(() => {
+    server.close();
+    server.closeAllConnections();
+  });
+  return `http://127.0.0.1:${String((server.address() as AddressInfo).port)}`;
+}
+
+const constant: Traffic = { constant: CREATE, next: () => CREATE };
+const varying: Traffic = { next: () => CREATE };
+
+const loads: Record<string, (url: string) => Promise<Measurement>> = {
+  'closed loop, one request': (url) => runClosedLoop({ ...TIMED, url, clients: 4 }, constant),
+  'closed loop, varying requests': (url) => runClosedLoop({ ...TIMED, url, clients: 4 }, varying),
+  'open loop': (url) => runSteady({ ...TIMED, url, perSecond: 200 }, constant),
+  saturation: (url) => runSaturation({ ...TIMED, url, clients: 4 }, CREATE),
+};
+
+for (const [name, run] of Object.entries(loads)) {
+  void t.test(`${name}: right answers are counted, wrong ones are errors`, async (t) => {
+    const right = await run(
+      await serve(t, (_, response) => {
+        response.writeHead(201, { 'content-length': '2' }).end('{}');
+      }),
+    );
+    t.ok(right.requests > 20, String(right.requests));
+    t.match(right, { errors: 0, firstError: null });
+    t.ok(right.serverCores === null || right.serverCores >= 0);
+    const wrong = await run(
+      await serve(t, (_, response) => {
+        response.writeHead(503, { 'content-length': '2' }).end('{}');
+      }),
+    );
+    t.ok(wrong.requests > 20, String(wrong.requests));
+    t.equal(wrong.errors, wrong.requests);
+    t.match(wrong.firstError, /503/);
+  });
+}
+
+void t.test('open loop: a stall is charged to everybody who would have come meanwhile', async (t) => {
+  const begin = performance.now();
+  const url = await serve(t, (_, response) => {
+    // All that comes within 0.8 s is answered at its end.
+    void sleep(Math.max(0, begin + 800 - performance.now())).then(() => {
+      response.writeHead(201, { 'content-length': '2' }).end('{}');
+    });
+  });
+  const { latency, requests } = await runSteady(
+    { url, key: 'k', pid: null, perSecond: 100, warmUpSeconds: 0, seconds: 1 },
+    constant,
+  );
+  t.ok(requests >= 99 && requests <= 101, String(requests));
+  t.ok(latency.p50 > 100, `p50 ${String(latency.p50)} ms`);
+});
+
+void t.test('an inbox is filled with as many events as asked for, or not at all', async (t) => {
+  let received = 0;
+  const url = await serve(t, (_, response) => {
+    response.writeHead(++received <= 150 ? 201 : 503, { 'content-length': '2' }).end('{}');
+  });
+  await runFill({ url, key: 'k', pid: null, clients: 8, count: 100 }, CREATE);
+  t.equal(received, 100);
+  await t.rejects(runFill({ url, key: 'k', pid: null, clients: 8, count: 100 }, CREATE), /503/);
+});
+
+void t.test('the mixed load is 10 create, 3 inbox, 2 get, 1 acknowledge and 1 health of 17', (t) => {
+  const mixed = TRAFFIC['mixed']?.();
+  if (mixed === undefined) throw new Error('no mixed load');
+  let made = 0;
+  const kinds = new Map<string, number>();
+  for (let i = 0; i < 17 * 1_000; i++) {
+    const call = mixed.next();
+    const kind = `${call.method} ${call.path.replace(/(?<=events\/)[^/]+/, 'ID')}`;
+    // The first ones are for knowing enough events.
+    if (i >= 17 * 500) kinds.set(kind, (kinds.get(kind) ?? 0) + 1);
+    if (call.body !== undefined) mixed.learn?.(call, JSON.stringify({ event_id: `e${String(++made)}` }));
+  }
+  t.strictSame(Object.fromEntries([...kinds].sort()), {
+    'GET /v1/events/ID': 1_000,
+    'GET /v1/health': 500,
+    'GET /v1/inbox?limit=50': 1_500,
+    'POST /v1/events': 5_000,
+    'POST /v1/events/ID/ack': 500,
+  });
+  t.end();
+});
+
+/** A round in which every response took that long. */
+function round(ms: number, perSecond: number, errors = 0): Measurement {
+  const recorder = createRecorder();
+  recorder.record(ms);
+  const latency = recorder.summary();
+  return { requests: 1, errors, firstError: null, perSecond, latency, serverCores: null };
+}
+
+void t.test('quantiles are those of single responses', (t) => {
+  const recorder = createRecorder();
+  for (let i = 1; i <= 1_000; i++) recorder.record(i / 10);
+  const { p50, p95, p99, max } = recorder.summary();
+  for (const [found, wanted] of [
+    [p50, 50],
+    [p95, 95],
+    [p99, 99],
+    [max, 100],
+  ] as const) {
+    t.ok(Math.abs(found / wanted - 1) < 0.002, `${String(found)} for ${String(wanted)}`);
+  }
+  t.end();
+});
+
+void t.test('targets are kept or missed by the median of the rounds', (t) => {
+  const measured = { rounds: [round(5, 100), round(50, 300), round(6, 200)] };
+  t.equal(median(measured, 'perSecond'), 200);
+  t.match(checkLatency(measured, { quantile: 'p95', belowMs: 10 }), { target: 'p95 < 10 ms', pass: true });
+  t.match(checkLatency(measured, { quantile: 'p95', belowMs: 6 }), { pass: false });
+  const other = { rounds: [round(1, 400), round(1, 1_000), round(1, 100)] };
+  t.match(checkRatio(measured, other, { to: 'floor', atLeast: 0.5 }), { found: '0.50 x', pass: true });
+  t.match(checkRatio(measured, other, { to: 'floor', atLeast: 0.51 }), { pass: false });
+  const row = { suite: 's', store: 'embedded', what: 'w', checks: [] } satisfies Partial<Row>;
+  t.equal(passed({ ...row, ...measured }), true);
+  t.equal(passed({ ...row, rounds: [round(1, 1, 1)] }), false, 'a wrong answer');
+  t.equal(passed({ ...row, rounds: [{ ...round(1, 1), requests: 0 }] }), false, 'no answer');
+  t.end();
+});
+
+void t.test('a profile is shared out to functions, without idle time', (t) => {
+  const frame = (functionName: string) => ({ functionName, url: '', lineNumber: -1 });
+  const profile = {
+    nodes: [
+      { id: 1, callFrame: frame('(root)'), children: [2, 3] },
+      { id: 2, callFrame: frame('(idle)') },
+      { id: 3, callFrame: frame('outer'), children: [4] },
+      { id: 4, callFrame: frame('inner') },
+    ],
+    samples: [2, 3, 4, 4],
+    timeDeltas: [100, 1, 2, 1],
+  };
+  t.match(flatten(readCpu(JSON.stringify(profile))), [
+    { name: 'inner', self: 0.75, total: 0.75 },
+    { name: 'outer', self: 0.25, total: 1 },
+  ]);
+  t.end();
+});
