@@ -43,7 +43,7 @@ export function flameGraph(root: Call, title: string): string {
   chart.setOption({
     backgroundColor: '#ffffff',
     title: { text: title, left: 8, top: 6, textStyle: { fontSize: 15, color: '#111111' } },
-    legend: { right: 8, top: 8 },
+    legend: { right: 24, top: 8, itemGap: 32 },
     grid: { left: 8, right: 8, top: 40, bottom: 8 },
     xAxis: { type: 'value', min: 0, max: 1, show: false },
     yAxis: { type: 'value', min: 0, max: depth, inverse: true, show: false },

@@ -8,6 +8,7 @@ import { format, resolveConfig } from 'prettier';
 import { flameGraph } from './flame.ts';
 import { flatten, readCpu } from './harness/profiles.ts';
 import type { MemoryResults } from './memory.ts';
+import { describeGrowth, growthOf } from './memory.ts';
 import type { Plot } from './plots.ts';
 import { backlogPlot, clientsPlot, latencyPlot, memoryPlot } from './plots.ts';
 import type { Results } from './results.ts';
@@ -93,12 +94,13 @@ function rawRates(rows: Results['rows']): string {
   return `Events a second in each round, and in brackets the cores that the server kept busy:\n\n${lines.join('\n')}`;
 }
 
-function memorySection({ samples, load, growth, commit, startedAt }: MemoryResults): string {
+function memorySection({ samples, load, commit, startedAt }: MemoryResults): string {
   const minutes = samples.at(-1)?.minute ?? 0;
   return `## Memory
 
 ${String(minutes)} minutes of ${load.perSecond.toFixed(0)} requests a second, half of them created and half deleted events (\`npm run bench:memory\`,
-${startedAt.slice(0, 10)}, commit ${commit}). Resident memory in the last fifth against the second: ${((growth - 1) * 100).toFixed(1)}%.
+${startedAt.slice(0, 10)}, commit ${commit}). Resident memory in the last fifth of the time against the second: ${describeGrowth(growthOf(samples))}. It goes up
+and down with the garbage collector.
 
 ${picture('memory', 'Memory over time', () => memoryPlot(samples), [])}`;
 }

@@ -4,7 +4,7 @@ import type { LatencyTarget, Row } from './results.ts';
 import { checkLatency } from './results.ts';
 import type { Load, Setting } from './setting.ts';
 import { address, CROWD, loadPlace, measureOne } from './setting.ts';
-import { ingestSuite } from './yardsticks.ts';
+import { ingestSuite, startFloor } from './yardsticks.ts';
 
 export interface Suite {
   readonly name: string;
@@ -48,10 +48,12 @@ const aliveTargets = { embedded: [below('p99', 3)], dynamodb: [below('p99', 3)],
 
 /** In the order in which they are run. */
 export const SUITES: readonly Suite[] = [
-  latencySuite('health', 'GET /v1/health and GET /status, 1,000 a second', EVERYWHERE, [
-    { what: 'GET /v1/health', load: { ...steady('health'), spin: true }, targets: aliveTargets },
-    { what: 'GET /status', load: { ...steady('status'), spin: true }, targets: aliveTargets },
-  ]),
+  {
+    name: 'health',
+    about: 'GET /v1/health and GET /status, 1,000 a second, beside a bare uWebSockets.js',
+    on: EVERYWHERE,
+    run: healthSuite,
+  },
   latencySuite('create-v1', 'POST /v1/events, 1,000 events a second', EVERYWHERE, [
     {
       what: 'POST /v1/events',
@@ -166,6 +168,27 @@ async function measureInTurns(
     const checks = wanted.map((target) => checkLatency(measured, target));
     return { suite, store: setting.storeLabel, what, ...measured, checks };
   });
+}
+
+async function healthSuite(setting: Setting): Promise<Row[]> {
+  const load = { ...steady('health'), spin: true };
+  const measures: Measure[] = [
+    { what: 'GET /v1/health', load, targets: aliveTargets },
+    { what: 'GET /status', load: { ...load, traffic: 'status' }, targets: aliveTargets },
+  ];
+  const floor = setting.store === 'remote' ? undefined : await startFloor();
+  try {
+    const service = await setting.start();
+    try {
+      const rows = await measureInTurns(setting, 'health', service, measures);
+      if (floor === undefined) return rows;
+      return [...rows, ...(await measureInTurns(setting, 'health', floor, [{ what: 'floor', load }]))];
+    } finally {
+      await service.stop();
+    }
+  } finally {
+    await floor?.stop();
+  }
 }
 
 async function keysSuite(setting: Setting): Promise<Row[]> {

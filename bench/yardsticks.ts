@@ -71,13 +71,13 @@ export async function ingestSuite(setting: Setting): Promise<Row[]> {
 }
 
 function floor(what: string, args: readonly string[]): Contestant {
-  return {
-    what,
-    start: async () => ({
-      key: 'none',
-      ...(await startServer([LOADER, 'bench/yardsticks/floor.ts', ...args], { place: 'server' })),
-    }),
-  };
+  return { what, start: () => startFloor(args) };
+}
+
+/** A bare uWebSockets.js. */
+export async function startFloor(args: readonly string[] = []): Promise<Target & { stop(): Promise<void> }> {
+  const script = [LOADER, 'bench/yardsticks/floor.ts', ...args];
+  return { key: 'none', ...(await startServer(script, { place: 'server' })) };
 }
 
 function plain(what: string, args: readonly string[]): Contestant {

@@ -12,6 +12,7 @@ import { runFill, runSaturation } from '../bench/load/saturate.ts';
 import { runSteady } from '../bench/load/steady.ts';
 import type { Traffic } from '../bench/load/traffic.ts';
 import { TRAFFIC } from '../bench/load/traffic.ts';
+import { growthOf } from '../bench/memory.ts';
 import type { Row } from '../bench/results.ts';
 import { checkLatency, checkRatio, median, passed } from '../bench/results.ts';
 
@@ -146,6 +147,16 @@ void t.test('targets are kept or missed by the median of the rounds', (t) => {
   t.equal(passed({ ...row, ...measured }), true);
   t.equal(passed({ ...row, rounds: [round(1, 1, 1)] }), false, 'a wrong answer');
   t.equal(passed({ ...row, rounds: [{ ...round(1, 1), requests: 0 }] }), false, 'no answer');
+  t.end();
+});
+
+void t.test('memory that leaks is told from memory that goes up and down', (t) => {
+  const samples = (resident: (i: number) => number) =>
+    Array.from({ length: 60 }, (_, i) => ({ minute: i, resident: resident(i), anonymous: 0 }));
+  const { least } = growthOf(samples((i) => 100 + (i % 7)));
+  t.equal(least, 1);
+  const leak = growthOf(samples((i) => 100 + (i % 7) + i / 3));
+  t.ok(leak.least > 1.05, String(leak.least));
   t.end();
 });
 

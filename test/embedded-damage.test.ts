@@ -206,6 +206,31 @@ void t.test('an id that tells a place where another event lies is nobody’s', a
   t.strictSame(await store.get('acme', victim.id), victim);
 });
 
+void t.test('a damaged record is nobody else’s, whatever place an id tells', async (t) => {
+  for (const byte of [15, 48, 70]) {
+    const opened = await setUp(t);
+    const { store, raw, victim } = opened;
+    await damageRecord(opened, byte);
+    const forged = store.newId('other', victim.createdAt);
+    t.equal(await store.get('other', forged), undefined);
+    t.match(await store.acknowledge('other', forged, victim.createdAt + 1), { outcome: 'missing' });
+    t.equal(await store.remove('other', forged), false);
+    t.equal(entries(raw.events).length, 3);
+    t.ok(await isCorrupt(store.get('acme', victim.id)), `byte ${String(byte)}`);
+    await store.close();
+  }
+});
+
+void t.test('a record that is gone is an error while its event is pending, and can be removed', async (t) => {
+  const { store, before, victim, after, inbox, entryOf, put } = await setUp(t);
+  await put('events', entryOf('events', 1).key, null);
+  t.ok(await isCorrupt(store.get('acme', victim.id)));
+  t.equal(await store.remove('acme', victim.id), true);
+  t.equal(await store.get('acme', victim.id), undefined);
+  t.strictSame(await inbox(), [before, after]);
+  t.strictSame(await store.countPending('acme'), { count: 2, exact: true });
+});
+
 void t.test('an event that comes too late for the place that its id tells gets an index entry', async (t) => {
   const { store, raw, event, after } = await setUp(t);
   const late = event({ id: store.newId('acme', after.createdAt), createdAt: after.createdAt });

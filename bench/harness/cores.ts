@@ -8,18 +8,16 @@ import { availableParallelism } from 'node:os';
  */
 export type Place = 'server' | 'load' | 'any';
 
-const canPin =
+/** Whether places are kept: Linux with two cores and `taskset` (util-linux). */
+export const pinned =
   process.platform === 'linux' &&
   availableParallelism() >= 2 &&
   spawnSync('taskset', ['--version']).error === undefined;
 
-/** Whether places are kept: Linux with two cores and `taskset` (util-linux). */
-export const pinned = canPin;
-
 /** The command that runs a script of this project on its core. */
 export function nodeCommand(place: Place, args: readonly string[]): [string, ...string[]] {
   const node: [string, ...string[]] = [process.execPath, ...args];
-  if (!canPin || place === 'any') return node;
+  if (!pinned || place === 'any') return node;
   return ['taskset', '-c', place === 'server' ? '0' : '1', ...node];
 }
 

@@ -96,24 +96,18 @@ function mixed(): Traffic {
   };
 }
 
-/** As many deleted as created, so that a store neither grows nor empties for as long as it runs. */
+/** As many deleted as created, and now and then a page: a store that neither grows nor empties, for as long as it runs. */
 function turnover(): Traffic {
-  let found: string[] = [];
-  let looking = false;
+  const known: string[] = [];
   let at = 0;
   return {
     next() {
-      if (at++ % 2 === 0) return CREATE;
-      const id = found.pop();
-      if (id !== undefined) return { method: 'DELETE', path: `/v1/events/${id}`, status: 200 };
-      if (looking) return CREATE;
-      looking = true;
-      return V1_PAGE;
+      if (++at % 50 === 0) return V1_PAGE;
+      const oldest = known.length > KNOWN ? known.shift() : undefined;
+      return oldest === undefined ? CREATE : { method: 'DELETE', path: `/v1/events/${oldest}`, status: 200 };
     },
     learn(call, body) {
-      if (call !== V1_PAGE) return;
-      looking = false;
-      found = (JSON.parse(body) as { events: { event_id: string }[] }).events.map(({ event_id: id }) => id);
+      if (call === CREATE) known.push((JSON.parse(body) as { event_id: string }).event_id);
     },
   };
 }

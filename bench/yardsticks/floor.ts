@@ -1,5 +1,6 @@
 /**
- * What no service on uWebSockets.js can beat: the same body read and parsed, and a reply. No key, no check, no store.
+ * What no service on uWebSockets.js can beat: the same body read and parsed, and a reply. No key, no check, no store. For
+ * health, a reply.
  * With `--lmdb`, the bare LMDB writes of one event besides, awaited: event, id, inbox entry and count, by the batches
  * that lmdb-js makes itself.
  */
@@ -13,6 +14,9 @@ import { App, us_socket_local_port } from 'uWebSockets.js';
 const write = process.argv.includes('--lmdb') ? openLmdb() : undefined;
 
 App()
+  .get('/v1/health', (res) => {
+    res.end('{"status":"healthy"}');
+  })
   .post('/v1/events', (res) => {
     let aborted = false;
     let buffer = Buffer.alloc(0);

@@ -1,11 +1,11 @@
 /**
  * Ids that say where their event is, so that none of them needs an entry in an index: such entries lie in random order,
- * and to write them took two thirds of the time of a commit. docs/decisions/006-ids-that-tell-the-place.md.
+ * and took half of the time of a write. docs/decisions/006-ids-that-tell-the-place.md.
  *
  *     random (32 bits) | tag (16) | version and random (4 + 12) | variant and random (2 + 6) | sequence (56)
  *
  * A UUID in v4 form (RFC 9562, section 5.4) with 50 random bits. Tag, of the tenant, and sequence are masked with what
- * the random bits come to, and look as random as they are.
+ * the random bits come to: that hides nothing from who has read this, and nothing depends on it.
  */
 import { randomFillSync } from 'node:crypto';
 import type { Sequence } from './record.ts';

@@ -103,7 +103,7 @@ export function createEvents({ lmdb, writer, counts, claims, expiredTo, after }:
 }
 
 /** Finding and reading single events. */
-function createLookup({ events, ids }: Lmdb, expiredTo: () => Micros) {
+function createLookup({ events, ids, inbox }: Lmdb, expiredTo: () => Micros) {
   return { find, readRecord };
 
   /** Where the event is; undefined when it is missing, expired or another tenant's. */
@@ -115,12 +115,20 @@ function createLookup({ events, ids }: Lmdb, expiredTo: () => Micros) {
     return sequence !== undefined && sequence > expiredTo() ? sequence : undefined;
   }
 
-  /** A damaged record is taken for the one that its place was told of. */
+  /**
+   * Anybody can make up an id that tells any place. Where the record is damaged or gone, it takes other evidence that it is,
+   * or was, this tenant's: an entry of the inbox, or what is left of the record itself.
+   */
   function isThere(sequence: Sequence, id: Buffer, tenant: string): boolean {
     const key = sequenceKey(sequence);
     const value = readValue(events, key);
-    if (value === undefined) return false;
-    return (recordedId(value).equals(id) && recordedTenant(value) === tenant) || !isIntact(key, value);
+    if (value !== undefined) {
+      const [sameId, sameTenant] = [recordedId(value).equals(id), recordedTenant(value) === tenant];
+      if (sameId && sameTenant) return true;
+      if (isIntact(key, value)) return false;
+      if (sameId || sameTenant) return true;
+    }
+    return readValue(inbox, inboxKey(tenant, sequence)) !== undefined;
   }
 
   function indexed(key: Buffer, tenant: string, id: string): Sequence | undefined {
