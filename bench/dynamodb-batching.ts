@@ -3,12 +3,11 @@
  * closed loop, through a proxy that counts requests, to the DynamoDB at `DYNAMODB_ENDPOINT_URL` or to a DynamoDB Local
  * that is started here. Fails below 15 events a batch.
  */
-import { execFileSync } from 'node:child_process';
-import { cpus } from 'node:os';
 import { measureBatching } from '../test/support/batching.ts';
 import { DAY, eventually, freshTables, silentLog } from '../test/support/dynamodb.ts';
 import { startDynamoDbLocal } from '../test/support/dynamodb-local.ts';
 import { startFaultyEndpoint } from '../test/support/faulty-endpoint.ts';
+import { describeMachine } from './results.ts';
 import { openDynamoStore } from '../src/store/dynamodb/store.ts';
 
 const CALLERS = 64;
@@ -40,11 +39,9 @@ await eventually(() => store.ping());
 const warmUp = await measureBatching(store, proxy, CALLERS, events / 4);
 const { seconds, requests, eventsPerBatch } = await measureBatching(store, proxy, CALLERS, events);
 const total = [...requests.values()].reduce((sum, count) => sum + count, 0);
-const commit = execFileSync('git', ['rev-parse', '--short', 'HEAD'], { encoding: 'utf8' }).trim();
-console.log(`${new Date().toISOString()}, commit ${commit}, Node ${process.version}`);
-console.log(
-  `${String(cpus().length)} x ${cpus()[0]?.model ?? 'unknown'}; DynamoDB: ${given ?? 'DynamoDB Local'}`,
-);
+const { machine, node, commit } = describeMachine();
+console.log(`${new Date().toISOString()}, commit ${commit}, Node ${node}`);
+console.log(`${machine}; DynamoDB: ${given ?? 'DynamoDB Local'}`);
 console.log(
   `${String(CALLERS)} callers, ${String(events)} events after ${String(warmUp.events)} to warm up:`,
 );

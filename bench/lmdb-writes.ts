@@ -6,13 +6,13 @@
  * Closed loop: 64 callers, each of which writes its next event when the one before is on disk. An event is four puts,
  * as in the embedded store. The ways take turns, each round in a fresh file; the table has the median and the rounds.
  */
-import { execFileSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';
-import { cpus, loadavg, tmpdir } from 'node:os';
+import { loadavg, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { open } from 'lmdb';
 import type { RootDatabase } from 'lmdb';
+import { describeMachine } from './results.ts';
 
 const [seconds = 3, rounds = 3] = process.argv.slice(2).map(Number);
 const CALLERS = [1, 64];
@@ -147,9 +147,9 @@ function writtenBytes(): number {
   }
 }
 
-const commit = execFileSync('git', ['rev-parse', '--short', 'HEAD'], { encoding: 'utf8' }).trim();
-console.log(`${new Date().toISOString().slice(0, 10)}, commit ${commit}, Node ${process.version}`);
-console.log(`${String(cpus().length)} x ${cpus()[0]?.model ?? 'unknown'}, files in ${tmpdir()}`);
+const { machine, node, commit } = describeMachine();
+console.log(`${new Date().toISOString().slice(0, 10)}, commit ${commit}, Node ${node}`);
+console.log(`${machine}, files in ${tmpdir()}`);
 console.log(
   `load before: ${loadavg()[0]?.toFixed(1) ?? ''}; other work on the machine makes all of this worse\n`,
 );

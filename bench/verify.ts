@@ -9,19 +9,10 @@ import { EVENT, uniqueEvent } from './load/traffic.ts';
 type Ask = (method: 'GET' | 'POST' | 'DELETE', path: string, body?: string) => Promise<Answer>;
 
 /** Whether a service does what is about to be measured. Throws where it does not; leaves an empty inbox as it was. */
-export async function verifyService({ url, key }: Target): Promise<void> {
+export async function verifyService(target: Target): Promise<void> {
   const agent = new Agent({ keepAlive: true });
   const ask: Ask = (method, path, body) =>
-    send(
-      agent,
-      url,
-      { 'x-api-key': key, 'content-type': 'application/json' },
-      {
-        method,
-        path,
-        ...(body === undefined ? {} : { body }),
-      },
-    );
+    send(agent, target, { method, path, ...(body === undefined ? {} : { body }) });
   try {
     await verifyV1(ask);
     await verifyUnversioned(ask);
@@ -31,9 +22,9 @@ export async function verifyService({ url, key }: Target): Promise<void> {
 }
 
 /** Whether nothing waits in the inbox of a key. */
-export async function inboxIsEmpty({ url, key }: Target): Promise<boolean> {
+export async function inboxIsEmpty(target: Target): Promise<boolean> {
   const agent = new Agent();
-  const { body } = await send(agent, url, { 'x-api-key': key }, { method: 'GET', path: '/v1/inbox?limit=1' });
+  const { body } = await send(agent, target, { method: 'GET', path: '/v1/inbox?limit=1' });
   return (JSON.parse(body) as { events: unknown[] }).events.length === 0;
 }
 

@@ -143,21 +143,23 @@ const bugs: Record<string, { scene: Budget; distort: (command: Command) => Comma
     },
     'an event is put without a condition': {
       scene: { lost: 1, deaths: 0, jumps: 0 },
-      distort: (command) =>
-        command instanceof PutCommand && command.input.TableName === 'events'
-          ? new PutCommand({ TableName: 'events', Item: command.input.Item })
-          : command,
+      distort: withoutCondition('events'),
       said: /is pending again/,
     },
     'a claim is put without a condition': {
       scene: { lost: 0, deaths: 0, jumps: 0 },
-      distort: (command) =>
-        command instanceof PutCommand && command.input.TableName === 'claims'
-          ? new PutCommand({ TableName: 'claims', Item: command.input.Item })
-          : command,
+      distort: withoutCondition('claims'),
       said: /a live claim changed hands/,
     },
   };
+
+/** Puts into a table go as they are, whatever is there. */
+function withoutCondition(table: string): (command: Command) => Command {
+  return (command) =>
+    command instanceof PutCommand && command.input.TableName === table
+      ? new PutCommand({ TableName: table, Item: command.input.Item })
+      : command;
+}
 
 for (const [name, { scene, distort, said }] of Object.entries(bugs)) {
   void t.test(`the walk finds a planted bug: ${name}`, async (t) => {

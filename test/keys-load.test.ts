@@ -1,6 +1,9 @@
 import { readFileSync } from 'node:fs';
-import { Agent, request } from 'node:http';
+import { Agent } from 'node:http';
 import t from 'tap';
+import { runColdKeys } from '../bench/load/cold-keys.ts';
+import { send } from '../bench/load/steady.ts';
+import { CREATE } from '../bench/load/traffic.ts';
 import { formatKey, generateKey } from '../src/access/key-format.ts';
 import { hashSecret } from '../src/access/secret-hash.ts';
 import { openEmbeddedStore } from '../src/store/embedded/store.ts';
@@ -8,63 +11,26 @@ import { apiKey } from './key-store-contract.ts';
 import { createKey, keysJson, runKeys } from './support/keys-cli.ts';
 import { startService } from './support/process.ts';
 
-const EVENT = '{"source":"s","event_type":"t","payload":{}}';
-
 void t.test('two hundred keys are verified for the first time while others are served', async (t) => {
   const env = { DATA_DIR: t.testdir(), AUTH_MODE: 'keys', LOG_LEVEL: 'warn' };
   const made = await makeKeys(env.DATA_DIR, 201);
   const { url } = await startService(t, { ...env, LOG_LEVEL: 'info' });
-  const [known = '', ...cold] = made;
-  const agent = new Agent({ keepAlive: true, maxSockets: 300 });
-  t.teardown(() => {
-    agent.destroy();
-  });
-  const call = (method: string, path: string, key?: string) => send(agent, url + path, method, key);
-  t.equal(await call('POST', '/v1/events', known), 201);
+  const [key = '', ...coldKeys] = made;
+  const created = await send(new Agent(), { url, key }, CREATE);
+  t.equal(created.status, 201);
 
-  let verifying = true;
-  const health: number[] = [];
-  const posts: number[] = [];
-  const measure = async (times: number[], wanted: number, ask: () => Promise<number>) => {
-    while (verifying) {
-      const start = performance.now();
-      const status = await ask();
-      times.push(performance.now() - start);
-      if (status !== wanted) t.fail(`${String(status)} while keys are verified`);
-    }
-  };
-  let overloaded = 0;
-  const firstUse = async (key: string) => {
-    for (;;) {
-      const status = await call('POST', '/v1/events', key);
-      if (status !== 503) return status;
-      overloaded++;
-      await new Promise((resolve) => setTimeout(resolve, 200));
-    }
-  };
-  const measured = [
-    measure(health, 200, () => call('GET', '/v1/health')),
-    measure(posts, 201, () => call('POST', '/v1/events', known)),
-  ];
-  const start = performance.now();
-  const statuses = await Promise.all(cold.map(firstUse));
-  const tookMs = performance.now() - start;
-  verifying = false;
-  await Promise.all(measured);
-
-  t.ok(
-    statuses.every((status) => status === 201),
-    'all get in',
-  );
-  const [healthP99, postP99] = [p99(health), p99(posts)];
+  const { firstUse, health, known } = await runColdKeys({ url, key, pid: null, coldKeys });
+  t.match(firstUse, { requests: coldKeys.length, errors: 0, firstError: null }, 'all get in');
+  t.match(health, { errors: 0, firstError: null }, 'health is answered while keys are verified');
+  t.match(known, { errors: 0, firstError: null }, 'and so is a known key');
   t.comment(
-    `200 keys verified in ${tookMs.toFixed(0)} ms, 503 meanwhile: ${String(overloaded)}; ` +
-      `GET /v1/health p99 ${healthP99.toFixed(1)} ms of ${String(health.length)}, ` +
-      `POST /v1/events with a known key p99 ${postP99.toFixed(1)} ms of ${String(posts.length)}`,
+    `200 keys verified in ${firstUse.latency.max.toFixed(0)} ms; ` +
+      `GET /v1/health p99 ${health.latency.p99.toFixed(1)} ms of ${String(health.requests)}, ` +
+      `POST /v1/events with a known key p99 ${known.latency.p99.toFixed(1)} ms of ${String(known.requests)}`,
   );
   // On an idle machine 20 and 50 ms; bcrypt on the event loop or in libuv's pool takes these beyond a second.
-  t.ok(healthP99 < 200, 'health');
-  t.ok(postP99 < 500, 'a known key');
+  t.ok(health.latency.p99 < 200, 'health');
+  t.ok(known.latency.p99 < 500, 'a known key');
 });
 
 void t.test('no secret is in any log line, argument list or process title', async (t) => {
@@ -81,8 +47,14 @@ void t.test('no secret is in any log line, argument list or process title', asyn
   t.teardown(() => {
     agent.destroy();
   });
-  const call = (method: string, path: string, presented: string) =>
-    send(agent, service.url + path, method, presented);
+  const call = async (method: 'GET' | 'POST', path: string, presented: string) => {
+    const { status } = await send(
+      agent,
+      { url: service.url, key: presented },
+      { method, path, ...(method === 'POST' ? { body: CREATE.body ?? '' } : {}) },
+    );
+    return status;
+  };
   t.equal(await call('POST', '/v1/events', key), 201);
   t.equal(await call('GET', `/v1/inbox?key=${key}`, key), 400);
   t.equal(await call('GET', `/v1/events/${key}`, key), 422);
@@ -124,25 +96,4 @@ async function makeKeys(path: string, count: number): Promise<string[]> {
   for (const { keyId } of made) await store.keys.create(apiKey({ keyId, hash }));
   await store.close();
   return made.map(formatKey);
-}
-
-function send(agent: Agent, url: string, method: string, key?: string): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const headers = {
-      ...(key === undefined ? {} : { 'x-api-key': key }),
-      'content-type': 'application/json',
-    };
-    const outgoing = request(url, { agent, method, headers }, (response) => {
-      response.resume();
-      response.on('end', () => {
-        resolve(response.statusCode ?? 0);
-      });
-    });
-    outgoing.on('error', reject);
-    outgoing.end(method === 'POST' ? EVENT : undefined);
-  });
-}
-
-function p99(times: readonly number[]): number {
-  return times.toSorted((a, b) => a - b)[Math.ceil(times.length * 0.99) - 1] ?? NaN;
 }

@@ -1,4 +1,5 @@
 import { Agent } from 'node:http';
+import type { Target } from '../load/job.ts';
 import { send } from '../load/steady.ts';
 import { inboxIsEmpty } from '../verify.ts';
 import type { Service } from './service.ts';
@@ -12,20 +13,17 @@ export async function remoteService(url: string, key: string): Promise<Service> 
   if (!(await inboxIsEmpty(target))) {
     throw new Error('the inbox of this key is not empty; give the benchmark a key of its own (--key)');
   }
-  return { ...target, moreKeys: [], stop: () => emptyInbox(base, key) };
+  return { ...target, moreKeys: [], stop: () => emptyInbox(target) };
 }
 
-async function emptyInbox(url: string, key: string): Promise<void> {
+async function emptyInbox(target: Target): Promise<void> {
   const agent = new Agent({ keepAlive: true, maxSockets: DELETERS });
-  const headers = { 'x-api-key': key };
   for (;;) {
-    const { body } = await send(agent, url, headers, { method: 'GET', path: '/v1/inbox?limit=100' });
+    const { body } = await send(agent, target, { method: 'GET', path: '/v1/inbox?limit=100' });
     const { events } = JSON.parse(body) as { events: { event_id: string }[] };
     if (events.length === 0) break;
     await Promise.all(
-      events.map(({ event_id: id }) =>
-        send(agent, url, headers, { method: 'DELETE', path: `/v1/events/${id}` }),
-      ),
+      events.map(({ event_id: id }) => send(agent, target, { method: 'DELETE', path: `/v1/events/${id}` })),
     );
   }
   agent.destroy();

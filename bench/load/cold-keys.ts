@@ -3,7 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Call, Measurement, Target } from './job.ts';
 import { createMeter } from './measuring.ts';
 import { send } from './steady.ts';
-import { EVENT } from './traffic.ts';
+import { CREATE, HEALTH } from './traffic.ts';
 
 export interface ColdKeys extends Target {
   /** Never used before. */
@@ -21,15 +21,12 @@ export interface ColdMeasurements {
   readonly known: Measurement;
 }
 
-const CREATE: Call = { method: 'POST', path: '/v1/events', body: EVENT, status: 201 };
-const HEALTH: Call = { method: 'GET', path: '/v1/health', status: 200 };
 const RETRY_MS = 200;
 
 /** All cold keys send one event each at the same moment; two clients measure meanwhile what the others notice. */
 export async function runColdKeys(job: ColdKeys): Promise<ColdMeasurements> {
   const agent = new Agent({ keepAlive: true, maxSockets: job.coldKeys.length + 2 });
-  const ask = (call: Call, key: string) =>
-    send(agent, job.url, { 'x-api-key': key, 'content-type': 'application/json' }, call);
+  const ask = (call: Call, key: string) => send(agent, { url: job.url, key }, call);
   const meters = {
     firstUse: createMeter(job.pid),
     health: createMeter(job.pid),

@@ -18,7 +18,6 @@ const MAX_CONNECTIONS = 1_000;
 export async function runSteady(job: Steady, traffic: Traffic): Promise<Measurement> {
   const meter = createMeter(job.pid);
   const agent = new Agent({ keepAlive: true, maxSockets: MAX_CONNECTIONS });
-  const headers = { 'x-api-key': job.key, 'content-type': 'application/json' };
   const underWay = new Set<Promise<void>>();
 
   const start = performance.now();
@@ -27,7 +26,7 @@ export async function runSteady(job: Steady, traffic: Traffic): Promise<Measurem
   const one = async (due: number): Promise<void> => {
     const call = traffic.next();
     try {
-      const { status, body } = await send(agent, job.url, headers, call);
+      const { status, body } = await send(agent, job, call);
       const right = status === call.status;
       if (right) traffic.learn?.(call, body);
       if (due >= measureFrom) {
@@ -68,10 +67,10 @@ export interface Answer {
 /** One request; resolves with the whole answer. */
 export function send(
   agent: Agent,
-  url: string,
-  headers: Readonly<Record<string, string>>,
+  { url, key }: Pick<Target, 'url' | 'key'>,
   { method, path, body }: Omit<Call, 'status'>,
 ): Promise<Answer> {
+  const headers = { 'x-api-key': key, 'content-type': 'application/json' };
   return new Promise((resolve, reject) => {
     const outgoing = request(url + path, { agent, method, headers }, (response) => {
       let text = '';

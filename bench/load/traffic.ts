@@ -30,9 +30,9 @@ export function uniqueEvent(): string {
   });
 }
 
-const HEALTH: Call = { method: 'GET', path: '/v1/health', status: 200 };
+export const HEALTH: Call = { method: 'GET', path: '/v1/health', status: 200 };
 const STATUS: Call = { method: 'GET', path: '/status', status: 200 };
-const CREATE: Call = { method: 'POST', path: '/v1/events', body: EVENT, status: 201 };
+export const CREATE: Call = { method: 'POST', path: '/v1/events', body: EVENT, status: 201 };
 const V1_PAGE: Call = { method: 'GET', path: '/v1/inbox?limit=50', status: 200 };
 const PAGE: Call = { method: 'GET', path: '/inbox?limit=50', status: 200 };
 

@@ -262,7 +262,7 @@ function withRoom(
   return larger;
 }
 
-const REASONS: Partial<Record<number, string>> = {
+const REASONS: Readonly<Record<string, string>> = {
   200: 'OK',
   201: 'Created',
   204: 'No Content',
@@ -281,7 +281,7 @@ const REASONS: Partial<Record<number, string>> = {
 };
 
 const STATUS_LINES = new Map(
-  Object.entries(REASONS).map(([status, reason]) => [Number(status), `${status} ${reason ?? ''}`]),
+  Object.entries(REASONS).map(([status, reason]) => [Number(status), `${status} ${reason}`]),
 );
 
 function statusLine(status: number): string {
