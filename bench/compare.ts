@@ -1,7 +1,7 @@
 /**
- * `npm run bench:compare -- <commit> <commit> ... [--rounds 5] [--seconds 4]`: ingest of several commits
- * of this repository on the embedded store, which take turns in fresh processes. `.` is the working tree. For changes of
- * a few percent, which the noise between two runs of `npm run bench` would hide.
+ * `npm run bench:compare -- <commit> <commit> ... [--store dynamodb] [--rounds 5] [--seconds 4]`: ingest
+ * of several commits of this repository, on the embedded store unless told otherwise, which take turns in fresh processes. `.` is the
+ * working tree. For changes of a few percent, which the noise between two runs of `npm run bench` would hide.
  */
 import { execFileSync } from 'node:child_process';
 import { existsSync, mkdtempSync, rmSync, symlinkSync } from 'node:fs';
@@ -9,7 +9,7 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { measure } from './harness/load.ts';
-import { startService } from './harness/service.ts';
+import { startEmulator, startService } from './harness/service.ts';
 import type { Measurement } from './load/job.ts';
 import { median } from './results.ts';
 import { address, CROWD } from './setting.ts';
@@ -17,6 +17,7 @@ import { address, CROWD } from './setting.ts';
 const { values, positionals } = parseArgs({
   allowPositionals: true,
   options: {
+    store: { type: 'string', default: 'embedded' },
     rounds: { type: 'string', default: '5' },
     seconds: { type: 'string', default: '4' },
   },
@@ -69,7 +70,8 @@ function build(commit: string): string {
 }
 
 async function ingest(path: string): Promise<Measurement> {
-  const service = await startService(null, { script: join(path, 'dist/main.js') });
+  const emulator = values.store === 'dynamodb' ? await startEmulator() : null;
+  const service = await startService(emulator, { script: join(path, 'dist/main.js') });
   try {
     return await measure(
       {
@@ -80,9 +82,10 @@ async function ingest(path: string): Promise<Measurement> {
         seconds: Number(values.seconds),
         ...address(service),
       },
-      'load',
+      emulator ? 'any' : 'load',
     );
   } finally {
     await service.stop();
+    await emulator?.stop();
   }
 }

@@ -1,7 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import {
   BatchGetCommand,
-  BatchWriteCommand,
   DeleteCommand,
   GetCommand,
   PutCommand,
@@ -11,6 +10,7 @@ import {
 import { ConditionalCheckFailedException } from '@aws-sdk/client-dynamodb';
 import { unmarshall } from '@aws-sdk/util-dynamodb';
 import type { Micros } from '../../events/event.ts';
+import { batchPut } from './batch-put.ts';
 import { insist, withDeadline, type Deadline } from './deadline.ts';
 import { isConditionFailed } from './failure.ts';
 import { isVisible, type EventItem, type Tombstone } from './item.ts';
@@ -75,14 +75,15 @@ export async function putItems(
   items: readonly EventItem[],
   budgetMs: number,
 ): Promise<readonly EventItem[]> {
-  const puts = items.map((Item) => ({ PutRequest: { Item } }));
-  const request = new BatchWriteCommand({ RequestItems: { [name]: puts } });
+  const request = batchPut(name, items);
   const { UnprocessedItems } = await withDeadline(
     ({ signal }) => client.send(request, { abortSignal: signal }),
     budgetMs,
   );
   const unprocessed = UnprocessedItems?.[name] ?? [];
-  const left = new Set<unknown>(unprocessed.map(({ PutRequest }): unknown => PutRequest?.Item?.['event_id']));
+  const left = new Set<unknown>(
+    unprocessed.map(({ PutRequest }): unknown => PutRequest?.Item?.['event_id']?.S),
+  );
   return items.filter(({ event_id }) => left.has(event_id));
 }
 
