@@ -137,7 +137,7 @@ async function runStore(store: Setting['store'], wanted: Wanted): Promise<Row[]>
       const found = await suite.run({
         store,
         storeLabel,
-        endpoint: emulator?.endpoint ?? null,
+        dynamodb: emulator,
         rounds: wanted.rounds,
         times: { seconds: wanted.seconds, warmUpSeconds: wanted.smoke ? 0.5 : 1.5 },
         withTargets: !wanted.smoke,

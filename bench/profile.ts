@@ -1,7 +1,7 @@
 /**
- * `npm run bench:profile [-- --traffic create-v1 --clients 256 --seconds 5 --store dynamodb --allocations]`: where the service's main thread
- * spends its time (or allocates) at saturation (on the embedded store unless told otherwise). Prints the functions with the most, and writes the
- * profile to bench/results/ for Chrome DevTools or `npx speedscope`.
+ * `npm run bench:profile [-- --traffic create-v1 --clients 256 --seconds 5 --store dynamodb --of emulator --allocations]`: where the main
+ * thread of the service, or of the dynalite that it writes to, spends its time (or allocates) at saturation (on the embedded store unless told
+ * otherwise). Prints the functions with the most, and writes the profile to bench/results/ for Chrome DevTools or `npx speedscope`.
  */
 import { existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -17,6 +17,7 @@ const { values } = parseArgs({
     clients: { type: 'string', default: '256' },
     seconds: { type: 'string', default: '5' },
     store: { type: 'string', default: 'embedded' },
+    of: { type: 'string', default: 'service' },
     allocations: { type: 'boolean', default: false },
   },
 });
@@ -24,15 +25,21 @@ const { values } = parseArgs({
 const WARM_UP_SECONDS = 3;
 const FUNCTIONS = 40;
 
-const emulator = values.store === 'dynamodb' ? await startEmulator() : null;
 const kind = values.allocations ? 'allocations' : 'cpu';
-const file = `bench/results/${values.traffic}${emulator ? '-dynamodb' : ''}.${values.allocations ? 'heapprofile' : 'cpuprofile'}`;
+const onDynamo = values.store === 'dynamodb';
+const ofEmulator = onDynamo && values.of === 'emulator';
+const where = ofEmulator ? '-emulator' : onDynamo ? '-dynamodb' : '';
+const file = `bench/results/${values.traffic}${where}.${values.allocations ? 'heapprofile' : 'cpuprofile'}`;
 mkdirSync('bench/results', { recursive: true });
 rmSync(file, { force: true });
-const service = await startService(emulator, {
+const profiler = {
   nodeArgs: ['--import=./bench/harness/profiler.mjs'],
   env: { PROFILE: kind, PROFILE_FILE: file },
-});
+};
+const emulator = onDynamo ? await startEmulator(ofEmulator ? profiler : {}) : null;
+const service = await startService(emulator, ofEmulator ? {} : profiler);
+const profiled = (ofEmulator ? emulator?.pid : service.pid) ?? null;
+if (profiled === null) throw new Error('only a process that was started here can be profiled');
 const seconds = Number(values.seconds);
 const constant = values.traffic === 'create-v1';
 const loading = measure(
@@ -47,9 +54,9 @@ const loading = measure(
   emulator ? 'any' : 'load',
 );
 await sleep((WARM_UP_SECONDS + 0.5) * 1000);
-process.kill(service.pid ?? 0, 'SIGUSR2');
+process.kill(profiled, 'SIGUSR2');
 await sleep(seconds * 1000);
-process.kill(service.pid ?? 0, 'SIGUSR2');
+process.kill(profiled, 'SIGUSR2');
 const { perSecond, errors, serverCores } = await loading;
 while (!existsSync(file)) await sleep(100);
 await sleep(200);

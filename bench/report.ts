@@ -6,6 +6,7 @@
 import { copyFileSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { format, resolveConfig } from 'prettier';
 import { flameGraph } from './flame.ts';
+import type { Call } from './harness/profiles.ts';
 import { flatten, readCpu } from './harness/profiles.ts';
 import type { MemoryResults } from './memory.ts';
 import { describeGrowth, growthOf } from './memory.ts';
@@ -19,6 +20,7 @@ import { markdownTable } from './table.ts';
 const RESULTS = 'bench/results/latest.json';
 const MEMORY = 'bench/results/memory.json';
 const PROFILE = 'bench/results/create-v1.cpuprofile';
+const EMULATOR_PROFILE = 'bench/results/create-v1-emulator.cpuprofile';
 const FOLDER = 'docs/performance';
 
 if (!existsSync(RESULTS)) {
@@ -34,6 +36,7 @@ const text = [
   ...SUITES.map(({ name, about }) => suiteSection(results, name, about)),
   memory ? memorySection(memory) : '',
   existsSync(PROFILE) ? profileSection() : '',
+  existsSync(EMULATOR_PROFILE) ? emulatorSection() : '',
   readFileSync('bench/lessons.md', 'utf8'),
 ].join('\n\n');
 const style = { ...(await resolveConfig('docs/performance.md')), parser: 'markdown' };
@@ -87,11 +90,17 @@ function storesOf(rows: Results['rows']): string[] {
 function rawRates(rows: Results['rows']): string {
   const lines = rows.map(({ what, store, rounds }) => {
     const each = rounds.map(
-      ({ perSecond, serverCores }) => `${perSecond.toFixed(0)} (${serverCores?.toFixed(2) ?? '?'})`,
+      ({ perSecond, serverCores, storeCores }) =>
+        `${perSecond.toFixed(0)} (${cores(serverCores, storeCores)})`,
     );
     return `- ${what}, ${store}: ${each.join(', ')}`;
   });
-  return `Events a second in each round, and in brackets the cores that the server kept busy:\n\n${lines.join('\n')}`;
+  return `Events a second in each round, and in brackets the cores that the server kept busy, and where it runs here too the DynamoDB behind it:\n\n${lines.join('\n')}`;
+}
+
+function cores(...busy: readonly (number | null)[]): string {
+  const known = busy.filter((each) => each !== null).map((each) => each.toFixed(2));
+  return known.length === 0 ? '?' : known.join(' + ');
 }
 
 function memorySection({ samples, load, commit, startedAt }: MemoryResults): string {
@@ -112,9 +121,6 @@ function profileSection(): string {
     `${FOLDER}/flame.svg`,
     `${flameGraph(root, 'POST /v1/events at saturation: time of the main thread')}\n`,
   );
-  const lines = flatten(root)
-    .slice(0, 15)
-    .map(({ name, self, total }) => `| \`${name}\` | ${percent(self)} | ${percent(total)} |`);
   return `## Where the time goes
 
 The service's main thread while it takes events as fast as it can (\`npm run bench:profile\`, which also says what is
@@ -123,9 +129,25 @@ uWebSockets' \`cork\`, which sends; the nameless ones are lmdb-js.
 
 ![Flame graph](performance/flame.svg)
 
-| function | self | with callees |
-| --- | ---: | ---: |
-${lines.join('\n')}`;
+${costliest(root)}`;
+}
+
+/** What `npm run bench:profile -- --store dynamodb --of emulator` found. */
+function emulatorSection(): string {
+  return `### In dynalite
+
+Its main thread meanwhile, when the events go there (\`npm run bench:profile -- --store dynamodb --of emulator\`):
+
+${costliest(readCpu(readFileSync(EMULATOR_PROFILE, 'utf8')))}`;
+}
+
+const FUNCTIONS = 15;
+
+function costliest(root: Call): string {
+  const lines = flatten(root)
+    .slice(0, FUNCTIONS)
+    .map(({ name, self, total }) => `| \`${name}\` | ${percent(self)} | ${percent(total)} |`);
+  return ['| function | self | with callees |', '| --- | ---: | ---: |', ...lines].join('\n');
 }
 
 function percent(share: number): string {

@@ -1,6 +1,6 @@
 import type { Place } from './harness/cores.ts';
 import { measure } from './harness/load.ts';
-import type { Service, StoreName } from './harness/service.ts';
+import type { Emulator, Service, StoreName } from './harness/service.ts';
 import type { Measurement, Pace, Target, Timed } from './load/job.ts';
 
 /** What a suite is run on. */
@@ -8,8 +8,8 @@ export interface Setting {
   readonly store: StoreName | 'remote';
   /** How the store is called in a table. */
   readonly storeLabel: string;
-  /** Of DynamoDB, where that is the store. */
-  readonly endpoint: string | null;
+  /** Where that is the store. */
+  readonly dynamodb: Emulator | null;
   readonly rounds: number;
   readonly times: Timed;
   /** False: it is only to be seen that everything works. */
@@ -30,7 +30,8 @@ export type Load =
 export const CROWD = 256;
 
 export function measureOne(setting: Setting, target: Target, load: Load): Promise<Measurement> {
-  return measure({ ...setting.times, ...address(target), ...load }, loadPlace(setting));
+  const storePid = setting.dynamodb?.pid ?? null;
+  return measure({ ...setting.times, ...address(target), storePid, ...load }, loadPlace(setting));
 }
 
 /** What a load needs to know of a service. */

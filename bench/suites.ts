@@ -1,4 +1,4 @@
-import { fill, measureColdKeys } from './harness/load.ts';
+import { fill, measure, measureColdKeys } from './harness/load.ts';
 import type { Measurement, Target } from './load/job.ts';
 import type { LatencyTarget, Row } from './results.ts';
 import { checkLatency } from './results.ts';
@@ -182,13 +182,33 @@ async function healthSuite(setting: Setting): Promise<Row[]> {
     try {
       const rows = await measureInTurns(setting, 'health', service, measures);
       if (floor === undefined) return rows;
-      return [...rows, ...(await measureInTurns(setting, 'health', floor, [{ what: 'floor', load }]))];
+      const floorRows = await measureInTurns(setting, 'health', floor, [{ what: 'floor', load }]);
+      return [...rows, ...floorRows, ...(await measureIdle(setting))];
     } finally {
       await service.stop();
     }
   } finally {
     await floor?.stop();
   }
+}
+
+/** What of the response times is the machine's: both cores at once, with nothing to do. */
+async function measureIdle(setting: Setting): Promise<Row[]> {
+  const places = ['server', 'load'] as const;
+  const rounds = places.map((): Measurement[] => []);
+  for (let round = 0; round < setting.rounds; round++) {
+    setting.progress(`no requests, round ${String(round + 1)} of ${String(setting.rounds)}`);
+    const job = { kind: 'idle', perSecond: 1_000, url: '', key: '', pid: null, ...setting.times } as const;
+    const found = await Promise.all(places.map((place) => measure(job, place)));
+    found.forEach((measurement, index) => rounds[index]?.push(measurement));
+  }
+  return places.map((place, index) => ({
+    suite: 'health',
+    store: setting.storeLabel,
+    what: `no requests, core of the ${place}`,
+    rounds: rounds[index] ?? [],
+    checks: [],
+  }));
 }
 
 async function keysSuite(setting: Setting): Promise<Row[]> {

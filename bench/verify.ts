@@ -1,16 +1,15 @@
 import assert from 'node:assert/strict';
-import { Agent } from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Target } from './load/job.ts';
-import type { Answer } from './load/steady.ts';
-import { send } from './load/steady.ts';
+import type { Answer } from './load/send.ts';
+import { createAgent, send } from './load/send.ts';
 import { EVENT, uniqueEvent } from './load/traffic.ts';
 
 type Ask = (method: 'GET' | 'POST' | 'DELETE', path: string, body?: string) => Promise<Answer>;
 
 /** Whether a service does what is about to be measured. Throws where it does not; leaves an empty inbox as it was. */
 export async function verifyService(target: Target): Promise<void> {
-  const agent = new Agent({ keepAlive: true });
+  const agent = createAgent(target.url);
   const ask: Ask = (method, path, body) =>
     send(agent, target, { method, path, ...(body === undefined ? {} : { body }) });
   try {
@@ -23,8 +22,9 @@ export async function verifyService(target: Target): Promise<void> {
 
 /** Whether nothing waits in the inbox of a key. */
 export async function inboxIsEmpty(target: Target): Promise<boolean> {
-  const agent = new Agent();
+  const agent = createAgent(target.url);
   const { body } = await send(agent, target, { method: 'GET', path: '/v1/inbox?limit=1' });
+  agent.destroy();
   return (JSON.parse(body) as { events: unknown[] }).events.length === 0;
 }
 

@@ -83,10 +83,10 @@ export async function startFloor(args: readonly string[] = []): Promise<Target &
 function plain(what: string, args: readonly string[]): Contestant {
   return {
     what,
-    async start({ endpoint }) {
+    async start({ dynamodb }) {
       const key = randomUUID();
       const env = {
-        DYNAMODB_ENDPOINT_URL: endpoint ?? '',
+        DYNAMODB_ENDPOINT_URL: dynamodb?.endpoint ?? '',
         TABLE: `bench-plain-${randomUUID()}`,
         API_KEY: key,
       };

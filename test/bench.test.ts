@@ -9,6 +9,7 @@ import { flatten, readCpu } from '../bench/harness/profiles.ts';
 import { runClosedLoop } from '../bench/load/closed.ts';
 import type { Call, Measurement } from '../bench/load/job.ts';
 import { runFill, runSaturation } from '../bench/load/saturate.ts';
+import { runIdle } from '../bench/load/idle.ts';
 import { runSteady } from '../bench/load/steady.ts';
 import type { Traffic } from '../bench/load/traffic.ts';
 import { TRAFFIC } from '../bench/load/traffic.ts';
@@ -80,6 +81,36 @@ void t.test('open loop: a stall is charged to everybody who would have come mean
   t.ok(latency.p50 > 100, `p50 ${String(latency.p50)} ms`);
 });
 
+void t.test(
+  'open loop: answers in chunks are read to their end, and closed connections are replaced',
+  async (t) => {
+    const bodies = new Set<string>();
+    const url = await serve(t, (_, response) => {
+      response.writeHead(201, { connection: 'close' }).write('{"a":"\u00fc');
+      setImmediate(() => response.end('\u{1F600}"}'));
+    });
+    const { requests, errors, firstError } = await runSteady(
+      { ...TIMED, url, perSecond: 100 },
+      { next: () => CREATE, learn: (_, body) => bodies.add(body) },
+    );
+    t.ok(requests > 20, String(requests));
+    t.equal(errors, 0, String(firstError));
+    t.strictSame([...bodies], ['{"a":"\u00fc\u{1F600}"}']);
+  },
+);
+
+void t.test('without requests: each is timed from when it would have been due', (t) => {
+  const { requests, errors, latency, storeCores } = runIdle({
+    ...{ url: '', key: '', pid: null, storePid: process.pid },
+    ...{ perSecond: 100, warmUpSeconds: 0.1, seconds: 0.3 },
+  });
+  t.ok(requests >= 29 && requests <= 31, String(requests));
+  t.equal(errors, 0);
+  t.ok(latency.p50 < 10, 'not from the due time of another: they are 10 ms apart');
+  t.ok(storeCores === null || storeCores > 0.1, 'it spins');
+  t.end();
+});
+
 void t.test('an inbox is filled with as many events as asked for, or not at all', async (t) => {
   let received = 0;
   const url = await serve(t, (_, response) => {
@@ -117,7 +148,7 @@ function round(ms: number, perSecond: number, errors = 0): Measurement {
   const recorder = createRecorder();
   recorder.record(ms);
   const latency = recorder.summary();
-  return { requests: 1, errors, firstError: null, perSecond, latency, serverCores: null };
+  return { requests: 1, errors, firstError: null, perSecond, latency, serverCores: null, storeCores: null };
 }
 
 void t.test('quantiles are those of single responses', (t) => {

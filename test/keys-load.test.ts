@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { Agent } from 'node:http';
 import t from 'tap';
 import { runColdKeys } from '../bench/load/cold-keys.ts';
-import { send } from '../bench/load/steady.ts';
+import { send } from '../bench/load/send.ts';
 import { CREATE } from '../bench/load/traffic.ts';
 import { formatKey, generateKey } from '../src/access/key-format.ts';
 import { hashSecret } from '../src/access/secret-hash.ts';

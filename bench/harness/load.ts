@@ -5,7 +5,7 @@ import { LOADER, runToJson } from './process.ts';
 
 /** Runs a job in a process of its own. */
 export function measure(
-  job: Job & { kind: 'closed' | 'saturate' | 'steady' },
+  job: Job & { kind: 'closed' | 'saturate' | 'steady' | 'idle' },
   place: Place,
 ): Promise<Measurement> {
   return runJob(job, place);

@@ -1,6 +1,5 @@
-import { Agent } from 'node:http';
 import type { Target } from '../load/job.ts';
-import { send } from '../load/steady.ts';
+import { createAgent, send } from '../load/send.ts';
 import { inboxIsEmpty } from '../verify.ts';
 import type { Service } from './service.ts';
 
@@ -17,7 +16,7 @@ export async function remoteService(url: string, key: string): Promise<Service> 
 }
 
 async function emptyInbox(target: Target): Promise<void> {
-  const agent = new Agent({ keepAlive: true, maxSockets: DELETERS });
+  const agent = createAgent(target.url, DELETERS);
   for (;;) {
     const { body } = await send(agent, target, { method: 'GET', path: '/v1/inbox?limit=100' });
     const { events } = JSON.parse(body) as { events: { event_id: string }[] };

@@ -24,6 +24,8 @@ export interface Service extends Target {
 export interface Emulator {
   readonly endpoint: string;
   readonly name: 'dynalite' | 'dynamodb';
+  /** Of one that was started here. */
+  readonly pid: number | null;
   stop(): Promise<void>;
 }
 
@@ -31,20 +33,24 @@ export interface Emulator {
 process.env['AWS_ACCESS_KEY_ID'] ??= 'bench';
 process.env['AWS_SECRET_ACCESS_KEY'] ??= 'bench';
 
-/** A fresh dynalite, or the DynamoDB at `DYNAMODB_ENDPOINT_URL`. */
-export async function startEmulator(): Promise<Emulator> {
-  const given = process.env['DYNAMODB_ENDPOINT_URL'];
-  if (given) return { endpoint: given, name: 'dynamodb', stop: () => Promise.resolve() };
-  const server = await startServer([LOADER, 'bench/harness/dynalite.ts'], { place: 'any' });
-  return { endpoint: server.url, name: 'dynalite', stop: () => server.stop() };
+/** Of a process: arguments of its Node, and what its environment has besides. */
+export interface StartOptions {
+  readonly nodeArgs?: readonly string[];
+  readonly env?: Readonly<Record<string, string>>;
 }
 
-export interface ServiceOptions {
+/** A fresh dynalite, or the DynamoDB at `DYNAMODB_ENDPOINT_URL`. */
+export async function startEmulator({ nodeArgs = [], env = {} }: StartOptions = {}): Promise<Emulator> {
+  const given = process.env['DYNAMODB_ENDPOINT_URL'];
+  if (given) return { endpoint: given, name: 'dynamodb', pid: null, stop: () => Promise.resolve() };
+  const server = await startServer([...nodeArgs, LOADER, 'bench/harness/dynalite.ts'], { place: 'any', env });
+  return { endpoint: server.url, name: 'dynalite', pid: server.pid, stop: () => server.stop() };
+}
+
+export interface ServiceOptions extends StartOptions {
   readonly moreKeys?: number;
-  readonly nodeArgs?: readonly string[];
   /** Of another build. */
   readonly script?: string;
-  readonly env?: Readonly<Record<string, string>>;
 }
 
 /** The service as it is deployed: built, with API keys and a log line for each request. */

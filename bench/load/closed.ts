@@ -13,7 +13,7 @@ const DAY_SECONDS = 86_400;
 
 /** So many clients, each of which sends its next request when the one before is answered: autocannon. */
 export async function runClosedLoop(job: ClosedLoop, traffic: Traffic): Promise<Measurement> {
-  const meter = createMeter(job.pid);
+  const meter = createMeter(job);
   // autocannon tells the status of an answer first to its request and then, in the same turn, its time to us.
   let problem: string | undefined;
   const headers = { 'x-api-key': job.key, 'content-type': 'application/json' };

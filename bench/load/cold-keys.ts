@@ -1,8 +1,7 @@
-import { Agent } from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Call, Measurement, Target } from './job.ts';
 import { createMeter } from './measuring.ts';
-import { send } from './steady.ts';
+import { createAgent, send } from './send.ts';
 import { CREATE, HEALTH } from './traffic.ts';
 
 export interface ColdKeys extends Target {
@@ -25,13 +24,13 @@ const RETRY_MS = 200;
 
 /** All cold keys send one event each at the same moment; two clients measure meanwhile what the others notice. */
 export async function runColdKeys(job: ColdKeys): Promise<ColdMeasurements> {
-  const agent = new Agent({ keepAlive: true, maxSockets: job.coldKeys.length + 2 });
+  const agent = createAgent(job.url, job.coldKeys.length + 2);
   const ask = (call: Call, key: string) => send(agent, { url: job.url, key }, call);
   const meters = {
-    firstUse: createMeter(job.pid),
-    health: createMeter(job.pid),
-    known: createMeter(job.pid),
-    again: createMeter(job.pid),
+    firstUse: createMeter(job),
+    health: createMeter(job),
+    known: createMeter(job),
+    again: createMeter(job),
   };
   let verifying = true;
   const meanwhile = async (meter: keyof typeof meters, call: Call): Promise<void> => {

@@ -15,6 +15,8 @@ export interface Target {
   readonly key: string;
   /** Of the server, where it is on this machine: its CPU time is counted. */
   readonly pid: number | null;
+  /** Of the DynamoDB behind it, likewise. */
+  readonly storePid?: number | null;
 }
 
 /** What a process of load does; each kind but `fill` is a file of this folder. */
@@ -22,6 +24,7 @@ export type Job = Target &
   (
     | (Timed & { readonly kind: 'closed' | 'saturate'; readonly traffic: string; readonly clients: number })
     | (Timed & Pace & { readonly kind: 'steady'; readonly traffic: string })
+    | (Timed & Pace & { readonly kind: 'idle' })
     | { readonly kind: 'cold-keys'; readonly coldKeys: readonly string[] }
     | { readonly kind: 'fill'; readonly clients: number; readonly count: number }
   );
@@ -53,4 +56,6 @@ export interface Measurement {
   readonly latency: Latency;
   /** Cores that the server kept busy; null where the system does not tell, or it runs elsewhere. */
   readonly serverCores: number | null;
+  /** Likewise the DynamoDB behind it. */
+  readonly storeCores: number | null;
 }

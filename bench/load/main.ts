@@ -1,6 +1,7 @@
 /** A process of load: takes a job as JSON, prints what it measured as JSON. */
 import { runClosedLoop } from './closed.ts';
 import { runColdKeys } from './cold-keys.ts';
+import { runIdle } from './idle.ts';
 import type { Call, Job } from './job.ts';
 import { runFill, runSaturation } from './saturate.ts';
 import { runSteady } from './steady.ts';
@@ -16,6 +17,8 @@ function run(job: Job): Promise<unknown> {
       return runClosedLoop(job, trafficOf(job.traffic));
     case 'steady':
       return runSteady(job, trafficOf(job.traffic));
+    case 'idle':
+      return Promise.resolve(runIdle(job));
     case 'saturate':
       return runSaturation(job, requestOf(job.traffic));
     case 'fill':

@@ -1,6 +1,6 @@
 import { cpuSeconds } from '../harness/cores.ts';
 import { createRecorder } from '../harness/histogram.ts';
-import type { Measurement } from './job.ts';
+import type { Measurement, Target } from './job.ts';
 
 /** Counts answers between `begin` and `end`, and nothing before or after. */
 export interface Meter {
@@ -10,13 +10,14 @@ export interface Meter {
   end(): Measurement;
 }
 
-export function createMeter(serverPid: number | null): Meter {
+export function createMeter({ pid, storePid = null }: Pick<Target, 'pid' | 'storePid'>): Meter {
   const recorder = createRecorder();
   let errors = 0;
   let firstError: string | null = null;
   let begun = 0;
   let measuring = false;
-  let cpuBefore: number | null = null;
+  const serverCpu = createCpuMeter(pid);
+  const storeCpu = createCpuMeter(storePid);
 
   const fail = (problem: string): void => {
     errors++;
@@ -24,7 +25,8 @@ export function createMeter(serverPid: number | null): Meter {
   };
   return {
     begin() {
-      cpuBefore = serverPid === null ? null : cpuSeconds(serverPid);
+      serverCpu.begin();
+      storeCpu.begin();
       begun = performance.now();
       measuring = true;
     },
@@ -39,15 +41,30 @@ export function createMeter(serverPid: number | null): Meter {
     end() {
       measuring = false;
       const seconds = (performance.now() - begun) / 1000;
-      const cpuAfter = serverPid === null ? null : cpuSeconds(serverPid);
       return {
         requests: recorder.count,
         errors,
         firstError,
         perSecond: recorder.count / seconds,
         latency: recorder.summary(),
-        serverCores: cpuBefore === null || cpuAfter === null ? null : (cpuAfter - cpuBefore) / seconds,
+        serverCores: serverCpu.cores(seconds),
+        storeCores: storeCpu.cores(seconds),
       };
+    },
+  };
+}
+
+function createCpuMeter(pid: number | null) {
+  const now = () => (pid === null ? null : cpuSeconds(pid));
+  let before: number | null = null;
+  return {
+    begin(): void {
+      before = now();
+    },
+    /** Kept busy in the `seconds` since then. */
+    cores(seconds: number): number | null {
+      const after = now();
+      return before === null || after === null ? null : (after - before) / seconds;
     },
   };
 }

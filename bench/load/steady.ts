@@ -1,13 +1,17 @@
-import { Agent, request } from 'node:http';
 import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises';
+import type { Connection } from './connection.ts';
+import { bodyOf, openConnection, requestBytes } from './connection.ts';
 import { createMeter } from './measuring.ts';
-import type { Call, Measurement, Pace, Target, Timed } from './job.ts';
+import type { Measurement, Pace, Target, Timed } from './job.ts';
 import type { Traffic } from './traffic.ts';
 
 export type Steady = Target & Timed & Pace;
 
 /** Connections at most; a server that keeps so many waiting has failed already. */
 const MAX_CONNECTIONS = 1_000;
+
+/** How long the last answers are waited for. */
+const PATIENCE_MS = 10_000;
 
 /**
  * An open loop: requests start evenly spaced, whether those before are answered or not, and each one's time counts from
@@ -16,29 +20,46 @@ const MAX_CONNECTIONS = 1_000;
  * docs/decisions/030-how-speed-is-measured.md.
  */
 export async function runSteady(job: Steady, traffic: Traffic): Promise<Measurement> {
-  const meter = createMeter(job.pid);
-  const agent = new Agent({ keepAlive: true, maxSockets: MAX_CONNECTIONS });
-  const underWay = new Set<Promise<void>>();
-
+  const meter = createMeter(job);
+  const idle: Connection[] = [];
+  const all: Connection[] = [];
+  const constant = traffic.constant && requestBytes(job, traffic.constant);
   const start = performance.now();
   const measureFrom = start + job.warmUpSeconds * 1000;
   const end = measureFrom + job.seconds * 1000;
-  const one = async (due: number): Promise<void> => {
-    const call = traffic.next();
-    try {
-      const { status, body } = await send(agent, job, call);
-      const right = status === call.status;
-      if (right) traffic.learn?.(call, body);
-      if (due >= measureFrom) {
-        meter.answered(
-          performance.now() - due,
-          right ? undefined : `${call.method} ${call.path} answered ${String(status)}: ${body}`,
-        );
-      }
-    } catch (error) {
-      meter.failed(`${call.method} ${call.path}: ${String(error)}`);
-    }
+  let underWay = 0;
+
+  const connection = (): Connection => {
+    for (let free; (free = idle.pop()) !== undefined;) if (free.usable) return free;
+    const opened = openConnection(job.url);
+    all.push(opened);
+    return opened;
   };
+  const one = (due: number): void => {
+    const call = traffic.next();
+    const used = connection();
+    underWay++;
+    used.exchange(constant ?? requestBytes(job, call), {
+      answered(status, reply) {
+        const ms = performance.now() - due;
+        underWay--;
+        idle.push(used);
+        const right = status === call.status;
+        if (right) traffic.learn?.(call, bodyOf(reply));
+        if (due < measureFrom) return;
+        meter.answered(
+          ms,
+          right ? undefined : `${call.method} ${call.path} answered ${String(status)}: ${bodyOf(reply)}`,
+        );
+      },
+      // Its connection is not used again.
+      failed(error) {
+        underWay--;
+        meter.failed(`${call.method} ${call.path}: ${String(error)}`);
+      },
+    });
+  };
+
   let begun = false;
   for (let sent = 0; ;) {
     const now = performance.now();
@@ -47,41 +68,29 @@ export async function runSteady(job: Steady, traffic: Traffic): Promise<Measurem
       begun = true;
     }
     if (now >= end) break;
-    for (let due; (due = start + (sent * 1000) / job.perSecond) <= now; sent++) {
-      const sending = one(due).finally(() => underWay.delete(sending));
-      underWay.add(sending);
+    let due = start + (sent * 1000) / job.perSecond;
+    for (; due <= now && underWay < MAX_CONNECTIONS; due = start + (sent * 1000) / job.perSecond) {
+      one(due);
+      sent++;
     }
-    await (job.spin ? nextTurn() : sleep(1));
+    if (!job.spin) await sleep(1);
+    else if (underWay > 0) await nextTurn();
+    else spinUntil(due);
   }
-  const measurement = await Promise.all(underWay).then(() => meter.end());
-  agent.destroy();
+  for (const late = end + PATIENCE_MS; underWay > 0 && performance.now() < late;) await sleep(1);
+  if (underWay > 0)
+    meter.failed(`${String(underWay)} requests had no answer after ${String(PATIENCE_MS)} ms`);
+  const measurement = meter.end();
+  for (const each of all) each.close();
   // The wait for the last answers is not time in which requests were sent.
   return { ...measurement, perSecond: measurement.requests / job.seconds };
 }
 
-export interface Answer {
-  readonly status: number;
-  readonly body: string;
-}
+const SPINS_A_LOOK = 2_000;
 
-/** One request; resolves with the whole answer. */
-export function send(
-  agent: Agent,
-  { url, key }: Pick<Target, 'url' | 'key'>,
-  { method, path, body }: Omit<Call, 'status'>,
-): Promise<Answer> {
-  const headers = { 'x-api-key': key, 'content-type': 'application/json' };
-  return new Promise((resolve, reject) => {
-    const outgoing = request(url + path, { agent, method, headers }, (response) => {
-      let text = '';
-      response.setEncoding('utf8');
-      response.on('data', (chunk: string) => (text += chunk));
-      response.on('end', () => {
-        resolve({ status: response.statusCode ?? 0, body: text });
-      });
-      response.on('error', reject);
-    });
-    outgoing.on('error', reject);
-    outgoing.end(body);
-  });
+/** Without system calls, and looking at the clock seldom: each look leaves a number for the garbage collector. */
+export function spinUntil(time: number): void {
+  for (let spins = 0; performance.now() < time;) {
+    for (const next = spins + SPINS_A_LOOK; spins < next;) spins++;
+  }
 }
