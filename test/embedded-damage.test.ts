@@ -254,3 +254,25 @@ void t.test('a damaged newest record sets neither the clock nor the next append 
   const one = await second.add();
   t.strictSame(await second.store.get('acme', one.id), one);
 });
+
+void t.test('damaged newest records are not written over, nor end the process', async (t) => {
+  const { store, path, raw, victim, after, entryOf, put } = await setUp(t);
+  const { key, value } = entryOf('events', 2);
+  const damaged = flipped(value, 20);
+  await put('events', key, damaged);
+  // A key of another length: it comes after all others.
+  await put('events', Buffer.from('ffff', 'hex'), damaged);
+  await store.close();
+  const second = await openTestStore(t, path);
+  t.equal(second.store.newestTime, victim.createdAt);
+  // The next event, by a clock that was set back, would go to the very place.
+  second.clock.time = victim.createdAt;
+  t.equal(after.createdAt, victim.createdAt + 1);
+  const one = await second.add();
+  t.strictSame(await second.store.get('acme', one.id), one);
+  t.strictSame(
+    entries(raw.events).find((entry) => entry.key.equals(key))?.value,
+    damaged,
+    'kept for whoever can repair it',
+  );
+});

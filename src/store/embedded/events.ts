@@ -23,6 +23,14 @@ import {
 import type { Sequence } from './record.ts';
 import type { Writer } from './writer.ts';
 
+/** What a store held when it was opened. */
+export interface NewestRecord {
+  /** Of the newest intact record; 0 without one. */
+  readonly sequence: Sequence;
+  /** Places after it that damaged records take. Their keys may be damaged too, and say any time. */
+  readonly damagedAfter: ReadonlySet<Sequence>;
+}
+
 interface Parts {
   readonly lmdb: Lmdb;
   readonly writer: Writer;
@@ -30,15 +38,14 @@ interface Parts {
   readonly claims: Claims;
   /** Events up to this time have expired. */
   readonly expiredTo: () => Micros;
-  /** The newest sequence stored. */
-  readonly after: Sequence;
+  readonly newest: NewestRecord;
 }
 
 /** Writing and reading single events. */
-export function createEvents({ lmdb, writer, counts, claims, expiredTo, after }: Parts) {
+export function createEvents({ lmdb, writer, counts, claims, expiredTo, newest }: Parts) {
   const { events, ids, inbox } = lmdb;
-  const { find, readRecord } = createLookup(lmdb, expiredTo);
-  let last = after;
+  const find = createLookup(lmdb, expiredTo);
+  let last = newest.sequence;
 
   return { append, get, acknowledge, remove };
 
@@ -48,7 +55,9 @@ export function createEvents({ lmdb, writer, counts, claims, expiredTo, after }:
       return Promise.reject(new TypeError(`The id of an event is a UUID in lower case, not ${event.id}`));
     }
     // Writes keep the order of their calls, so the sequence is known, and the record made, before the transaction.
-    last = Math.max(last + 1, event.createdAt);
+    do {
+      last = Math.max(last + 1, event.createdAt);
+    } while (newest.damagedAfter.has(last));
     const record = eventEntry(event, id, last);
     const index = locate(id, event.tenant) === last ? undefined : idEntry(id, last, event.tenant);
     const pending = event.acknowledgedAt === null ? inboxEntry(event, last) : undefined;
@@ -66,20 +75,20 @@ export function createEvents({ lmdb, writer, counts, claims, expiredTo, after }:
   }
 
   function get(tenant: string, id: string): StoredEvent | undefined {
-    const sequence = find(tenant, id);
-    return sequence === undefined ? undefined : decodeEvent(readRecord(id, sequence).value);
+    const place = find(tenant, id);
+    return place && decodeEvent(recordAt(place, id));
   }
 
   async function acknowledge(tenant: string, id: string, at: Micros): Promise<Acknowledgement> {
     return writer.write(SMALL, () => {
-      const sequence = find(tenant, id);
-      if (sequence === undefined) return { outcome: 'missing' };
-      const { key, value } = readRecord(id, sequence);
-      const event = decodeEvent(value);
+      const place = find(tenant, id);
+      if (place === undefined) return { outcome: 'missing' };
+      const record = recordAt(place, id);
+      const event = decodeEvent(record);
       if (event.acknowledgedAt !== null) return { outcome: 'already', event };
-      const entry = acknowledgedEntry(key, value, at);
+      const entry = acknowledgedEntry(place.key, record, at);
       events.putSync(entry.key, entry.value);
-      removePending(tenant, sequence);
+      removePending(tenant, place.sequence);
       return { outcome: 'acknowledged', event: { ...event, acknowledgedAt: at } };
     });
   }
@@ -87,12 +96,11 @@ export function createEvents({ lmdb, writer, counts, claims, expiredTo, after }:
   /** By its place alone, so that a damaged event can be removed. */
   async function remove(tenant: string, id: string): Promise<boolean> {
     return writer.write(SMALL, () => {
-      const sequence = find(tenant, id);
-      const key = idKey(id);
-      if (sequence === undefined || key === undefined) return false;
-      events.removeSync(sequenceKey(sequence));
-      if (locate(key, tenant) !== sequence) ids.removeSync(key);
-      removePending(tenant, sequence);
+      const place = find(tenant, id);
+      if (place === undefined) return false;
+      events.removeSync(place.key);
+      if (place.indexEntry !== null) ids.removeSync(place.indexEntry);
+      removePending(tenant, place.sequence);
       return true;
     });
   }
@@ -102,51 +110,66 @@ export function createEvents({ lmdb, writer, counts, claims, expiredTo, after }:
   }
 }
 
-/** Finding and reading single events. */
-function createLookup({ events, ids, inbox }: Lmdb, expiredTo: () => Micros) {
-  return { find, readRecord };
+/** Where an event is. */
+interface Place {
+  readonly sequence: Sequence;
+  /** Of the record. */
+  readonly key: Buffer;
+  /** Good until the next read; or what is wrong with it. */
+  readonly record: Buffer | Damage;
+  /** Key of the entry that led here; null: the id itself tells. */
+  readonly indexEntry: Buffer | null;
+}
 
-  /** Where the event is; undefined when it is missing, expired or another tenant's. */
-  function find(tenant: string, id: string): Sequence | undefined {
-    const key = idKey(id);
-    if (key === undefined) return undefined;
-    const told = locate(key, tenant);
-    const sequence = told !== undefined && isThere(told, key, tenant) ? told : indexed(key, tenant, id);
-    return sequence !== undefined && sequence > expiredTo() ? sequence : undefined;
-  }
+type Damage = 'damaged' | 'not where it should be';
+
+function recordAt({ record }: Place, id: string): Buffer {
+  if (typeof record === 'string') throw new CorruptEventError(`The record of event ${id} is ${record}`);
+  return record;
+}
+
+/** The returned function finds an event; undefined when it is missing, expired or another tenant's. */
+function createLookup({ events, ids, inbox }: Lmdb, expiredTo: () => Micros) {
+  return function find(tenant: string, id: string): Place | undefined {
+    const idBytes = idKey(id);
+    if (idBytes === undefined) return undefined;
+    const place = told(idBytes, tenant) ?? indexed(idBytes, tenant, id);
+    return place !== undefined && place.sequence > expiredTo() ? place : undefined;
+  };
 
   /**
    * Anybody can make up an id that tells any place. Where the record is damaged or gone, it takes other evidence that it is,
-   * or was, this tenant's: an entry of the inbox, or what is left of the record itself.
+   * or was, this tenant's: what is left of the record itself, or an entry of the inbox.
    */
-  function isThere(sequence: Sequence, id: Buffer, tenant: string): boolean {
+  function told(idBytes: Buffer, tenant: string): Place | undefined {
+    const sequence = locate(idBytes, tenant);
+    if (sequence === undefined) return undefined;
     const key = sequenceKey(sequence);
     const value = readValue(events, key);
-    if (value !== undefined) {
-      const [sameId, sameTenant] = [recordedId(value).equals(id), recordedTenant(value) === tenant];
-      if (sameId && sameTenant) return true;
-      if (isIntact(key, value)) return false;
-      if (sameId || sameTenant) return true;
-    }
-    return readValue(inbox, inboxKey(tenant, sequence)) !== undefined;
+    const sameId = value !== undefined && recordedId(value).equals(idBytes);
+    const sameTenant = value !== undefined && recordedTenant(value) === tenant;
+    const record = checked(key, value);
+    const isHere =
+      typeof record === 'string'
+        ? sameId || sameTenant || readValue(inbox, inboxKey(tenant, sequence)) !== undefined
+        : sameId && sameTenant;
+    return isHere ? { sequence, key, record, indexEntry: null } : undefined;
   }
 
-  function indexed(key: Buffer, tenant: string, id: string): Sequence | undefined {
-    const value = readValue(ids, key);
+  function indexed(idBytes: Buffer, tenant: string, id: string): Place | undefined {
+    const value = readValue(ids, idBytes);
     if (value === undefined) return undefined;
-    if (!isIntact(key, value)) throw new CorruptEventError(`The index entry of event ${id} is damaged`);
+    if (!isIntact(idBytes, value)) throw new CorruptEventError(`The index entry of event ${id} is damaged`);
     const entry = idEntryBody(value);
-    return entry.tenant === tenant ? entry.sequence : undefined;
+    if (entry.tenant !== tenant) return undefined;
+    const key = sequenceKey(entry.sequence);
+    const record = checked(key, readValue(events, key));
+    return { sequence: entry.sequence, key, record, indexEntry: idBytes };
   }
 
-  /** The value is good until the next read. */
-  function readRecord(id: string, sequence: Sequence): { key: Buffer; value: Buffer } {
-    const key = sequenceKey(sequence);
-    const value = readValue(events, key);
-    if (value === undefined)
-      throw new CorruptEventError(`The record of event ${id} is not where it should be`);
-    if (!isIntact(key, value)) throw new CorruptEventError(`The record of event ${id} is damaged`);
-    return { key, value };
+  function checked(key: Buffer, value: Buffer | undefined): Buffer | Damage {
+    if (value === undefined) return 'not where it should be';
+    return isIntact(key, value) ? value : 'damaged';
   }
 }
 

@@ -34,6 +34,11 @@ export function sequenceKey(sequence: Sequence): Buffer {
   return key;
 }
 
+/** Whether it is as long as one: a damaged key need not be. */
+export function isSequenceKey(key: Buffer): boolean {
+  return key.length === SEQUENCE_BYTES;
+}
+
 export function readSequence(buffer: Buffer, offset: number): Sequence {
   return buffer.readUInt32BE(offset) * 2 ** 32 + buffer.readUInt32BE(offset + 4);
 }

@@ -6,11 +6,13 @@ import type { Lmdb } from './database.ts';
 import { createClaims } from './claims.ts';
 import { createCounts } from './counts.ts';
 import { createEvents } from './events.ts';
+import type { NewestRecord } from './events.ts';
 import { newEventId } from './event-id.ts';
 import { syncFolder, takeFolder } from './folder.ts';
 import { listPending } from './inbox.ts';
 import { createKeys } from './keys.ts';
-import { isIntact, readSequence } from './record.ts';
+import { isIntact, isSequenceKey, readSequence } from './record.ts';
+import type { Sequence } from './record.ts';
 import { createSweep } from './sweep.ts';
 import { createWriter } from './writer.ts';
 import type { WriterLimits } from './writer.ts';
@@ -75,7 +77,7 @@ export async function openEmbeddedStore(options: EmbeddedOptions): Promise<Embed
     onFatal: options.onFatal,
     ...(options.limits && { limits: options.limits }),
   });
-  const newestTime = lastSequence(lmdb);
+  const newest = newestRecord(lmdb);
   const claims = createClaims(lmdb, now);
   const sweep = createSweep({ lmdb, writer, counts, claims, expiredTo, onDamage });
   if (exclusive && sweepSeconds > 0) sweep.every(sweepSeconds * 1000);
@@ -90,11 +92,11 @@ export async function openEmbeddedStore(options: EmbeddedOptions): Promise<Embed
       return read(...args);
     };
 
-  const events = createEvents({ lmdb, writer, counts, claims, expiredTo, after: newestTime });
+  const events = createEvents({ lmdb, writer, counts, claims, expiredTo, newest });
   const keys = createKeys({ lmdb, writer, onDamage });
   return {
     keys: { ...keys, get: opened(keys.get), getMany: opened(keys.getMany), list: opened(keys.list) },
-    newestTime,
+    newestTime: newest.sequence,
     newId: newEventId,
     append: events.append,
     get: opened(events.get),
@@ -131,10 +133,11 @@ function openFile(folder: { file: string; release(): void }): Lmdb {
   }
 }
 
-/** Sequence of the newest intact record; a damaged key may say any time. */
-function lastSequence({ events }: Lmdb): Micros {
+function newestRecord({ events }: Lmdb): NewestRecord {
+  const damagedAfter = new Set<Sequence>();
   for (const { key, value } of events.getRange({ reverse: true })) {
-    if (isIntact(key, value)) return readSequence(key, 0);
+    if (isIntact(key, value)) return { sequence: readSequence(key, 0), damagedAfter };
+    if (isSequenceKey(key)) damagedAfter.add(readSequence(key, 0));
   }
-  return 0;
+  return { sequence: 0, damagedAfter };
 }
