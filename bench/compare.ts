@@ -73,7 +73,7 @@ async function ingest(path: string): Promise<Measurement> {
   const emulator = values.store === 'dynamodb' ? await startEmulator() : null;
   const service = await startService(emulator, { script: join(path, 'dist/main.js') });
   try {
-    return await measure(
+    const measurement = await measure(
       {
         kind: 'saturate',
         traffic: 'create-v1',
@@ -84,6 +84,9 @@ async function ingest(path: string): Promise<Measurement> {
       },
       emulator ? 'any' : 'load',
     );
+    const { requests, errors, firstError } = measurement;
+    if (requests === 0 || errors > 0) throw new Error(`${path} answers wrongly: ${String(firstError)}`);
+    return measurement;
   } finally {
     await service.stop();
     await emulator?.stop();

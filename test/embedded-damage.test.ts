@@ -268,8 +268,14 @@ void t.test('damaged newest records are not written over, nor end the process', 
   // The next event, by a clock that was set back, would go to the very place.
   second.clock.time = victim.createdAt;
   t.equal(after.createdAt, victim.createdAt + 1);
-  const one = await second.add();
+  const one = await second.addOwn();
   t.strictSame(await second.store.get('acme', one.id), one);
+  t.match(await second.store.acknowledge('acme', one.id, one.createdAt), { outcome: 'acknowledged' });
+  t.equal(await second.store.remove('acme', one.id), true);
+  t.equal(
+    (await second.inbox()).some(({ id }) => id === one.id),
+    false,
+  );
   t.strictSame(
     entries(raw.events).find((entry) => entry.key.equals(key))?.value,
     damaged,

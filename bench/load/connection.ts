@@ -44,13 +44,14 @@ export function openConnection(url: string): Connection {
     received += chunk.toString('latin1');
     if (!isWhole(received)) return;
     const reply = received;
+    if (CLOSING.test(reply.slice(0, reply.indexOf(HEAD_END)))) broken ??= closed();
     settle((outcome) => {
       outcome.answered(Number(reply.slice(9, 12)), reply);
     });
   });
   socket.on('error', fail);
   socket.on('close', () => {
-    fail(new Error('the server closed the connection'));
+    fail(closed());
   });
   return {
     get usable() {
@@ -71,14 +72,18 @@ export function openConnection(url: string): Connection {
   };
 }
 
+function closed(): Error {
+  return new Error('the server closed the connection');
+}
+
 /** The bytes of a request. */
 export function requestBytes(
   { url, key }: Pick<Target, 'url' | 'key'>,
   { method, path, body = '' }: Call,
 ): Buffer {
-  const { host } = new URL(url);
+  const { host, pathname } = new URL(url);
   return Buffer.from(
-    `${method} ${path} HTTP/1.1\r\nhost: ${host}\r\nx-api-key: ${key}\r\ncontent-type: application/json\r\n` +
+    `${method} ${pathname.replace(/\/$/, '')}${path} HTTP/1.1\r\nhost: ${host}\r\nx-api-key: ${key}\r\ncontent-type: application/json\r\n` +
       `content-length: ${String(Buffer.byteLength(body))}\r\n\r\n${body}`,
   );
 }
@@ -111,6 +116,7 @@ function connectTo(url: string): Socket {
 
 const HEAD_END = '\r\n\r\n';
 const LENGTH = /\r\ncontent-length: *(\d+)/i;
+const CLOSING = /\r\nconnection: *close/i;
 const CHUNKED = /\r\ntransfer-encoding: *chunked/i;
 
 function isWhole(received: string): boolean {

@@ -10,7 +10,7 @@ export type Steady = Target & Timed & Pace;
 /** Connections at most; a server that keeps so many waiting has failed already. */
 const MAX_CONNECTIONS = 1_000;
 
-/** How long the last answers are waited for. */
+/** How long, after the last request was due, the rest is sent and its answers are waited for. */
 const PATIENCE_MS = 10_000;
 
 /**
@@ -27,6 +27,7 @@ export async function runSteady(job: Steady, traffic: Traffic): Promise<Measurem
   const start = performance.now();
   const measureFrom = start + job.warmUpSeconds * 1000;
   const end = measureFrom + job.seconds * 1000;
+  const dueAt = (index: number): number => start + (index * 1000) / job.perSecond;
   let underWay = 0;
 
   const connection = (): Connection => {
@@ -61,25 +62,22 @@ export async function runSteady(job: Steady, traffic: Traffic): Promise<Measurem
   };
 
   let begun = false;
-  for (let sent = 0; ;) {
+  let sent = 0;
+  for (;;) {
     const now = performance.now();
     if (!begun && now >= measureFrom) {
       meter.begin();
       begun = true;
     }
-    if (now >= end) break;
-    let due = start + (sent * 1000) / job.perSecond;
-    for (; due <= now && underWay < MAX_CONNECTIONS; due = start + (sent * 1000) / job.perSecond) {
-      one(due);
-      sent++;
-    }
-    if (!job.spin) await sleep(1);
+    while (dueAt(sent) <= now && dueAt(sent) < end && underWay < MAX_CONNECTIONS) one(dueAt(sent++));
+    const allSent = dueAt(sent) >= end;
+    if (now >= end && ((allSent && underWay === 0) || now >= end + PATIENCE_MS)) break;
+    if (!job.spin || now >= end) await sleep(1);
     else if (underWay > 0) await nextTurn();
-    else spinUntil(due);
+    else spinUntil(dueAt(sent));
   }
-  for (const late = end + PATIENCE_MS; underWay > 0 && performance.now() < late;) await sleep(1);
-  if (underWay > 0)
-    meter.failed(`${String(underWay)} requests had no answer after ${String(PATIENCE_MS)} ms`);
+  for (let left = underWay; left > 0; left--) meter.failed('no answer');
+  for (; dueAt(sent) < end; sent++) meter.failed('no connection was free to send it');
   const measurement = meter.end();
   for (const each of all) each.close();
   // The wait for the last answers is not time in which requests were sent.

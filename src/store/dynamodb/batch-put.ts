@@ -3,7 +3,7 @@ import type { EventItem } from './item.ts';
 
 /**
  * A BatchWriteItem that puts the items, with a body that is written here: the SDK goes through all attributes three times,
- * to copy, to convert and to encode them, which is a seventh of what an event costs (docs/performance.md). Everything else
+ * to copy, to convert and to encode them, which is an eighth of what an event costs (docs/performance.md). Everything else
  * about the request stays the SDK's.
  */
 export function batchPut(table: string, items: readonly EventItem[]): BatchWriteItemCommand {

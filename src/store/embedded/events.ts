@@ -133,7 +133,10 @@ function createLookup({ events, ids, inbox }: Lmdb, expiredTo: () => Micros) {
   return function find(tenant: string, id: string): Place | undefined {
     const idBytes = idKey(id);
     if (idBytes === undefined) return undefined;
-    const place = told(idBytes, tenant) ?? indexed(idBytes, tenant, id);
+    const here = told(idBytes, tenant);
+    // What lies where the id tells may be another, damaged event, that this one had to keep clear of.
+    const place =
+      here !== undefined && typeof here.record !== 'string' ? here : (indexed(idBytes, tenant, id) ?? here);
     return place !== undefined && place.sequence > expiredTo() ? place : undefined;
   };
 
