@@ -99,6 +99,21 @@ void t.test(
   },
 );
 
+void t.test('open loop: what was due when no connection was free is sent late, not forgotten', async (t) => {
+  const begin = performance.now();
+  const url = await serve(t, (_, response) => {
+    void sleep(Math.max(0, begin + 900 - performance.now())).then(() => {
+      response.writeHead(201, { 'content-length': '2' }).end('{}');
+    });
+  });
+  const { latency, requests, errors } = await runSteady(
+    { url, key: 'k', pid: null, perSecond: 3_000, warmUpSeconds: 0, seconds: 0.5 },
+    constant,
+  );
+  t.equal(requests + errors, 1_500);
+  t.ok(latency.p50 > 300, `p50 ${String(latency.p50)} ms`);
+});
+
 void t.test('without requests: each is timed from when it would have been due', (t) => {
   const { requests, errors, latency, storeCores } = runIdle({
     ...{ url: '', key: '', pid: null, storePid: process.pid },
