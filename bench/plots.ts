@@ -2,7 +2,7 @@ import * as echarts from 'echarts';
 import type { EChartsOption, LineSeriesOption } from 'echarts';
 import type { Sample } from './memory.ts';
 import type { Row } from './results.ts';
-import { median } from './results.ts';
+import { IDLE, median } from './results.ts';
 
 /** SVG text of a plot, or null where the results lack what it shows. */
 export type Plot = (rows: readonly Row[]) => string | null;
@@ -19,7 +19,9 @@ const CURVES = ['health', 'create-v1', 'create', 'inbox', 'walk', 'mixed'];
 /** Response time at each percentile: a curve for each measure of a suite, of the median round by p95. */
 export function latencyPlot(store: string): Plot {
   return (rows) => {
-    const shown = rows.filter((row) => row.store === store && CURVES.includes(row.suite));
+    const shown = rows.filter(
+      ({ store: on, suite, what }) => on === store && CURVES.includes(suite) && !what.startsWith(IDLE),
+    );
     if (shown.length === 0) return null;
     const series = shown.map(({ suite, what, rounds }): LineSeriesOption => {
       const typical = rounds.toSorted((a, b) => a.latency.p95 - b.latency.p95)[Math.floor(rounds.length / 2)];

@@ -23,6 +23,9 @@ export interface Check {
   readonly pass: boolean;
 }
 
+/** How rows begin that are of the machine alone. */
+export const IDLE = 'no requests';
+
 /** One contestant in one suite. */
 export interface Row {
   readonly suite: string;

@@ -1,7 +1,7 @@
 import { fill, measure, measureColdKeys } from './harness/load.ts';
 import type { Measurement, Target } from './load/job.ts';
 import type { LatencyTarget, Row } from './results.ts';
-import { checkLatency } from './results.ts';
+import { checkLatency, IDLE } from './results.ts';
 import type { Load, Setting } from './setting.ts';
 import { address, CROWD, loadPlace, measureOne } from './setting.ts';
 import { ingestSuite, startFloor } from './yardsticks.ts';
@@ -205,7 +205,7 @@ async function measureIdle(setting: Setting): Promise<Row[]> {
   return places.map((place, index) => ({
     suite: 'health',
     store: setting.storeLabel,
-    what: `no requests, core of the ${place}`,
+    what: `${IDLE}, core of the ${place}`,
     rounds: rounds[index] ?? [],
     checks: [],
   }));
