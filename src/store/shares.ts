@@ -1,0 +1,43 @@
+/**
+ * A bounded resource (places in a queue, bytes, calls) that tenants share. One who takes much is refused before there is
+ * nothing left for the others: a tenant may hold as much as is still free, so one that floods gets half, two get a third
+ * each, and a tenant that holds nothing is refused only when nothing fits. These are the dynamic thresholds of Choudhury and
+ * Hahne, "Dynamic queue length thresholds for shared-memory packet switches" (IEEE/ACM Transactions on Networking 6(2),
+ * 1998), with a factor of 1.
+ */
+export interface Shares {
+  /** Takes `amount` for the tenant. False: refused, and nothing was taken. */
+  take(tenant: string, amount: number): boolean;
+  /** Gives back what was taken. */
+  give(tenant: string, amount: number): void;
+  /** What all tenants hold together. */
+  held(): number;
+}
+
+/** @param capacity in the same unit as the amounts; together the tenants never hold more. */
+export function createShares(capacity: number): Shares {
+  const tenants = new Map<string, number>();
+  let total = 0;
+
+  return {
+    take(tenant, amount) {
+      const free = capacity - total - amount;
+      if (free < 0) return false;
+      const mine = tenants.get(tenant) ?? 0;
+      if (mine > 0 && mine + amount > free) return false;
+      tenants.set(tenant, mine + amount);
+      total += amount;
+      return true;
+    },
+
+    give(tenant, amount) {
+      const left = (tenants.get(tenant) ?? 0) - amount;
+      // Only tenants that hold something are remembered: the map is as small as what is under way.
+      if (left > 0) tenants.set(tenant, left);
+      else tenants.delete(tenant);
+      total -= amount;
+    },
+
+    held: () => total,
+  };
+}
