@@ -108,7 +108,7 @@ void t.test('a count stops at 10,000 and says so', async (t) => {
     [35_000, 10_000, false],
   ] as const) {
     const { reader, read } = newWorld(events, 4, (i) => i % 4);
-    const options = { reader, readShards: 4, log: silentLog } as Parameters<typeof countInbox>[0];
+    const options = { reader, readShards: () => 4, log: silentLog } as Parameters<typeof countInbox>[0];
     t.strictSame(await countInbox(options, 'acme', 0, unlimited()), { count, exact });
     t.ok(read.entries <= 4 * 10_001);
   }

@@ -15,7 +15,7 @@ export interface InboxOptions {
   readonly events: EventsTable;
   readonly compression: Compression;
   /** Shards that are read: at least those that any instance writes. */
-  readonly readShards: number;
+  readonly readShards: () => number;
   readonly log: StoreLog;
 }
 
@@ -30,7 +30,7 @@ export async function readPage(
   horizon: Micros,
   deadline: Deadline,
 ): Promise<PendingPage> {
-  const shards = shardKeys(tenant, options.readShards);
+  const shards = shardKeys(tenant, options.readShards());
   const oldest = oldestPosition(horizon);
   const { after, end } = position === null ? { after: oldest, end: null } : parseWalkPosition(position);
   const walk = walkInbox({
@@ -104,7 +104,7 @@ export async function countInbox(
   deadline: Deadline,
 ): Promise<PendingCount> {
   let count = 0;
-  let open = shardKeys(tenant, readShards).map((key) => ({ key, readTo: oldestPosition(horizon) }));
+  let open = shardKeys(tenant, readShards()).map((key) => ({ key, readTo: oldestPosition(horizon) }));
   while (open.length > 0 && count <= COUNT_LIMIT) {
     const most = COUNT_LIMIT + 1 - count;
     const answers = await Promise.all(
