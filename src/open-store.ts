@@ -41,6 +41,7 @@ export async function openStore(
     ...(endpoint === null ? {} : { endpoint }),
     ...time,
     log: options.log,
+    servesEvents: options.exclusive,
   });
   // Instances share the tables: their clocks, not this process's past, order the events.
   return { ...store, newestTime: 0 };

@@ -6,6 +6,7 @@ import * as schemas from '../src/http/unversioned/schemas.ts';
 import type { Answer, Json } from './support/app.ts';
 import { atOnce } from './support/harness.ts';
 import type { ServiceHarness, Shown, Start } from './support/harness.ts';
+import { walkHasAnEnd } from './support/walk-end.ts';
 
 const UNKNOWN_ID = '00000000-0000-4000-8000-000000000000';
 const TIME = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z$/;
@@ -15,6 +16,9 @@ export function unversionedContract(t: Test, { start, shown = atOnce }: ServiceH
   void t.test('an event goes in, is listed, read, delivered and kept', (t) => lifecycle(t, start, shown));
   void t.test('status', (t) => status(t, start));
   void t.test('ten events in two pages, and what is wrong with a query', (t) => pages(t, start, shown));
+  void t.test('however fast events come, a walk ends', async (t) => {
+    await walkHasAnEnd(t, await start(t), '/inbox', shown);
+  });
   void t.test('5,000 events walked in pages of 200', (t) => longWalk(t, start, shown));
   void t.test('equal events within the window are one', (t) => deduplication(t, start, shown));
   void t.test('after the window the same event is new', (t) => window(t, start));

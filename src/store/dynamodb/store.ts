@@ -14,6 +14,7 @@ import type { EventsTable } from './events-table.ts';
 import { toStoreError } from './failure.ts';
 import { createIndexReader, type IndexReader } from './index-reader.ts';
 import { countInbox, readPage } from './inbox.ts';
+import { createInboxShards, type InboxShards } from './inbox-shards.ts';
 import { fromItem, isVisible } from './item.ts';
 import { createDynamoKeys } from './keys.ts';
 import type { StoreLog } from './log.ts';
@@ -26,8 +27,12 @@ export interface DynamoStoreOptions extends Connection {
   readonly createTables: boolean;
   /** Shards of a tenant's inbox that new events are spread over. */
   readonly shards: number;
-  /** Shards that are read: at least the `shards` of every instance. */
+  /** Shards that are read at least; beside them all that any instance writes. */
   readonly readShards: number;
+  /** False: neither writes events nor lists them, and takes no part in what instances agree on. */
+  readonly servesEvents?: boolean;
+  /** How often the number of shards is read again, in milliseconds. */
+  readonly shardsEveryMs?: number;
   readonly now: () => Micros;
   readonly eventTtl: Micros;
   readonly log: StoreLog;
@@ -57,20 +62,17 @@ const FIRST_TRY_MS = 2_000;
 export async function openDynamoStore(options: DynamoStoreOptions): Promise<DynamoStore> {
   const { tables, log, now, eventTtl, callBudgetMs = CALL_BUDGET_MS } = options;
   const client = createClient(options, callBudgetMs);
-  const readiness = becomeReady((signal) => prepare(client, options, signal), log);
+  const events: EventsTable = { client, name: tables.events };
+  const shards = createInboxShards({ ...options, events, callBudgetMs });
+  const readiness = becomeReady((signal) => prepare(client, options, shards, signal), log);
   await Promise.race([readiness.tried, sleep(FIRST_TRY_MS, undefined, { ref: false })]);
 
-  const events: EventsTable = { client, name: tables.events };
   const compression = createCompression();
   const claims = { client, name: tables.claims };
   const appends = createAppends({ ...options, events, claims, compression });
-  const reader = createIndexReader(client, tables.events);
-  const inbox = {
-    ...options,
-    events,
-    compression,
-    reader: options.wrapIndex ? options.wrapIndex(reader) : reader,
-  };
+  const index = createIndexReader(client, tables.events);
+  const reader = options.wrapIndex ? options.wrapIndex(index) : index;
+  const inbox = { ...options, events, compression, reader, readShards: () => shards.toRead() };
   const calls = trackCalls(tables.events, callBudgetMs, readiness.problem);
   const keyCalls = trackCalls(tables.keys, callBudgetMs, readiness.problem);
   const horizon = () => now() - eventTtl;
@@ -122,7 +124,7 @@ export async function openDynamoStore(options: DynamoStoreOptions): Promise<Dyna
 
     async close() {
       readiness.stop();
-      await Promise.all([calls.close(), keyCalls.close()]);
+      await Promise.all([shards.stop(), calls.close(), keyCalls.close()]);
       await appends.close();
       client.destroy();
     },
@@ -131,7 +133,8 @@ export async function openDynamoStore(options: DynamoStoreOptions): Promise<Dyna
 
 async function prepare(
   client: DynamoDBDocumentClient,
-  { tables, createTables }: DynamoStoreOptions,
+  { tables, createTables, servesEvents = true }: DynamoStoreOptions,
+  shards: InboxShards,
   signal: AbortSignal,
 ): Promise<void> {
   for (const definition of tableDefinitions(tables)) {
@@ -142,6 +145,10 @@ async function prepare(
       throw toStoreError(error, String(definition.TableName));
     }
   }
+  if (!servesEvents) return;
+  await shards.join().catch((error: unknown) => {
+    throw toStoreError(error, tables.events);
+  });
 }
 
 /** Every call passes here: refused when there is no use in it, with the port's errors, waited for on close. */

@@ -45,9 +45,10 @@ interface Parts {
 export function createEvents({ lmdb, writer, counts, claims, expiredTo, newest }: Parts) {
   const { events, ids, inbox } = lmdb;
   const find = createLookup(lmdb, expiredTo);
+  /** The sequence given out last, be its event on disk already or not. Writes are committed in this order. */
   let last = newest.sequence;
 
-  return { append, get, acknowledge, remove };
+  return { append, get, acknowledge, remove, newest: () => last };
 
   function append(event: StoredEvent, claim?: Claim): Promise<Appended> {
     const id = idKey(event.id);

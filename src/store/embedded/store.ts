@@ -93,6 +93,8 @@ export async function openEmbeddedStore(options: EmbeddedOptions): Promise<Embed
     };
 
   const events = createEvents({ lmdb, writer, counts, claims, expiredTo, newest });
+  // What another process appends it alone has counted.
+  const newestNow = exclusive ? events.newest : () => newestRecord(lmdb).sequence;
   const keys = createKeys({ lmdb, writer, onDamage });
   return {
     keys: { ...keys, get: opened(keys.get), getMany: opened(keys.getMany), list: opened(keys.list) },
@@ -103,7 +105,7 @@ export async function openEmbeddedStore(options: EmbeddedOptions): Promise<Embed
     acknowledge: events.acknowledge,
     remove: events.remove,
     listPending: opened((tenant, page) =>
-      listPending({ lmdb, expiredTo: expiredTo(), onDamage }, tenant, page),
+      listPending({ lmdb, expiredTo: expiredTo(), newest: newestNow(), onDamage }, tenant, page),
     ),
     countPending: opened((tenant) => ({ count: counts.pending(tenant, expiredTo()), exact: true })),
     ping: opened(() => {
