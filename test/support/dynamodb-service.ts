@@ -23,8 +23,8 @@ export function dynamoService(endpoint: (t: Test) => Promise<string>): DynamoSer
     };
   };
   return {
-    async start(t, env = {}, wallMs) {
-      const app = await startTestApp(t, { ...(await environment(t)), ...env }, wallMs);
+    async start(t, env = {}, time) {
+      const app = await startTestApp(t, { ...(await environment(t)), ...env }, time);
       await untilReady(app);
       return app;
     },
