@@ -44,6 +44,7 @@ export async function openStore(
     ...rest,
     ...(endpoint === null ? {} : { endpoint }),
     ...time,
+    checkedClocks: [() => clock.now(), () => clock.upcoming()],
     log: options.log,
   });
   // Instances share the tables: their clocks, not this process's past, order the events.

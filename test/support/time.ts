@@ -2,7 +2,7 @@ import type { TimeSource } from '../../src/events/clock.ts';
 
 export interface FakeTime extends TimeSource {
   /** What a wall clock that is right would say. */
-  trueMs(): number;
+  readonly trueMs: () => number;
   /** Lets time pass, on both clocks. */
   advance(ms: number): void;
   /** Sets the wall clock, forward or back. */

@@ -6,6 +6,7 @@ import { StoreOverloadedError, StoreUnavailableError } from '../errors.ts';
 import type { Acknowledgement, EventStore, KeyStore } from '../store.ts';
 import { createAppends } from './append.ts';
 import { createClient, type Connection } from './client.ts';
+import { createClockCheck } from './clock-check.ts';
 import { createCompression } from './compression.ts';
 import { cacheCounts } from './count-cache.ts';
 import { CALL_BUDGET_MS, withDeadline, type Deadline } from './deadline.ts';
@@ -30,6 +31,8 @@ export interface DynamoStoreOptions extends Connection {
   readonly readShards: number;
   readonly now: () => Micros;
   readonly eventTtl: Micros;
+  /** What dates and judges events, to be compared with the engine's clock. Absent, as in tests that make up their time: nothing is. */
+  readonly checkedClocks?: readonly (() => Micros)[];
   readonly log: StoreLog;
   /** How long a call may take, in milliseconds; more than the default only for emulators on busy machines. */
   readonly callBudgetMs?: number;
@@ -56,21 +59,17 @@ const FIRST_TRY_MS = 2_000;
  */
 export async function openDynamoStore(options: DynamoStoreOptions): Promise<DynamoStore> {
   const { tables, log, now, eventTtl, callBudgetMs = CALL_BUDGET_MS } = options;
-  const client = createClient(options, callBudgetMs);
+  const clockCheck = options.checkedClocks && createClockCheck(options.checkedClocks, log);
+  const client = createClient(options, callBudgetMs, clockCheck);
   const readiness = becomeReady((signal) => prepare(client, options, signal), log);
   await Promise.race([readiness.tried, sleep(FIRST_TRY_MS, undefined, { ref: false })]);
 
   const events: EventsTable = { client, name: tables.events };
   const compression = createCompression();
   const claims = { client, name: tables.claims };
-  const appends = createAppends({ ...options, events, claims, compression });
+  const appends = createAppends({ ...options, events, claims, compression, clockCheck });
   const reader = createIndexReader(client, tables.events);
-  const inbox = {
-    ...options,
-    events,
-    compression,
-    reader: options.wrapIndex ? options.wrapIndex(reader) : reader,
-  };
+  const inbox = { ...options, events, compression, reader: options.wrapIndex?.(reader) ?? reader };
   const calls = trackCalls(tables.events, callBudgetMs, readiness.problem);
   const keyCalls = trackCalls(tables.keys, callBudgetMs, readiness.problem);
   const horizon = () => now() - eventTtl;
@@ -118,7 +117,12 @@ export async function openDynamoStore(options: DynamoStoreOptions): Promise<Dyna
         return table.removeItem(events, request, deadline);
       }),
 
-    ping: () => calls.run((deadline) => table.probe(events, deadline)),
+    ping: () =>
+      calls.run(async (deadline) => {
+        await table.probe(events, deadline);
+        // Only then: its answer may be the one that clears the clock.
+        clockCheck?.refuse();
+      }),
 
     async close() {
       readiness.stop();
