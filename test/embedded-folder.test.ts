@@ -36,7 +36,13 @@ void t.test('a missing folder is made, for its owner alone', async (t) => {
 void t.test('a folder that cannot be used is named', async (t) => {
   const folder = t.testdir({ file: 'text' });
   for (const path of [join(folder, 'file'), join(folder, 'file', 'below'), '/sys/data']) {
-    const options = { path, now: () => 0, eventTtl: 1, log: { error: () => 0 }, onFatal: () => 0 };
+    const options = {
+      path,
+      now: () => 0,
+      eventTtl: 1,
+      log: { error: () => 0, warn: () => 0 },
+      onFatal: () => 0,
+    };
     await t.rejects(openEmbeddedStore(options), { message: `The data folder ${path} cannot be used` });
   }
 });

@@ -35,7 +35,7 @@ async function start(
     path: t.testdir(),
     now: () => Date.now() * 1000,
     eventTtl: 1e12,
-    log: { error: () => undefined },
+    log: { error: () => undefined, warn: () => undefined },
     onFatal: () => undefined,
   });
   const ended: Exchange[] = [];

@@ -69,6 +69,7 @@ async function open(t: Test, path: string, onError?: (report: object) => void): 
         if (onError) onError(report);
         else t.fail('damage', report);
       },
+      warn: () => undefined,
     },
     onFatal: (error) => t.fail(error),
   });

@@ -213,7 +213,7 @@ async function startCounting(t: Test) {
     path: t.testdir(),
     now: () => Date.now() * 1000,
     eventTtl: 1e12,
-    log: { error: () => undefined },
+    log: { error: () => undefined, warn: () => undefined },
     onFatal: (error) => t.fail(error),
   });
   const store = new Proxy<EventStore>(real, {

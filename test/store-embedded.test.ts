@@ -16,6 +16,7 @@ const harness: StoreHarness = {
         error: (detail: object) => {
           t.fail('a store that nobody has damaged reports damage', detail);
         },
+        warn: () => undefined,
       },
       onFatal: (error: Error) => {
         t.fail(error);

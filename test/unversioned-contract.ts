@@ -6,6 +6,7 @@ import * as schemas from '../src/http/unversioned/schemas.ts';
 import type { Answer, Json } from './support/app.ts';
 import { atOnce } from './support/harness.ts';
 import type { ServiceHarness, Shown, Start } from './support/harness.ts';
+import { fakeTime } from './support/time.ts';
 import { walkHasAnEnd } from './support/walk-end.ts';
 
 const UNKNOWN_ID = '00000000-0000-4000-8000-000000000000';
@@ -189,14 +190,14 @@ async function deduplication(t: Test, start: Start, shown: Shown): Promise<void>
 }
 
 async function window(t: Test, start: Start): Promise<void> {
-  let now = Date.now();
-  const app = await start(t, { DEDUP_WINDOW_SECONDS: '300' }, () => now);
+  const time = fakeTime();
+  const app = await start(t, { DEDUP_WINDOW_SECONDS: '300' }, time);
   const post = async (): Promise<Json> =>
     (await app.request('POST', '/events', '{"event_type":"t","payload":{}}')).json;
   const first = await post();
-  now += 299_000;
+  time.advance(299_000);
   t.match(await post(), { event_id: first['event_id'], deduplicated: true, timestamp: first['timestamp'] });
-  now += 2_000;
+  time.advance(2_000);
   const second = await post();
   t.equal(second['deduplicated'], false, 'counted from the first, not from the last');
   t.not(second['event_id'], first['event_id']);

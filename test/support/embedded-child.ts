@@ -16,7 +16,7 @@ const store = await openEmbeddedStore({
   now: () => time,
   eventTtl: 1e12,
   sweepSeconds: 0,
-  log: { error: (_, message) => say(`log ${message}`) },
+  log: { error: (_, message) => say(`log ${message}`), warn: (_, message) => say(`log ${message}`) },
   onFatal: (error) => say(`fatal ${error.message}`),
 });
 

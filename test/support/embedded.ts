@@ -11,12 +11,17 @@ import { sampleEvent } from './event.ts';
 export async function openTestStore(t: Test, path: string, options: Partial<EmbeddedOptions> = {}) {
   const clock = { time: Date.now() * 1000 };
   const damage: string[] = [];
+  const warnings: string[] = [];
   const store = await openEmbeddedStore({
     path,
     now: () => clock.time,
+    monotonicMs: () => clock.time / 1000,
     eventTtl: TTL,
     sweepSeconds: 0,
-    log: { error: (detail) => damage.push((detail as { err: Error }).err.message) },
+    log: {
+      error: (detail) => damage.push((detail as { err: Error }).err.message),
+      warn: (_, message) => warnings.push(message),
+    },
     onFatal: (error) => {
       t.fail(error);
     },
@@ -41,15 +46,28 @@ export async function openTestStore(t: Test, path: string, options: Partial<Embe
   };
   /** The store reads what another handle has written as of its next commit or turn, whichever is first: this is a commit. */
   const refresh = () => store.remove('acme', randomUUID());
-  return { store, clock, damage, event, add, addOwn, inbox, refresh };
+  return { store, clock, damage, warnings, event, add, addOwn, inbox, refresh };
 }
 
 export const TTL = 1e12;
 
 export type Name = 'events' | 'ids' | 'inbox' | 'counts';
 
+/** From expiry to deletion. */
+export const MARGIN = 86_400e6;
+
 /** The same LMDB file by another handle, to look at it and to damage it. */
 export function openRaw(t: Test, path: string) {
+  const table = rawTables(t, path);
+  return { events: table('events'), ids: table('ids'), inbox: table('inbox'), counts: table('counts') };
+}
+
+/** Likewise, what the store remembers of itself. */
+export function openRawMeta(t: Test, path: string) {
+  return rawTables(t, path)('meta');
+}
+
+function rawTables(t: Test, path: string) {
   const binary = { encoding: 'binary', keyEncoding: 'binary', cache: false } as const;
   const root = open<Buffer, Buffer>({
     path: join(path, 'store.mdb'),
@@ -58,8 +76,7 @@ export function openRaw(t: Test, path: string) {
     ...binary,
   });
   t.teardown(() => root.close());
-  const table = (name: Name) => root.openDB<Buffer, Buffer>({ name, ...binary });
-  return { events: table('events'), ids: table('ids'), inbox: table('inbox'), counts: table('counts') };
+  return (name: Name | 'meta') => root.openDB<Buffer, Buffer>({ name, ...binary });
 }
 
 /** Copies: what LMDB hands out is good until the next read. */

@@ -35,7 +35,7 @@ export async function appendClaimed(
   const { claims, events, now, eventTtl } = options;
   const mine = { ...claim, eventId: event.id, createdAt: event.createdAt };
   for (;;) {
-    const held = await takeClaim(claims, mine, now(), deadline);
+    const held = await takeClaim(claims, mine, deadline);
     if (held === undefined) continue;
     const { eventId: id, createdAt, expiresAt: claimExpiresAt } = held;
     const put = async (keptFrom: Micros | null) => {

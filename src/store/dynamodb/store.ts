@@ -6,6 +6,7 @@ import { StoreOverloadedError, StoreUnavailableError } from '../errors.ts';
 import type { Acknowledgement, EventStore, KeyStore } from '../store.ts';
 import { createAppends } from './append.ts';
 import { createClient, type Connection } from './client.ts';
+import { createClockCheck } from './clock-check.ts';
 import { createCompression } from './compression.ts';
 import { cacheCounts } from './count-cache.ts';
 import { CALL_BUDGET_MS, withDeadline, type Deadline } from './deadline.ts';
@@ -35,6 +36,8 @@ export interface DynamoStoreOptions extends Connection {
   readonly shardsEveryMs?: number;
   readonly now: () => Micros;
   readonly eventTtl: Micros;
+  /** What dates and judges events, to be compared with the engine's clock. Absent, as in tests that make up their time: nothing is. */
+  readonly checkedClocks?: readonly (() => Micros)[];
   readonly log: StoreLog;
   /** How long a call may take, in milliseconds; more than the default only for emulators on busy machines. */
   readonly callBudgetMs?: number;
@@ -61,7 +64,8 @@ const FIRST_TRY_MS = 2_000;
  */
 export async function openDynamoStore(options: DynamoStoreOptions): Promise<DynamoStore> {
   const { tables, log, now, eventTtl, callBudgetMs = CALL_BUDGET_MS } = options;
-  const client = createClient(options, callBudgetMs);
+  const clockCheck = options.checkedClocks && createClockCheck(options.checkedClocks, log);
+  const client = createClient(options, callBudgetMs, clockCheck);
   const events: EventsTable = { client, name: tables.events };
   const shards = createInboxShards({ ...options, events, callBudgetMs });
   const readiness = becomeReady((signal) => prepare(client, options, shards, signal), log);
@@ -69,9 +73,9 @@ export async function openDynamoStore(options: DynamoStoreOptions): Promise<Dyna
 
   const compression = createCompression();
   const claims = { client, name: tables.claims };
-  const appends = createAppends({ ...options, events, claims, compression });
+  const appends = createAppends({ ...options, events, claims, compression, clockCheck });
   const index = createIndexReader(client, tables.events);
-  const reader = options.wrapIndex ? options.wrapIndex(index) : index;
+  const reader = options.wrapIndex?.(index) ?? index;
   const inbox = { ...options, events, compression, reader, readShards: () => shards.toRead() };
   const calls = trackCalls(tables.events, callBudgetMs, readiness.problem);
   const keyCalls = trackCalls(tables.keys, callBudgetMs, readiness.problem);
@@ -120,7 +124,12 @@ export async function openDynamoStore(options: DynamoStoreOptions): Promise<Dyna
         return table.removeItem(events, request, deadline);
       }),
 
-    ping: () => calls.run((deadline) => table.probe(events, deadline)),
+    ping: () =>
+      calls.run(async (deadline) => {
+        await table.probe(events, deadline);
+        // Only then: its answer may be the one that clears the clock.
+        clockCheck?.refuse();
+      }),
 
     async close() {
       readiness.stop();

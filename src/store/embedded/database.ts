@@ -20,6 +20,8 @@ export interface Lmdb {
   readonly claims: Table;
   /** (expiry, claim key) -> nothing: claims live for different times, so they do not lie in the order of their end */
   readonly claimsByExpiry: Table;
+  /** name -> what the store has to remember of itself */
+  readonly meta: Table;
   /** Runs the function in a transaction that is undone when it throws. Resolves when it is committed and synced. */
   transact(run: () => void): Promise<unknown>;
   close(): Promise<void>;
@@ -51,6 +53,7 @@ export function openLmdb(file: string): Lmdb {
     keys: table('keys'),
     claims: table('claims'),
     claimsByExpiry: table('claims-by-expiry'),
+    meta: table('meta'),
     // A plain `transaction` commits what came before a throw (lmdb-js 3.5.6); a child transaction is undone. It costs
     // nothing that could be measured: docs/decisions/001-one-transaction-per-batch.md.
     transact: (run) => root.childTransaction(run),

@@ -13,6 +13,8 @@ import { listPending } from './inbox.ts';
 import { createKeys } from './keys.ts';
 import { isIntact, isSequenceKey, readSequence } from './record.ts';
 import type { Sequence } from './record.ts';
+import { createRetention } from './retention.ts';
+import type { RetentionLog } from './retention.ts';
 import { createSweep } from './sweep.ts';
 import { createWriter } from './writer.ts';
 import type { WriterLimits } from './writer.ts';
@@ -22,7 +24,7 @@ export interface EmbeddedStore extends EventStore {
   readonly keys: KeyStore;
   /** Time of the newest event at open, 0 without one: a clock that starts after it keeps the order over a restart. */
   readonly newestTime: Micros;
-  /** Deletes the events that have expired; resolves with their number. Runs by itself every `sweepSeconds`. */
+  /** Deletes the events that expired a day ago, and claims; resolves with their number. Runs by itself every `sweepSeconds`. */
   sweep(): Promise<number>;
 }
 
@@ -30,10 +32,12 @@ export interface EmbeddedOptions {
   /** Folder; made if missing. */
   readonly path: string;
   readonly now: () => Micros;
+  /** Milliseconds of a clock that is never set. */
+  readonly monotonicMs?: () => number;
   /** Time from `createdAt` to expiry. */
   readonly eventTtl: Micros;
-  /** Told of damaged records, with `{ err }`. */
-  readonly log: { error(detail: object, message: string): void };
+  /** Told of damaged records, with `{ err }`, and of what is not deleted for doubts about the time. */
+  readonly log: RetentionLog & { error(detail: object, message: string): void };
   /**
    * A write has failed, the disk being full or broken: no write is taken any more. What was acknowledged is on disk;
    * the process should end and start anew. Called once.
@@ -60,6 +64,7 @@ const STALL_MS = 2_000;
 // eslint-disable-next-line @typescript-eslint/require-await
 export async function openEmbeddedStore(options: EmbeddedOptions): Promise<EmbeddedStore> {
   const { path, now, eventTtl, log, exclusive = true, create = true, sweepSeconds = 10 } = options;
+  const { monotonicMs = () => performance.now() } = options;
   const folder = takeFolder(path, exclusive, create);
   const lmdb = openFile(folder);
   syncFolder(path);
@@ -78,8 +83,11 @@ export async function openEmbeddedStore(options: EmbeddedOptions): Promise<Embed
     ...(options.limits && { limits: options.limits }),
   });
   const newest = newestRecord(lmdb);
-  const claims = createClaims(lmdb, now);
-  const sweep = createSweep({ lmdb, writer, counts, claims, expiredTo, onDamage });
+  const newestTime = newest.sequence;
+  const retention = createRetention({ lmdb, writer, now, monotonicMs, eventTtl, newestTime, log });
+  const claims = createClaims(lmdb, retention.claimsDeletableTo);
+  const { deletableTo } = retention;
+  const sweep = createSweep({ lmdb, writer, counts, claims, deletableTo, onDamage });
   if (exclusive && sweepSeconds > 0) sweep.every(sweepSeconds * 1000);
 
   let closed: Promise<void> | undefined;
@@ -98,7 +106,7 @@ export async function openEmbeddedStore(options: EmbeddedOptions): Promise<Embed
   const keys = createKeys({ lmdb, writer, onDamage });
   return {
     keys: { ...keys, get: opened(keys.get), getMany: opened(keys.getMany), list: opened(keys.list) },
-    newestTime: newest.sequence,
+    newestTime,
     newId: newEventId,
     append: events.append,
     get: opened(events.get),

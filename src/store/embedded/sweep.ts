@@ -26,12 +26,13 @@ interface Parts {
   readonly writer: Writer;
   readonly counts: Counts;
   readonly claims: Claims;
-  readonly expiredTo: () => Micros;
+  /** Events up to this time are deleted: later than they expire (`retention.ts`). */
+  readonly deletableTo: () => Micros;
   readonly onDamage: (error: Error) => void;
 }
 
 export interface Sweep {
-  /** Deletes what has expired; calls at once share one walk. Resolves with the number of events deleted. */
+  /** Deletes what may be deleted; calls at once share one walk. Resolves with the number of events deleted. */
   run(): Promise<number>;
   every(milliseconds: number): void;
   stop(): void;
@@ -60,19 +61,19 @@ export function createSweep(parts: Parts): Sweep {
 }
 
 async function sweepAll(parts: Parts): Promise<number> {
-  const { writer, claims, expiredTo } = parts;
+  const { writer, claims, deletableTo } = parts;
   while ((await writer.write(0, () => claims.sweep(CHUNK))) === CHUNK);
   let total = 0;
   for (;;) {
-    const swept = await writer.write(0, () => sweepChunk(parts, expiredTo()));
+    const swept = await writer.write(0, () => sweepChunk(parts, deletableTo()));
     total += swept;
     if (swept < CHUNK) return total;
   }
 }
 
-function sweepChunk({ lmdb, counts, onDamage }: Parts, expiredTo: Sequence): number {
+function sweepChunk({ lmdb, counts, onDamage }: Parts, deletableTo: Sequence): number {
   const { events, ids, inbox } = lmdb;
-  const end = sequenceKey(Math.max(0, expiredTo + 1));
+  const end = sequenceKey(Math.max(0, deletableTo + 1));
   const keys = [...events.getKeys({ end, limit: CHUNK })];
   for (const key of keys) {
     const sequence = readSequence(key, 0);
