@@ -51,6 +51,9 @@ export interface EmbeddedOptions {
 /** A transaction that takes longer leaves its callers without an answer in time: the disk stalls. */
 const STALL_MS = 2_000;
 
+/** How often the writer looks at what waits: a late write is answered so much later at most. */
+const CHECK_MS = 250;
+
 /**
  * The event store on LMDB, for one server process a folder.
  *
@@ -81,6 +84,9 @@ export async function openEmbeddedStore(options: EmbeddedOptions): Promise<Embed
   const claims = createClaims(lmdb, now);
   const sweep = createSweep({ lmdb, writer, counts, claims, expiredTo, onDamage });
   if (exclusive && sweepSeconds > 0) sweep.every(sweepSeconds * 1000);
+  const checking = setInterval(() => {
+    writer.check();
+  }, CHECK_MS).unref();
 
   let closed: Promise<void> | undefined;
   /** For reads: a closed LMDB must not be asked. */
@@ -116,6 +122,9 @@ export async function openEmbeddedStore(options: EmbeddedOptions): Promise<Embed
       sweep.stop();
       closed ??= (async () => {
         await writer.close();
+        clearInterval(checking);
+        // A transaction that was given up still has LMDB, and the folder, until the process ends.
+        if (writer.busyFor() > 0) return;
         await lmdb.close();
         folder.release();
       })();
