@@ -177,7 +177,7 @@ void t.test('beyond its bounds the store refuses at once, and what it has accept
 });
 
 void t.test('a write that throws undoes its whole transaction', async (t) => {
-  const lmdb = openLmdb(join(t.testdir(), 'store.mdb'));
+  const lmdb = openLmdb(join(t.testdir(), 'store.mdb'), () => undefined);
   t.teardown(() => lmdb.close());
   const fatal: Error[] = [];
   const writer = createWriter({

@@ -6,6 +6,7 @@ import type { StoredEvent } from '../../src/events/event.ts';
 import { openEmbeddedStore } from '../../src/store/embedded/store.ts';
 import type { EmbeddedOptions } from '../../src/store/embedded/store.ts';
 import { sampleEvent } from './event.ts';
+import { quietLog } from './quiet-log.ts';
 
 /** An embedded store with a clock of its own, and what it reports. Closed at the end of the test. */
 export async function openTestStore(t: Test, path: string, options: Partial<EmbeddedOptions> = {}) {
@@ -16,7 +17,7 @@ export async function openTestStore(t: Test, path: string, options: Partial<Embe
     now: () => clock.time,
     eventTtl: TTL,
     sweepSeconds: 0,
-    log: { error: (detail) => damage.push((detail as { err: Error }).err.message) },
+    log: { ...quietLog, error: (detail) => damage.push((detail as { err: Error }).err.message) },
     onFatal: (error) => {
       t.fail(error);
     },
@@ -50,6 +51,16 @@ export type Name = 'events' | 'ids' | 'inbox' | 'counts';
 
 /** The same LMDB file by another handle, to look at it and to damage it. */
 export function openRaw(t: Test, path: string) {
+  const table = openTables(t, path);
+  return { events: table('events'), ids: table('ids'), inbox: table('inbox'), counts: table('counts') };
+}
+
+/** By the same handle, what is known of the folder as a whole. */
+export function openRawMeta(t: Test, path: string) {
+  return openTables(t, path)('meta');
+}
+
+function openTables(t: Test, path: string) {
   const binary = { encoding: 'binary', keyEncoding: 'binary', cache: false } as const;
   const root = open<Buffer, Buffer>({
     path: join(path, 'store.mdb'),
@@ -58,8 +69,7 @@ export function openRaw(t: Test, path: string) {
     ...binary,
   });
   t.teardown(() => root.close());
-  const table = (name: Name) => root.openDB<Buffer, Buffer>({ name, ...binary });
-  return { events: table('events'), ids: table('ids'), inbox: table('inbox'), counts: table('counts') };
+  return (name: Name | 'meta') => root.openDB<Buffer, Buffer>({ name, ...binary });
 }
 
 /** Copies: what LMDB hands out is good until the next read. */

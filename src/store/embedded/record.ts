@@ -157,6 +157,23 @@ export function countEntryBody(value: Buffer): number {
   return readSequence(value, 1);
 }
 
+/** Key of an entry in `meta`. */
+export function metaKey(name: string): Buffer {
+  return Buffer.from(name, 'latin1');
+}
+
+/** name -> a number: what the folder as a whole is known by. */
+export function metaEntry(name: string, number: number): Entry {
+  const entry = newEntry(name.length, SEQUENCE_BYTES);
+  entry.key.write(name, 0, 'latin1');
+  writeSequence(entry.value, number, 1);
+  return sealed(entry);
+}
+
+export function metaEntryBody(value: Buffer): number {
+  return readSequence(value, 1);
+}
+
 /** Key of a claim. */
 export function claimKey(key: string): Buffer {
   return Buffer.from(key, 'hex');

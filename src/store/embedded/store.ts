@@ -1,14 +1,14 @@
 import type { Micros } from '../../events/event.ts';
 import { StoreUnavailableError } from '../errors.ts';
 import type { EventStore, KeyStore } from '../store.ts';
-import { openLmdb } from './database.ts';
 import type { Lmdb } from './database.ts';
 import { createClaims } from './claims.ts';
 import { createCounts } from './counts.ts';
 import { createEvents } from './events.ts';
 import type { NewestRecord } from './events.ts';
 import { newEventId } from './event-id.ts';
-import { syncFolder, takeFolder } from './folder.ts';
+import type { Statfs } from './file-system.ts';
+import { openFolder } from './open-folder.ts';
 import { listPending } from './inbox.ts';
 import { createKeys } from './keys.ts';
 import { isIntact, isSequenceKey, readSequence } from './record.ts';
@@ -32,8 +32,8 @@ export interface EmbeddedOptions {
   readonly now: () => Micros;
   /** Time from `createdAt` to expiry. */
   readonly eventTtl: Micros;
-  /** Told of damaged records, with `{ err }`. */
-  readonly log: { error(detail: object, message: string): void };
+  /** Told of damaged records, with `{ err }`, and of what is wrong with the disk. */
+  readonly log: Record<'info' | 'warn' | 'error', (detail: object, message: string) => void>;
   /**
    * A write has failed, the disk being full or broken: no write is taken any more. What was acknowledged is on disk;
    * the process should end and start anew. Called once.
@@ -46,6 +46,7 @@ export interface EmbeddedOptions {
   /** 0: only on call. */
   readonly sweepSeconds?: number;
   readonly limits?: WriterLimits;
+  readonly statfs?: Statfs;
 }
 
 /** A transaction that takes longer leaves its callers without an answer in time: the disk stalls. */
@@ -62,14 +63,11 @@ const CHECK_MS = 250;
 // Async so that what cannot be opened is a rejection, as with any other store.
 // eslint-disable-next-line @typescript-eslint/require-await
 export async function openEmbeddedStore(options: EmbeddedOptions): Promise<EmbeddedStore> {
-  const { path, now, eventTtl, log, exclusive = true, create = true, sweepSeconds = 10 } = options;
-  const folder = takeFolder(path, exclusive, create);
-  const lmdb = openFile(folder);
-  syncFolder(path);
-
+  const { now, eventTtl, log, exclusive = true, sweepSeconds = 10 } = options;
   const onDamage = (err: Error) => {
     log.error({ err }, 'a damaged record');
   };
+  const { folder, lmdb } = openFolder(options, onDamage);
   const expiredTo = () => now() - eventTtl;
   const counts = createCounts(lmdb, onDamage);
   const writer = createWriter({
@@ -131,15 +129,6 @@ export async function openEmbeddedStore(options: EmbeddedOptions): Promise<Embed
       return closed;
     },
   };
-}
-
-function openFile(folder: { file: string; release(): void }): Lmdb {
-  try {
-    return openLmdb(folder.file);
-  } catch (error) {
-    folder.release();
-    throw error;
-  }
 }
 
 function newestRecord({ events }: Lmdb): NewestRecord {
