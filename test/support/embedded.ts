@@ -6,6 +6,7 @@ import type { StoredEvent } from '../../src/events/event.ts';
 import { openEmbeddedStore } from '../../src/store/embedded/store.ts';
 import type { EmbeddedOptions } from '../../src/store/embedded/store.ts';
 import { sampleEvent } from './event.ts';
+import { quietLog } from './quiet-log.ts';
 
 /** An embedded store with a clock of its own, and what it reports. Closed at the end of the test. */
 export async function openTestStore(t: Test, path: string, options: Partial<EmbeddedOptions> = {}) {
@@ -19,6 +20,7 @@ export async function openTestStore(t: Test, path: string, options: Partial<Embe
     eventTtl: TTL,
     sweepSeconds: 0,
     log: {
+      ...quietLog,
       error: (detail) => damage.push((detail as { err: Error }).err.message),
       warn: (_, message) => warnings.push(message),
     },
@@ -58,16 +60,16 @@ export const MARGIN = 86_400e6;
 
 /** The same LMDB file by another handle, to look at it and to damage it. */
 export function openRaw(t: Test, path: string) {
-  const table = rawTables(t, path);
+  const table = openTables(t, path);
   return { events: table('events'), ids: table('ids'), inbox: table('inbox'), counts: table('counts') };
 }
 
-/** Likewise, what the store remembers of itself. */
+/** By the same handle, what is known of the folder as a whole. */
 export function openRawMeta(t: Test, path: string) {
-  return rawTables(t, path)('meta');
+  return openTables(t, path)('meta');
 }
 
-function rawTables(t: Test, path: string) {
+function openTables(t: Test, path: string) {
   const binary = { encoding: 'binary', keyEncoding: 'binary', cache: false } as const;
   const root = open<Buffer, Buffer>({
     path: join(path, 'store.mdb'),

@@ -1,5 +1,6 @@
 import { open } from 'lmdb';
 import type { Database } from 'lmdb';
+import { checkLmdbFile } from './lmdb-file.ts';
 import type { Entry } from './record.ts';
 
 export type Table = Database<Buffer, Buffer>;
@@ -27,7 +28,12 @@ export interface Lmdb {
   close(): Promise<void>;
 }
 
-export function openLmdb(file: string): Lmdb {
+/**
+ * @param check looks at `meta` before any other table is opened, or made; what it throws closes the file again.
+ * @throws Error for people when the file is damaged, LMDB's own when it cannot be opened for another reason.
+ */
+export function openLmdb(file: string, check: (meta: Table) => void): Lmdb {
+  checkLmdbFile(file);
   const binary = { encoding: 'binary', keyEncoding: 'binary', cache: false } as const;
   // Payloads and hashes are nobody else's, whatever the mode of a folder that was there before.
   const umask = process.umask(0o077);
@@ -45,7 +51,16 @@ export function openLmdb(file: string): Lmdb {
     process.umask(umask);
   }
   const table = (name: string): Table => root.openDB<Buffer, Buffer>({ name, ...binary });
+  const meta = table('meta');
+  try {
+    check(meta);
+  } catch (error) {
+    // Nothing has been written that its promise would have to be awaited for.
+    void root.close();
+    throw error;
+  }
   return {
+    meta,
     events: table('events'),
     ids: table('ids'),
     inbox: table('inbox'),
@@ -53,7 +68,6 @@ export function openLmdb(file: string): Lmdb {
     keys: table('keys'),
     claims: table('claims'),
     claimsByExpiry: table('claims-by-expiry'),
-    meta: table('meta'),
     // A plain `transaction` commits what came before a throw (lmdb-js 3.5.6); a child transaction is undone. It costs
     // nothing that could be measured: docs/decisions/001-one-transaction-per-batch.md.
     transact: (run) => root.childTransaction(run),

@@ -62,7 +62,7 @@ export function createEvents({ lmdb, writer, counts, claims, expiredTo, newest }
     const record = eventEntry(event, id, last);
     const index = locate(id, event.tenant) === last ? undefined : idEntry(id, last, event.tenant);
     const pending = event.acknowledgedAt === null ? inboxEntry(event, last) : undefined;
-    return writer.write(record.value.length, () => {
+    return writer.write(event.tenant, record.value.length, () => {
       const held = claim && claims.take(claim, event);
       if (held !== undefined) return held;
       appendEntry(events, record);
@@ -81,7 +81,7 @@ export function createEvents({ lmdb, writer, counts, claims, expiredTo, newest }
   }
 
   async function acknowledge(tenant: string, id: string, at: Micros): Promise<Acknowledgement> {
-    return writer.write(SMALL, () => {
+    return writer.write(tenant, SMALL, () => {
       const place = find(tenant, id);
       if (place === undefined) return { outcome: 'missing' };
       const record = recordAt(place, id);
@@ -96,7 +96,7 @@ export function createEvents({ lmdb, writer, counts, claims, expiredTo, newest }
 
   /** By its place alone, so that a damaged event can be removed. */
   async function remove(tenant: string, id: string): Promise<boolean> {
-    return writer.write(SMALL, () => {
+    return writer.write(tenant, SMALL, () => {
       const place = find(tenant, id);
       if (place === undefined) return false;
       events.removeSync(place.key);

@@ -277,7 +277,7 @@ export function decodeApiKey(value: Buffer): ApiKey {
 }
 
 /** What the store remembers of itself under that name. Read and written seldom, so its body is JSON. */
-export function metaEntry(name: string, body: object): Entry {
+export function metaEntry(name: string, body: unknown): Entry {
   const text = Buffer.from(JSON.stringify(body));
   const entry = newEntry(Buffer.byteLength(name), text.length);
   entry.key.write(name, 'latin1');

@@ -6,6 +6,7 @@ import { StoreOverloadedError, StoreUnavailableError } from '../errors.ts';
 import { readValue } from './database.ts';
 import type { Lmdb } from './database.ts';
 import { isIntact, isSequenceKey, metaBody, metaEntry, readSequence, sequenceKey } from './record.ts';
+import { HOUSE } from './writer.ts';
 import type { Writer } from './writer.ts';
 
 /** When what has expired may be deleted for good. What is hidden too early comes back; what is deleted does not. */
@@ -98,7 +99,7 @@ export function createRetention(parts: Parts): Retention {
   function save(state: Saved): void {
     const { key, value } = metaEntry(KEY, state);
     writer
-      .write(value.length, () => {
+      .write(HOUSE, value.length, () => {
         lmdb.meta.putSync(key, value);
       })
       .catch((error: unknown) => {

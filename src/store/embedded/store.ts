@@ -1,20 +1,19 @@
 import type { Micros } from '../../events/event.ts';
 import { StoreUnavailableError } from '../errors.ts';
 import type { EventStore, KeyStore } from '../store.ts';
-import { openLmdb } from './database.ts';
 import type { Lmdb } from './database.ts';
 import { createClaims } from './claims.ts';
 import { createCounts } from './counts.ts';
 import { createEvents } from './events.ts';
 import type { NewestRecord } from './events.ts';
 import { newEventId } from './event-id.ts';
-import { syncFolder, takeFolder } from './folder.ts';
+import type { Statfs } from './file-system.ts';
+import { openFolder } from './open-folder.ts';
 import { listPending } from './inbox.ts';
 import { createKeys } from './keys.ts';
 import { isIntact, isSequenceKey, readSequence } from './record.ts';
 import type { Sequence } from './record.ts';
 import { createRetention } from './retention.ts';
-import type { RetentionLog } from './retention.ts';
 import { createSweep } from './sweep.ts';
 import { createWriter } from './writer.ts';
 import type { WriterLimits } from './writer.ts';
@@ -36,8 +35,8 @@ export interface EmbeddedOptions {
   readonly monotonicMs?: () => number;
   /** Time from `createdAt` to expiry. */
   readonly eventTtl: Micros;
-  /** Told of damaged records, with `{ err }`, and of what is not deleted for doubts about the time. */
-  readonly log: RetentionLog & { error(detail: object, message: string): void };
+  /** Told of damaged records, with `{ err }`, of what is wrong with the disk, and of doubts about the time. */
+  readonly log: Record<'info' | 'warn' | 'error', (detail: object, message: string) => void>;
   /**
    * A write has failed, the disk being full or broken: no write is taken any more. What was acknowledged is on disk;
    * the process should end and start anew. Called once.
@@ -50,10 +49,14 @@ export interface EmbeddedOptions {
   /** 0: only on call. */
   readonly sweepSeconds?: number;
   readonly limits?: WriterLimits;
+  readonly statfs?: Statfs;
 }
 
 /** A transaction that takes longer leaves its callers without an answer in time: the disk stalls. */
 const STALL_MS = 2_000;
+
+/** How often the writer looks at what waits: a late write is answered so much later at most. */
+const CHECK_MS = 250;
 
 /**
  * The event store on LMDB, for one server process a folder.
@@ -63,15 +66,12 @@ const STALL_MS = 2_000;
 // Async so that what cannot be opened is a rejection, as with any other store.
 // eslint-disable-next-line @typescript-eslint/require-await
 export async function openEmbeddedStore(options: EmbeddedOptions): Promise<EmbeddedStore> {
-  const { path, now, eventTtl, log, exclusive = true, create = true, sweepSeconds = 10 } = options;
+  const { now, eventTtl, log, exclusive = true, sweepSeconds = 10 } = options;
   const { monotonicMs = () => performance.now() } = options;
-  const folder = takeFolder(path, exclusive, create);
-  const lmdb = openFile(folder);
-  syncFolder(path);
-
   const onDamage = (err: Error) => {
     log.error({ err }, 'a damaged record');
   };
+  const { folder, lmdb } = openFolder(options, onDamage);
   const expiredTo = () => now() - eventTtl;
   const counts = createCounts(lmdb, onDamage);
   const writer = createWriter({
@@ -89,6 +89,9 @@ export async function openEmbeddedStore(options: EmbeddedOptions): Promise<Embed
   const { deletableTo } = retention;
   const sweep = createSweep({ lmdb, writer, counts, claims, deletableTo, onDamage });
   if (exclusive && sweepSeconds > 0) sweep.every(sweepSeconds * 1000);
+  const checking = setInterval(() => {
+    writer.check();
+  }, CHECK_MS).unref();
 
   let closed: Promise<void> | undefined;
   /** For reads: a closed LMDB must not be asked. */
@@ -126,21 +129,15 @@ export async function openEmbeddedStore(options: EmbeddedOptions): Promise<Embed
       sweep.stop();
       closed ??= (async () => {
         await writer.close();
+        clearInterval(checking);
+        // A transaction that was given up still has LMDB, and the folder, until the process ends.
+        if (writer.busyFor() > 0) return;
         await lmdb.close();
         folder.release();
       })();
       return closed;
     },
   };
-}
-
-function openFile(folder: { file: string; release(): void }): Lmdb {
-  try {
-    return openLmdb(folder.file);
-  } catch (error) {
-    folder.release();
-    throw error;
-  }
 }
 
 function newestRecord({ events }: Lmdb): NewestRecord {

@@ -16,6 +16,7 @@ import {
   sequenceKey,
 } from './record.ts';
 import type { Sequence } from './record.ts';
+import { HOUSE } from './writer.ts';
 import type { Writer } from './writer.ts';
 
 /** Events of one transaction: a few ms of the event loop, and their pages may have to come from disk. */
@@ -62,10 +63,10 @@ export function createSweep(parts: Parts): Sweep {
 
 async function sweepAll(parts: Parts): Promise<number> {
   const { writer, claims, deletableTo } = parts;
-  while ((await writer.write(0, () => claims.sweep(CHUNK))) === CHUNK);
+  while ((await writer.write(HOUSE, 0, () => claims.sweep(CHUNK))) === CHUNK);
   let total = 0;
   for (;;) {
-    const swept = await writer.write(0, () => sweepChunk(parts, deletableTo()));
+    const swept = await writer.write(HOUSE, 0, () => sweepChunk(parts, deletableTo()));
     total += swept;
     if (swept < CHUNK) return total;
   }
