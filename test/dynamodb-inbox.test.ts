@@ -241,7 +241,14 @@ void t.test('a position that this store does not give out is refused', async (t)
   const event = newEvent();
   await store.append(event);
   const place = `${'1'.repeat(16)}#x`;
-  const ends = ['!', '!0', '!x', `!${place}!${place}`, `!${'1'.repeat(16)}#${'x'.repeat(2_000)}`];
+  const ends = [
+    '!',
+    '!0',
+    '!x',
+    `!${place} `,
+    `!${place}!${place}`,
+    `!${'1'.repeat(16)}#${'x'.repeat(2_000)}`,
+  ];
   for (const after of [
     ...['', '0', 'x', 'acme#1', `${'1'.repeat(16)}#${'x'.repeat(2_000)}`, '\u20ac'],
     ...ends.map((end) => place + end),
@@ -254,6 +261,7 @@ void t.test('a position that this store does not give out is refused', async (t)
     ['1'.repeat(16), []],
     ['0'.repeat(16), []],
     [place, []],
+    [`${place}"`, []],
     ['9'.repeat(16), [event]],
   ] as const) {
     const page = await store.listPending('acme', { limit: 1, after: `${place}!${end}` });

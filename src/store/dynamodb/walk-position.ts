@@ -23,6 +23,7 @@ export function parseWalkPosition(text: string): WalkPosition {
   return { after, end };
 }
 
-// Anything of this form is a place in the inbox; DynamoDB would not take much longer text as a key.
-const PLACE = '\\d{16}(?:#[ "-~]{1,100})?';
+// Anything of this form is a place in the inbox; DynamoDB would not take much longer text as a key. Without characters up to
+// `!`: behind a position that stands for what comes next, and DynamoDB refuses a range whose end lies before its start.
+const PLACE = '\\d{16}(?:#["-~]{1,100})?';
 const FORM = new RegExp(`^(${PLACE})(?:!(${PLACE}))?$`);
