@@ -243,9 +243,13 @@ function setUp(t: Test) {
   };
 }
 
-/** Resolves once the service has swept and said that it holds back what has expired. */
+/** Resolves once the service has swept, which it does every 10 s, and said that it holds back what has expired. */
 async function swept(app: TestApp): Promise<void> {
-  while (!app.logged.some(({ msg }) => HELD.test(String(msg)))) await sleep(20);
+  for (const until = performance.now() + 60_000; performance.now() < until;) {
+    if (app.logged.some(({ msg }) => HELD.test(String(msg)))) return;
+    await sleep(20);
+  }
+  throw new Error('no sweep has said that it holds anything back');
 }
 
 function stepsOf(app: TestApp): unknown[] {
