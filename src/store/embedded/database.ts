@@ -48,6 +48,9 @@ export function openLmdb(file: string, check: (meta: Table) => void): Lmdb {
       noSubdir: true,
       // A commit then ends with its fsync. Never noSync, useWritemap or mapAsync: they answer before the disk does.
       overlappingSync: false,
+      // There is one transaction at a time. Batched by turns (lmdb-js 3.5.6, write.js), it has a second promise that nobody
+      // can get at, whose rejection ends the process when a commit fails.
+      eventTurnBatching: false,
       maxDbs: 12,
       ...binary,
     });
