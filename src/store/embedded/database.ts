@@ -23,6 +23,10 @@ export interface Lmdb {
   readonly claimsByExpiry: Table;
   /** name -> what the store has to remember of itself */
   readonly meta: Table;
+  /** room that is kept: see ballast.ts */
+  readonly ballast: Table;
+  /** Bytes of the file's pages that no table is using. */
+  readonly reusable: () => number;
   /** Runs the function in a transaction that is undone when it throws. Resolves when it is committed and synced. */
   transact(run: () => void): Promise<unknown>;
   close(): Promise<void>;
@@ -44,6 +48,9 @@ export function openLmdb(file: string, check: (meta: Table) => void): Lmdb {
       noSubdir: true,
       // A commit then ends with its fsync. Never noSync, useWritemap or mapAsync: they answer before the disk does.
       overlappingSync: false,
+      // There is one transaction at a time. Batched by turns (lmdb-js 3.5.6, write.js), it has a second promise that nobody
+      // can get at, whose rejection ends the process when a commit fails.
+      eventTurnBatching: false,
       maxDbs: 12,
       ...binary,
     });
@@ -59,8 +66,9 @@ export function openLmdb(file: string, check: (meta: Table) => void): Lmdb {
     void root.close();
     throw error;
   }
-  return {
+  const tables = {
     meta,
+    ballast: table('ballast'),
     events: table('events'),
     ids: table('ids'),
     inbox: table('inbox'),
@@ -68,11 +76,33 @@ export function openLmdb(file: string, check: (meta: Table) => void): Lmdb {
     keys: table('keys'),
     claims: table('claims'),
     claimsByExpiry: table('claims-by-expiry'),
+  };
+  return {
+    ...tables,
+    reusable: () => unusedBytes(root, Object.values(tables)),
     // A plain `transaction` commits what came before a throw (lmdb-js 3.5.6); a child transaction is undone. It costs
     // nothing that could be measured: docs/decisions/001-one-transaction-per-batch.md.
     transact: (run) => root.childTransaction(run),
     close: () => root.close(),
   };
+}
+
+interface TreeStats {
+  readonly pageSize: number;
+  readonly treeBranchPageCount: number;
+  readonly treeLeafPageCount: number;
+  readonly overflowPages: number;
+}
+
+/** By what LMDB counts for each tree anyway: 20 µs a table. */
+function unusedBytes(root: Table, tables: readonly Table[]): number {
+  // lmdb-js does not declare what they are.
+  const stats = (table: Table) => table.getStats() as TreeStats & { free: TreeStats; lastPageNumber: number };
+  const pages = (tree: TreeStats) => tree.treeBranchPageCount + tree.treeLeafPageCount + tree.overflowPages;
+  const whole = stats(root);
+  const used = tables.reduce((sum, table) => sum + pages(stats(table)), pages(whole) + pages(whole.free));
+  const META_PAGES = 2;
+  return Math.max(0, whole.lastPageNumber + 1 - META_PAGES - used) * whole.pageSize;
 }
 
 /** The value without a copy: good until the next read. */

@@ -3,6 +3,7 @@ import { CorruptEventError } from '../errors.ts';
 import type { Acknowledgement, Appended, Claim } from '../store.ts';
 import type { Claims } from './claims.ts';
 import type { Counts } from './counts.ts';
+import type { Disk } from './disk.ts';
 import { appendEntry, readValue } from './database.ts';
 import type { Lmdb } from './database.ts';
 import { locate } from './event-id.ts';
@@ -39,10 +40,11 @@ interface Parts {
   /** Events up to this time have expired. */
   readonly expiredTo: () => Micros;
   readonly newest: NewestRecord;
+  readonly disk: Disk | undefined;
 }
 
 /** Writing and reading single events. */
-export function createEvents({ lmdb, writer, counts, claims, expiredTo, newest }: Parts) {
+export function createEvents({ lmdb, writer, counts, claims, expiredTo, newest, disk }: Parts) {
   const { events, ids, inbox } = lmdb;
   const find = createLookup(lmdb, expiredTo);
   /** The sequence given out last, be its event on disk already or not. Writes are committed in this order. */
@@ -55,6 +57,8 @@ export function createEvents({ lmdb, writer, counts, claims, expiredTo, newest }
     if (id === undefined) {
       return Promise.reject(new TypeError(`The id of an event is a UUID in lower case, not ${event.id}`));
     }
+    const refusal = disk?.refusal();
+    if (refusal !== undefined) return Promise.reject(refusal);
     // Writes keep the order of their calls, so the sequence is known, and the record made, before the transaction.
     do {
       last = Math.max(last + 1, event.createdAt);
@@ -63,6 +67,7 @@ export function createEvents({ lmdb, writer, counts, claims, expiredTo, newest }
     const index = locate(id, event.tenant) === last ? undefined : idEntry(id, last, event.tenant);
     const pending = event.acknowledgedAt === null ? inboxEntry(event, last) : undefined;
     return writer.write(event.tenant, record.value.length, () => {
+      disk?.admit(record.value.length);
       const held = claim && claims.take(claim, event);
       if (held !== undefined) return held;
       appendEntry(events, record);

@@ -9,6 +9,7 @@ import {
   openSync,
   rmSync,
   statSync,
+  writeFileSync,
   writeSync,
 } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
@@ -17,11 +18,17 @@ import { tryLock } from 'fs-native-extensions';
 const FILE = 'store.mdb';
 
 /** What a new store takes at most, with the file of its locks. LMDB does not come back from a disk that is full meanwhile. */
-const NEW_STORE_BYTES = 1024 * 1024;
+const NEW_STORE_BYTES = 256 * 1024;
 
 export interface Folder {
   /** The LMDB file. */
   readonly file: string;
+  /** A server that had the folder before could not write, and none has shown since that its file can grow. */
+  readonly hasFailed: boolean;
+  /** Notes for the next server that this one could not write; no more than a try. */
+  noteFailure(): void;
+  /** Whether the LMDB file could grow by so many bytes. */
+  readonly canGrow: (bytes: number) => boolean;
   /** Lets another server have the folder. */
   release(): void;
 }
@@ -50,8 +57,27 @@ export function takeFolder(path: string, exclusive: boolean, create: boolean): F
     throw new Error(`The data folder ${folder} cannot be used: ${reason}`, { cause: error });
   }
   const lock = exclusive ? lockFolder(folder) : undefined;
+  const file = join(folder, FILE);
+  const failure = join(folder, 'write-failed');
   return {
-    file: join(folder, FILE),
+    file,
+    hasFailed: existsSync(failure),
+    noteFailure() {
+      try {
+        writeFileSync(failure, '', { mode: 0o600 });
+      } catch {
+        // Then the next server finds out as this one did.
+      }
+    },
+    canGrow(bytes) {
+      try {
+        tryToGrow(folder, statSync(file).size, bytes);
+        rmSync(failure, { force: true });
+        return true;
+      } catch {
+        return false;
+      }
+    },
     release() {
       if (lock !== undefined) closeSync(lock);
     },
@@ -84,7 +110,7 @@ function makeFolder(folder: string): void {
  * Throws what the system says unless a file in the folder can grow from one size by so many bytes. It is really written: a
  * quota, or a limit of the process, does not show in statfs.
  */
-export function tryToGrow(folder: string, from: number, bytes: number): void {
+function tryToGrow(folder: string, from: number, bytes: number): void {
   const probe = join(folder, 'probe.tmp');
   const fd = openSync(probe, 'w', 0o600);
   try {

@@ -1,13 +1,17 @@
+import { statfsSync } from 'node:fs';
 import type { Micros } from '../../events/event.ts';
 import { StoreUnavailableError } from '../errors.ts';
 import type { EventStore, KeyStore } from '../store.ts';
 import type { Lmdb } from './database.ts';
+import { createBallast } from './ballast.ts';
 import { createClaims } from './claims.ts';
 import { createCounts } from './counts.ts';
+import { createDisk } from './disk.ts';
 import { createEvents } from './events.ts';
 import type { NewestRecord } from './events.ts';
 import { newEventId } from './event-id.ts';
 import type { Statfs } from './file-system.ts';
+import type { Folder } from './folder.ts';
 import { openFolder } from './open-folder.ts';
 import { listPending } from './inbox.ts';
 import { createKeys } from './keys.ts';
@@ -15,7 +19,7 @@ import { isIntact, isSequenceKey, readSequence } from './record.ts';
 import type { Sequence } from './record.ts';
 import { createRetention } from './retention.ts';
 import { createSweep } from './sweep.ts';
-import { createWriter } from './writer.ts';
+import { createWriter, HOUSE } from './writer.ts';
 import type { WriterLimits } from './writer.ts';
 
 export interface EmbeddedStore extends EventStore {
@@ -56,7 +60,7 @@ export interface EmbeddedOptions {
 const STALL_MS = 2_000;
 
 /** How often the writer looks at what waits: a late write is answered so much later at most. */
-const CHECK_MS = 250;
+const TEND_MS = 250;
 
 /**
  * The event store on LMDB, for one server process a folder.
@@ -74,13 +78,8 @@ export async function openEmbeddedStore(options: EmbeddedOptions): Promise<Embed
   const { folder, lmdb } = openFolder(options, onDamage);
   const expiredTo = () => now() - eventTtl;
   const counts = createCounts(lmdb, onDamage);
-  const writer = createWriter({
-    transact: (run) => lmdb.transact(run),
-    beforeCommit: () => {
-      counts.flush();
-    },
-    onFatal: options.onFatal,
-    ...(options.limits && { limits: options.limits }),
+  const { writer, disk, stopTending } = openWriter(options, folder, lmdb, () => {
+    counts.flush();
   });
   const newest = newestRecord(lmdb);
   const newestTime = newest.sequence;
@@ -89,9 +88,6 @@ export async function openEmbeddedStore(options: EmbeddedOptions): Promise<Embed
   const { deletableTo } = retention;
   const sweep = createSweep({ lmdb, writer, counts, claims, deletableTo, onDamage });
   if (exclusive && sweepSeconds > 0) sweep.every(sweepSeconds * 1000);
-  const checking = setInterval(() => {
-    writer.check();
-  }, CHECK_MS).unref();
 
   let closed: Promise<void> | undefined;
   /** For reads: a closed LMDB must not be asked. */
@@ -103,7 +99,7 @@ export async function openEmbeddedStore(options: EmbeddedOptions): Promise<Embed
       return read(...args);
     };
 
-  const events = createEvents({ lmdb, writer, counts, claims, expiredTo, newest });
+  const events = createEvents({ lmdb, writer, counts, claims, expiredTo, newest, disk });
   // What another process appends it alone has counted.
   const newestNow = exclusive ? events.newest : () => newestRecord(lmdb).sequence;
   const keys = createKeys({ lmdb, writer, onDamage });
@@ -129,13 +125,66 @@ export async function openEmbeddedStore(options: EmbeddedOptions): Promise<Embed
       sweep.stop();
       closed ??= (async () => {
         await writer.close();
-        clearInterval(checking);
-        // A transaction that was given up still has LMDB, and the folder, until the process ends.
-        if (writer.busyFor() > 0) return;
+        stopTending();
+        if (writer.busyFor() > 0) {
+          throw new StoreUnavailableError(
+            'A transaction has not ended: it has the data folder until the process is killed',
+          );
+        }
         await lmdb.close();
         folder.release();
       })();
       return closed;
+    },
+  };
+}
+
+/** The writer, and the disk that it writes to: a server looks after that, who opens beside one does not. */
+function openWriter(
+  { path, log, limits, onFatal, exclusive = true, statfs = statfsSync }: EmbeddedOptions,
+  folder: Folder,
+  lmdb: Lmdb,
+  beforeCommit: () => void,
+) {
+  const ballast = createBallast(lmdb.ballast);
+  const writer = createWriter({
+    transact: async (run) => {
+      if (disk?.look()) for (const step of ballast.giveUp) await lmdb.transact(step);
+      return lmdb.transact(run);
+    },
+    beforeCommit,
+    onFatal: (error) => {
+      if (exclusive) folder.noteFailure();
+      onFatal(error);
+    },
+    oneByOne: () => disk?.isTight() === true,
+    ...(limits && { limits }),
+  });
+  const disk = exclusive
+    ? createDisk({
+        path,
+        statfs,
+        reusable: lmdb.reusable,
+        ballast,
+        write: (run) => {
+          // Busy, closed or failed: the next look finds that it is still to be done.
+          writer.write(HOUSE, 0, run).catch(() => undefined);
+        },
+        canGrow: folder.canGrow,
+        doubtful: folder.hasFailed,
+        log,
+        monotonic: () => performance.now(),
+      })
+    : undefined;
+  const tending = setInterval(() => {
+    writer.check();
+    if (writer.refusal() === undefined) disk?.tend();
+  }, TEND_MS).unref();
+  return {
+    writer,
+    disk,
+    stopTending: () => {
+      clearInterval(tending);
     },
   };
 }

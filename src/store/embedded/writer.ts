@@ -10,8 +10,8 @@ import { createShares } from '../shares.ts';
 export interface Writer {
   /**
    * Runs `run` inside a transaction and resolves with its result once that is on disk. `run` reads before it writes: a
-   * `CorruptEventError` or `CorruptKeyError` that it throws before its first put is its caller's alone; whatever else it throws undoes the
-   * whole batch and is the end of this writer.
+   * `CorruptEventError`, `CorruptKeyError` or `StoreUnavailableError` that it throws before its first put is its caller's alone; whatever
+   * else it throws undoes the whole batch and is the end of this writer.
    *
    * Rejects with `StoreOverloadedError` and does not run when too much waits, at once, or when it has waited for
    * `waitingMs`; with `StoreUnavailableError` after close or failure.
@@ -44,6 +44,8 @@ export interface WriterOptions {
   /** A transaction has failed; called once, when all that waited has been rejected. */
   readonly onFatal: (error: Error) => void;
   readonly limits?: WriterLimits;
+  /** Whether a transaction takes one write only, for the time being. */
+  readonly oneByOne?: () => boolean;
   /** Milliseconds of a clock that is never set. */
   readonly monotonic?: () => number;
 }
@@ -86,6 +88,7 @@ export function createWriter({
   beforeCommit,
   onFatal,
   limits = DEFAULT_LIMITS,
+  oneByOne = () => false,
   monotonic = () => performance.now(),
 }: WriterOptions): Writer {
   const waiting = createQueue(limits);
@@ -133,7 +136,7 @@ export function createWriter({
       begun = monotonic();
       try {
         await transact(() => {
-          runInto(batch, waiting, limits.batchMs, monotonic);
+          runInto(batch, waiting, oneByOne() ? 0 : limits.batchMs, monotonic);
           beforeCommit();
         });
       } catch (error) {
@@ -247,12 +250,15 @@ function settle(batch: readonly Write[]): void {
   }
 }
 
+/** What is wrong with one write and no other. */
+const OWN_ERRORS = [CorruptEventError, CorruptKeyError, StoreUnavailableError];
+
 function runOne(write: Write): void {
   try {
     write.result = write.run();
   } catch (error) {
-    if (!(error instanceof CorruptEventError || error instanceof CorruptKeyError)) throw error;
-    write.error = error;
+    if (!OWN_ERRORS.some((own) => error instanceof own)) throw error;
+    write.error = error as Error;
   }
 }
 
