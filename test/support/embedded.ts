@@ -46,7 +46,7 @@ export async function openTestStore(t: Test, path: string, options: Partial<Embe
 
 export const TTL = 1e12;
 
-export type Name = 'events' | 'ids' | 'inbox' | 'counts';
+export type Name = 'events' | 'ids' | 'inbox' | 'keys' | 'claims' | 'claims-by-expiry';
 
 /** The same LMDB file by another handle, to look at it and to damage it. */
 export function openRaw(t: Test, path: string) {
@@ -59,7 +59,14 @@ export function openRaw(t: Test, path: string) {
   });
   t.teardown(() => root.close());
   const table = (name: Name) => root.openDB<Buffer, Buffer>({ name, ...binary });
-  return { events: table('events'), ids: table('ids'), inbox: table('inbox'), counts: table('counts') };
+  return {
+    events: table('events'),
+    ids: table('ids'),
+    inbox: table('inbox'),
+    keys: table('keys'),
+    claims: table('claims'),
+    'claims-by-expiry': table('claims-by-expiry'),
+  };
 }
 
 /** Copies: what LMDB hands out is good until the next read. */

@@ -9,8 +9,6 @@ import { claimEntry, claimExpiryEntry, claimExpiryKey, claimKey, decodeClaim, is
 export interface Claims {
   /** Undefined: nobody held the claim, and now this event does. */
   take(claim: Claim, event: { readonly id: string; readonly createdAt: Micros }): Appended | undefined;
-  /** Deletes up to `limit` claims that have expired; gives how many. */
-  sweep(limit: number): number;
 }
 
 export function createClaims({ claims, claimsByExpiry }: Lmdb, now: () => Micros): Claims {
@@ -33,22 +31,5 @@ export function createClaims({ claims, claimsByExpiry }: Lmdb, now: () => Micros
       claimsByExpiry.putSync(expiry.key, expiry.value);
       return undefined;
     },
-
-    sweep(limit) {
-      const end = claimExpiryKey(now() + 1, NO_KEY);
-      const expired = [...claimsByExpiry.getKeys({ end, limit })];
-      for (const entry of expired) {
-        const key = Buffer.from(entry.subarray(EXPIRY_BYTES));
-        const value = readValue(claims, key);
-        // Taken anew meanwhile, it has an entry of its own.
-        if (value !== undefined && (!isIntact(key, value) || decodeClaim(value).expiresAt <= now()))
-          claims.removeSync(key);
-        claimsByExpiry.removeSync(entry);
-      }
-      return expired.length;
-    },
   };
 }
-
-const EXPIRY_BYTES = 8;
-const NO_KEY = Buffer.alloc(0);

@@ -58,9 +58,10 @@ export function createEvents({ lmdb, writer, counts, claims, expiredTo, newest }
     do {
       last = Math.max(last + 1, event.createdAt);
     } while (newest.damagedAfter.has(last));
-    const record = eventEntry(event, id, last);
-    const index = locate(id, event.tenant) === last ? undefined : idEntry(id, last, event.tenant);
-    const pending = event.acknowledgedAt === null ? inboxEntry(event, last) : undefined;
+    const sequence = last;
+    const record = eventEntry(event, id, sequence);
+    const index = locate(id, event.tenant) === sequence ? undefined : idEntry(id, sequence, event.tenant);
+    const pending = event.acknowledgedAt === null ? inboxEntry(event, sequence) : undefined;
     return writer.write(record.value.length, () => {
       const held = claim && claims.take(claim, event);
       if (held !== undefined) return held;
@@ -68,7 +69,7 @@ export function createEvents({ lmdb, writer, counts, claims, expiredTo, newest }
       if (index !== undefined) ids.putSync(index.key, index.value);
       if (pending !== undefined) {
         inbox.putSync(pending.key, pending.value);
-        counts.add(event.tenant, 1);
+        counts.added(event.tenant, sequence);
       }
       return STORED;
     });
@@ -106,7 +107,7 @@ export function createEvents({ lmdb, writer, counts, claims, expiredTo, newest }
   }
 
   function removePending(tenant: string, sequence: Sequence): void {
-    if (inbox.removeSync(inboxKey(tenant, sequence))) counts.add(tenant, -1);
+    if (inbox.removeSync(inboxKey(tenant, sequence))) counts.removed(tenant, sequence);
   }
 }
 

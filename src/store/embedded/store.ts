@@ -11,7 +11,7 @@ import { newEventId } from './event-id.ts';
 import { syncFolder, takeFolder } from './folder.ts';
 import { listPending } from './inbox.ts';
 import { createKeys } from './keys.ts';
-import { isIntact, isSequenceKey, readSequence } from './record.ts';
+import { isIntact, sequenceOf } from './record.ts';
 import type { Sequence } from './record.ts';
 import { createSweep } from './sweep.ts';
 import { createWriter } from './writer.ts';
@@ -68,24 +68,29 @@ export async function openEmbeddedStore(options: EmbeddedOptions): Promise<Embed
     log.error({ err }, 'a damaged record');
   };
   const expiredTo = () => now() - eventTtl;
-  const counts = createCounts(lmdb, onDamage);
   const writer = createWriter({
     transact: (run) => lmdb.transact(run),
-    beforeCommit: () => {
-      counts.flush();
+    beforeCommit: (writes) => {
+      sweep.step(writes);
     },
     onFatal: options.onFatal,
     ...(options.limits && { limits: options.limits }),
   });
+  if (exclusive) emptyCounts(lmdb);
   const newest = newestRecord(lmdb);
   const claims = createClaims(lmdb, now);
-  const sweep = createSweep({ lmdb, writer, counts, claims, expiredTo, onDamage });
+  const counts = createCounts({ lmdb, writer, expiredTo });
+  const sweep = createSweep({
+    ...{ lmdb, writer, counts, onDamage },
+    deletableTo: expiredTo,
+    claimsDeletableTo: now,
+  });
   if (exclusive && sweepSeconds > 0) sweep.every(sweepSeconds * 1000);
 
   let closed: Promise<void> | undefined;
   /** For reads: a closed LMDB must not be asked. */
   const opened =
-    <A extends unknown[], T>(read: (...args: A) => T) =>
+    <A extends unknown[], T>(read: (...args: A) => T | Promise<T>) =>
     // eslint-disable-next-line @typescript-eslint/require-await
     async (...args: A): Promise<T> => {
       if (closed !== undefined) throw new StoreUnavailableError('The store is closed');
@@ -105,7 +110,7 @@ export async function openEmbeddedStore(options: EmbeddedOptions): Promise<Embed
     listPending: opened((tenant, page) =>
       listPending({ lmdb, expiredTo: expiredTo(), onDamage }, tenant, page),
     ),
-    countPending: opened((tenant) => ({ count: counts.pending(tenant, expiredTo()), exact: true })),
+    countPending: opened(async (tenant) => ({ count: await counts.pending(tenant), exact: true })),
     ping: opened(() => {
       const refusal = writer.refusal();
       if (refusal !== undefined) throw refusal;
@@ -113,8 +118,8 @@ export async function openEmbeddedStore(options: EmbeddedOptions): Promise<Embed
     }),
     sweep: () => sweep.run(),
     close() {
-      sweep.stop();
       closed ??= (async () => {
+        await sweep.stop();
         await writer.close();
         await lmdb.close();
         folder.release();
@@ -133,11 +138,22 @@ function openFile(folder: { file: string; release(): void }): Lmdb {
   }
 }
 
+/** Of versions that kept counts on disk: they are not kept up any more. */
+function emptyCounts(lmdb: Lmdb): void {
+  try {
+    lmdb.clear('counts');
+  } catch {
+    // A full disk: nothing reads them, and the next start tries again.
+  }
+}
+
 function newestRecord({ events }: Lmdb): NewestRecord {
   const damagedAfter = new Set<Sequence>();
   for (const { key, value } of events.getRange({ reverse: true })) {
-    if (isIntact(key, value)) return { sequence: readSequence(key, 0), damagedAfter };
-    if (isSequenceKey(key)) damagedAfter.add(readSequence(key, 0));
+    const sequence = sequenceOf(key);
+    if (sequence === undefined) continue;
+    if (isIntact(key, value)) return { sequence, damagedAfter };
+    damagedAfter.add(sequence);
   }
   return { sequence: 0, damagedAfter };
 }

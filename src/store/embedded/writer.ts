@@ -28,8 +28,8 @@ export interface Writer {
 export interface WriterOptions {
   /** Runs the function in a transaction that is undone if it throws; resolves after fsync. */
   readonly transact: (run: () => void) => Promise<unknown>;
-  /** Runs at the end of each transaction. */
-  readonly beforeCommit: () => void;
+  /** Runs at the end of each transaction, told how many writes it has. What it throws is the end of this writer. */
+  readonly beforeCommit: (writes: number) => void;
   /** A transaction has failed; called once, when all that waited has been rejected. */
   readonly onFatal: (error: Error) => void;
   readonly limits?: WriterLimits;
@@ -121,7 +121,7 @@ export function createWriter({
       bytes += write.bytes;
       runOne(write);
     } while (monotonic() < until);
-    beforeCommit();
+    beforeCommit(batch.length);
   }
 
   async function fail(error: unknown, batch: readonly Write[]): Promise<void> {
