@@ -48,9 +48,10 @@ export const TTL = 1e12;
 
 export type Name = 'events' | 'ids' | 'inbox' | 'keys' | 'claims' | 'claims-by-expiry';
 
-/** The same LMDB file by another handle, to look at it and to damage it. */
-export function openRaw(t: Test, path: string) {
-  const binary = { encoding: 'binary', keyEncoding: 'binary', cache: false } as const;
+const binary = { encoding: 'binary', keyEncoding: 'binary', cache: false } as const;
+
+/** The same LMDB file by another handle. */
+export function openRoot(t: Test, path: string) {
   const root = open<Buffer, Buffer>({
     path: join(path, 'store.mdb'),
     noSubdir: true,
@@ -58,6 +59,12 @@ export function openRaw(t: Test, path: string) {
     ...binary,
   });
   t.teardown(() => root.close());
+  return root;
+}
+
+/** Its tables, to look at them and to damage them. */
+export function openRaw(t: Test, path: string) {
+  const root = openRoot(t, path);
   const table = (name: Name) => root.openDB<Buffer, Buffer>({ name, ...binary });
   return {
     events: table('events'),

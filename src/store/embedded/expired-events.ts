@@ -46,7 +46,8 @@ const INLINE_BYTES = 2_000;
 const NEIGHBOURS = 16;
 
 /** The events lie in the order of their time, so the expired ones are the first: no index of expiry is needed. */
-export function createExpiredEvents({ lmdb, counts, deletableTo, onDamage, pace }: Parts): Backlog {
+export function createExpiredEvents(parts: Parts): Backlog {
+  const { lmdb, counts, deletableTo, pace } = parts;
   const { events, ids, inbox } = lmdb;
   const probes = createProbes(4);
   let after: Buffer | undefined;
@@ -68,79 +69,16 @@ export function createExpiredEvents({ lmdb, counts, deletableTo, onDamage, pace 
       after = last;
       probes.learn(sequenceOf(first) ?? 0, sequenceOf(last) ?? 0, keys.length);
       if (meanBytes > INLINE_BYTES) await pace.prefetch(events, keys);
-      const expired = await lookAt(keys);
-      await fetchIndexes(expired);
+      const { expired, bytes } = await lookAt(parts, keys);
+      meanBytes = Math.max(100, bytes / keys.length);
+      await pace.prefetch(inbox, inboxPages(expired));
+      await pace.prefetch(
+        ids,
+        expired.flatMap(({ indexedId }) => indexedId ?? []),
+      );
       return expired.map(deletion);
     },
   };
-
-  async function lookAt(keys: readonly Buffer[]): Promise<Expired[]> {
-    const found: Expired[] = [];
-    const strays: Expired[] = [];
-    let bytes = 0;
-    for (const key of keys) {
-      if (pace.isUp()) await pace.turn();
-      const record = readValue(events, key);
-      // Gone since it was listed.
-      if (record === undefined) continue;
-      bytes += record.length;
-      const sequence = sequenceOf(key);
-      if (sequence === undefined) {
-        onDamage(
-          new CorruptEventError(`Expired record ${key.toString('hex')} has a damaged key; it is removed`),
-        );
-        found.push({ key, sequence: 0, tenants: [] });
-        continue;
-      }
-      const owner = ownerOf(lmdb, key, record, sequence);
-      if (owner.disagrees) {
-        onDamage(
-          new CorruptEventError(`Expired record ${String(sequence)} disagrees with the index; it is removed`),
-        );
-      }
-      const { tenant, ...rest } = owner;
-      if (tenant === undefined) strays.push({ key, sequence, tenants: [], ...rest });
-      else found.push({ key, sequence, tenants: [tenant], ...rest });
-    }
-    meanBytes = Math.max(100, bytes / keys.length);
-    return strays.length === 0 ? found : [...found, ...(await findTenants(strays))];
-  }
-
-  /** Looks for records that do not tell whose they are in every inbox. */
-  async function findTenants(strays: readonly Expired[]): Promise<Expired[]> {
-    const tenants = strays.map((): string[] => []);
-    let start: { start: Buffer; exclusiveStart?: true } | undefined = { start: FIRST_KEY };
-    while (start !== undefined) {
-      const [key] = inbox.getKeys({ ...start, limit: 1 });
-      const tenant = key && inboxTenant(key);
-      // From tenant to tenant; a key that names none is damaged.
-      if (key === undefined) start = undefined;
-      else if (tenant === undefined) start = { start: Buffer.from(key), exclusiveStart: true };
-      else start = { start: inboxEnd(tenant) };
-      for (const [index, { sequence }] of strays.entries()) {
-        if (tenant !== undefined && readValue(inbox, inboxKey(tenant, sequence)) !== undefined) {
-          tenants[index]?.push(tenant);
-        }
-        if (pace.isUp()) await pace.turn();
-      }
-    }
-    return strays.map((stray, index) => ({ ...stray, tenants: tenants[index] ?? [] }));
-  }
-
-  async function fetchIndexes(expired: readonly Expired[]): Promise<void> {
-    const entries: Buffer[] = [];
-    let [before, since] = ['', 0];
-    for (const { tenants, sequence } of expired) {
-      for (const tenant of tenants) {
-        if (tenant === before && ++since < NEIGHBOURS) continue;
-        entries.push(inboxKey(tenant, sequence));
-        [before, since] = [tenant, 0];
-      }
-    }
-    await pace.prefetch(inbox, entries);
-    const indexed = expired.flatMap(({ indexedId }) => indexedId ?? []);
-    if (indexed.length > 0) await pace.prefetch(ids, indexed);
-  }
 
   function deletion({ key, indexedId, sequence, tenants }: Expired): Deletion {
     return () => {
@@ -151,6 +89,76 @@ export function createExpiredEvents({ lmdb, counts, deletableTo, onDamage, pace 
       return events.removeSync(key);
     };
   }
+}
+
+async function lookAt(
+  { lmdb, onDamage, pace }: Parts,
+  keys: readonly Buffer[],
+): Promise<{ expired: Expired[]; bytes: number }> {
+  const found: Expired[] = [];
+  const strays: Expired[] = [];
+  let bytes = 0;
+  for (const key of keys) {
+    if (pace.isUp()) await pace.turn();
+    const record = readValue(lmdb.events, key);
+    // Gone since it was listed.
+    if (record === undefined) continue;
+    bytes += record.length;
+    const sequence = sequenceOf(key);
+    if (sequence === undefined) {
+      onDamage(
+        new CorruptEventError(`Expired record ${key.toString('hex')} has a damaged key; it is removed`),
+      );
+      found.push({ key, sequence: 0, tenants: [] });
+      continue;
+    }
+    const owner = ownerOf(lmdb, key, record, sequence);
+    if (owner.disagrees) {
+      onDamage(
+        new CorruptEventError(`Expired record ${String(sequence)} disagrees with the index; it is removed`),
+      );
+    }
+    const { tenant, ...rest } = owner;
+    if (tenant === undefined) strays.push({ key, sequence, tenants: [], ...rest });
+    else found.push({ key, sequence, tenants: [tenant], ...rest });
+  }
+  if (strays.length > 0) found.push(...(await findTenants(lmdb, strays, pace)));
+  return { expired: found, bytes };
+}
+
+/** Looks for records that do not tell whose they are in every inbox. */
+async function findTenants({ inbox }: Lmdb, strays: readonly Expired[], pace: Pace): Promise<Expired[]> {
+  const tenants = strays.map((): string[] => []);
+  let start: { start: Buffer; exclusiveStart?: true } | undefined = { start: FIRST_KEY };
+  while (start !== undefined) {
+    const [key] = inbox.getKeys({ ...start, limit: 1 });
+    const tenant = key && inboxTenant(key);
+    // From tenant to tenant; a key that names none is damaged.
+    if (key === undefined) start = undefined;
+    else if (tenant === undefined) start = { start: Buffer.from(key), exclusiveStart: true };
+    else start = { start: inboxEnd(tenant) };
+    for (const [index, { sequence }] of strays.entries()) {
+      if (tenant !== undefined && readValue(inbox, inboxKey(tenant, sequence)) !== undefined) {
+        tenants[index]?.push(tenant);
+      }
+      if (pace.isUp()) await pace.turn();
+    }
+  }
+  return strays.map((stray, index) => ({ ...stray, tenants: tenants[index] ?? [] }));
+}
+
+/** Keys that lead to the pages of their inbox entries. */
+function inboxPages(expired: readonly Expired[]): Buffer[] {
+  const keys: Buffer[] = [];
+  let [before, since] = ['', 0];
+  for (const { tenants, sequence } of expired) {
+    for (const tenant of tenants) {
+      if (tenant === before && ++since < NEIGHBOURS) continue;
+      keys.push(inboxKey(tenant, sequence));
+      [before, since] = [tenant, 0];
+    }
+  }
+  return keys;
 }
 
 const FIRST_KEY = Buffer.from([0]);

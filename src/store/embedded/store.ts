@@ -91,7 +91,6 @@ export async function openEmbeddedStore(options: EmbeddedOptions): Promise<Embed
   /** For reads: a closed LMDB must not be asked. */
   const opened =
     <A extends unknown[], T>(read: (...args: A) => T | Promise<T>) =>
-    // eslint-disable-next-line @typescript-eslint/require-await
     async (...args: A): Promise<T> => {
       if (closed !== undefined) throw new StoreUnavailableError('The store is closed');
       return read(...args);

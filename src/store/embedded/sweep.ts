@@ -4,8 +4,8 @@ import type { Counts } from './counts.ts';
 import type { Lmdb } from './database.ts';
 import { createExpiredClaims } from './expired-claims.ts';
 import { createExpiredEvents } from './expired-events.ts';
-import type { Backlog, Deletion } from './expired.ts';
 import { createPace } from './expired.ts';
+import { createLane, takeStep } from './sweep-steps.ts';
 import type { Writer } from './writer.ts';
 
 interface Parts {
@@ -31,21 +31,6 @@ export interface Sweep {
   stop(): Promise<void>;
 }
 
-/** Deletions that wait for a transaction, of one kind: some 4 MB. */
-const AHEAD = 8_192;
-/** Deletions of one kind before it is the other's turn. */
-const TURN = 32;
-/** Of a transaction that holds up others, beyond what keeps pace with them. */
-const STEP_MS = 4;
-
-/** One kind of what expires. */
-interface Lane {
-  readonly backlog: Backlog;
-  ready: Deletion[];
-  /** There is no more. */
-  isDone: boolean;
-}
-
 /**
  * What has expired is found, and its pages fetched, beside the requests; it is deleted at the end of their transactions, twice as
  * much as was written, so that the sweep keeps up with any rate of ingest. While nobody writes, it has transactions of its own.
@@ -56,10 +41,9 @@ export function createSweep({ monotonic = () => performance.now(), ...parts }: P
   let timer: NodeJS.Timeout | undefined;
   let isStopped = false;
   const pace = createPace(() => isStopped, monotonic);
-  const events = lane(createExpiredEvents({ ...parts, pace }));
-  const claims = lane(createExpiredClaims({ ...parts, deletableTo: parts.claimsDeletableTo, pace }));
+  const events = createLane(createExpiredEvents({ ...parts, pace }));
+  const claims = createLane(createExpiredClaims({ ...parts, deletableTo: parts.claimsDeletableTo, pace }));
   const lanes = [events, claims];
-  let deleted = 0;
   /** A write that begins a transaction where nobody else does; at most one waits. */
   let own: Promise<void> | undefined;
   /** It is in the transaction under way. */
@@ -86,16 +70,8 @@ export function createSweep({ monotonic = () => performance.now(), ...parts }: P
   function step(writes: number): void {
     const isAlone = isOwn && writes === 1;
     isOwn = false;
-    if (lanes.every(({ ready }) => ready.length === 0)) return;
-    const until = monotonic() + STEP_MS;
-    for (let done = 0; isAlone || done < 2 * writes; done += TURN) {
-      if (lanes.every(({ ready }) => ready.length === 0)) break;
-      for (const { ready } of lanes) {
-        for (const remove of ready.splice(0, TURN)) if (remove() && ready === events.ready) deleted++;
-      }
-      // As many as were written in any case, or the file would grow.
-      if ((isAlone || done >= writes) && monotonic() > until) break;
-    }
+    if (lanes.every((lane) => lane.isEmpty())) return;
+    takeStep(lanes, isAlone ? Infinity : writes, monotonic);
     onStep();
   }
 
@@ -107,28 +83,15 @@ export function createSweep({ monotonic = () => performance.now(), ...parts }: P
   }
 
   async function sweepAll(): Promise<number> {
-    deleted = 0;
-    for (const lane of lanes) {
-      lane.backlog.rewind();
-      // Of a run that has failed: found again.
-      lane.ready.length = 0;
-      lane.isDone = false;
-    }
+    for (const lane of lanes) lane.rewind();
     for (;;) {
-      await Promise.all(lanes.map(refill));
-      if (lanes.every(({ ready, isDone }) => isDone && ready.length === 0)) break;
+      await Promise.all(lanes.map((lane) => lane.refill()));
+      if (lanes.every((lane) => lane.isDone())) break;
       await nextStep();
     }
     // The last step may not be on disk yet.
-    if (deleted > 0) await writer.write(0, () => undefined);
-    return deleted;
-  }
-
-  async function refill(lane: Lane): Promise<void> {
-    if (lane.isDone || lane.ready.length > AHEAD / 2) return;
-    const more = await lane.backlog.next(AHEAD / 2);
-    lane.ready.push(...more);
-    lane.isDone = more.length === 0;
+    if (lanes.some((lane) => lane.deleted() > 0)) await writer.write(0, () => undefined);
+    return events.deleted();
   }
 
   async function nextStep(): Promise<void> {
@@ -146,8 +109,4 @@ export function createSweep({ monotonic = () => performance.now(), ...parts }: P
     await Promise.race([stepped, ended]);
     if (isStopped) throw new StoreUnavailableError('The store is closed');
   }
-}
-
-function lane(backlog: Backlog): Lane {
-  return { backlog, ready: [], isDone: false };
 }
