@@ -267,3 +267,31 @@ void t.test('damaged newest records are not written over, nor end the process', 
     'kept for whoever can repair it',
   );
 });
+
+void t.test('an index entry does not lead to the event that has its place now', async (t) => {
+  const { store, path, after, entryOf, put, clock } = await setUp(t, 'foreign');
+  const last = entryOf('events', 2);
+  // Its key is damaged, so nothing says that the place is taken.
+  await put('events', Buffer.concat([last.key, last.key]), last.value);
+  await put('events', last.key, null);
+  await store.close();
+  for (const tenant of ['acme', 'other']) {
+    const second = await openTestStore(t, path);
+    // By a clock that was set back.
+    second.clock.time = clock.time;
+    const newcomer = await second.addOwn({ createdAt: after.createdAt, tenant });
+    t.strictSame(await second.store.get(tenant, newcomer.id), newcomer);
+    t.ok(await isCorrupt(second.store.get('acme', after.id)));
+    t.ok(await isCorrupt(second.store.acknowledge('acme', after.id, clock.time)));
+    t.equal(await second.store.get('other', after.id), undefined);
+    if (tenant === 'acme') {
+      t.equal(await second.store.remove('acme', newcomer.id), true);
+    } else {
+      t.equal(await second.store.remove('acme', after.id), true, 'what is left of it');
+      t.equal(await second.store.get('acme', after.id), undefined);
+      t.strictSame(await second.store.get(tenant, newcomer.id), newcomer);
+      t.strictSame(await second.store.countPending(tenant), { count: 1, exact: true });
+    }
+    await second.store.close();
+  }
+});

@@ -99,8 +99,9 @@ export function createEvents({ lmdb, writer, counts, claims, expiredTo, newest }
     return writer.write(SMALL, () => {
       const place = find(tenant, id);
       if (place === undefined) return false;
-      events.removeSync(place.key);
       if (place.indexEntry !== null) ids.removeSync(place.indexEntry);
+      if (place.record === ANOTHERS) return true;
+      events.removeSync(place.key);
       removePending(tenant, place.sequence);
       return true;
     });
@@ -122,7 +123,10 @@ interface Place {
   readonly indexEntry: Buffer | null;
 }
 
-type Damage = 'damaged' | 'not where it should be';
+type Damage = 'damaged' | 'not where it should be' | typeof ANOTHERS;
+
+/** Its key was damaged, and its place has gone to another event. */
+const ANOTHERS = 'lost: another event is in its place';
 
 function recordAt({ record }: Place, id: string): Buffer {
   if (typeof record === 'string') throw new CorruptEventError(`The record of event ${id} is ${record}`);
@@ -168,7 +172,13 @@ function createLookup({ events, ids, inbox }: Lmdb, expiredTo: () => Micros) {
     if (entry.tenant !== tenant) return undefined;
     const key = sequenceKey(entry.sequence);
     const record = checked(key, readValue(events, key));
-    return { sequence: entry.sequence, key, record, indexEntry: idBytes };
+    const isAnothers =
+      typeof record !== 'string' &&
+      !(recordedId(record).equals(idBytes) && recordedTenant(record) === tenant);
+    return {
+      ...{ sequence: entry.sequence, key, indexEntry: idBytes },
+      record: isAnothers ? ANOTHERS : record,
+    };
   }
 
   function checked(key: Buffer, value: Buffer | undefined): Buffer | Damage {
