@@ -64,7 +64,10 @@ export function openRoot(t: Test, path: string) {
 
 /** Its tables, to look at them and to damage them. */
 export function openRaw(t: Test, path: string) {
-  const root = openRoot(t, path);
+  return tablesOf(openRoot(t, path));
+}
+
+export function tablesOf(root: ReturnType<typeof openRoot>) {
   const table = (name: Name) => root.openDB<Buffer, Buffer>({ name, ...binary });
   return {
     events: table('events'),
