@@ -187,24 +187,24 @@ void t.test('a write that throws undoes its whole transaction', async (t) => {
   });
   const text = (value: string) => Buffer.from(value);
   await writer.write('acme', 1, () => {
-    lmdb.counts.putSync(text('before'), text('1'));
+    lmdb.keys.putSync(text('before'), text('1'));
   });
   const ends = await Promise.allSettled([
     writer.write('acme', 1, () => {
-      lmdb.counts.putSync(text('first'), text('1'));
+      lmdb.keys.putSync(text('first'), text('1'));
     }),
     writer.write('acme', 1, () => {
-      lmdb.counts.putSync(text('second'), text('1'));
-      lmdb.counts.putSync(Buffer.alloc(3_000, 'a key that LMDB does not take'), text('1'));
+      lmdb.keys.putSync(text('second'), text('1'));
+      lmdb.keys.putSync(Buffer.alloc(3_000, 'a key that LMDB does not take'), text('1'));
     }),
     writer.write('acme', 1, () => {
-      lmdb.counts.putSync(text('third'), text('1'));
+      lmdb.keys.putSync(text('third'), text('1'));
     }),
   ]);
   const name = 'StoreUnavailableError';
   t.match(ends, [{ reason: { name } }, { reason: { name } }, { reason: { name } }]);
   t.equal(fatal.length, 1);
-  t.strictSame([...lmdb.counts.getKeys({})].map(String), ['before']);
+  t.strictSame([...lmdb.keys.getKeys({})].map(String), ['before']);
 });
 
 void t.test('of thirty tries during a stall one is stored: the one that was under way', async (t) => {

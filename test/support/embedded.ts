@@ -53,24 +53,15 @@ export async function openTestStore(t: Test, path: string, options: Partial<Embe
 
 export const TTL = 1e12;
 
-export type Name = 'events' | 'ids' | 'inbox' | 'counts';
+export type Name = 'events' | 'ids' | 'inbox' | 'keys' | 'claims' | 'claims-by-expiry';
 
 /** From expiry to deletion. */
 export const MARGIN = 86_400e6;
 
-/** The same LMDB file by another handle, to look at it and to damage it. */
-export function openRaw(t: Test, path: string) {
-  const table = openTables(t, path);
-  return { events: table('events'), ids: table('ids'), inbox: table('inbox'), counts: table('counts') };
-}
+const binary = { encoding: 'binary', keyEncoding: 'binary', cache: false } as const;
 
-/** By the same handle, what is known of the folder as a whole. */
-export function openRawMeta(t: Test, path: string) {
-  return openTables(t, path)('meta');
-}
-
-function openTables(t: Test, path: string) {
-  const binary = { encoding: 'binary', keyEncoding: 'binary', cache: false } as const;
+/** The same LMDB file by another handle. */
+export function openRoot(t: Test, path: string) {
   const root = open<Buffer, Buffer>({
     path: join(path, 'store.mdb'),
     noSubdir: true,
@@ -78,7 +69,29 @@ function openTables(t: Test, path: string) {
     ...binary,
   });
   t.teardown(() => root.close());
-  return (name: Name | 'meta') => root.openDB<Buffer, Buffer>({ name, ...binary });
+  return root;
+}
+
+/** Its tables, to look at them and to damage them. */
+export function openRaw(t: Test, path: string) {
+  return tablesOf(openRoot(t, path));
+}
+
+/** By the same handle, what is known of the folder as a whole. */
+export function openRawMeta(t: Test, path: string) {
+  return openRoot(t, path).openDB<Buffer, Buffer>({ name: 'meta', ...binary });
+}
+
+export function tablesOf(root: ReturnType<typeof openRoot>) {
+  const table = (name: Name) => root.openDB<Buffer, Buffer>({ name, ...binary });
+  return {
+    events: table('events'),
+    ids: table('ids'),
+    inbox: table('inbox'),
+    keys: table('keys'),
+    claims: table('claims'),
+    'claims-by-expiry': table('claims-by-expiry'),
+  };
 }
 
 /** Copies: what LMDB hands out is good until the next read. */

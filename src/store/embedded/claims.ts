@@ -12,11 +12,9 @@ export interface Claims {
    * when a claim was made and when it ends: the wall clock may have been set back in between.
    */
   take(claim: Claim, event: { readonly id: string; readonly createdAt: Micros }): Appended | undefined;
-  /** Deletes up to `limit` claims that ended at `deletableTo` or before; gives how many. */
-  sweep(limit: number): number;
 }
 
-export function createClaims({ claims, claimsByExpiry }: Lmdb, deletableTo: () => Micros): Claims {
+export function createClaims({ claims, claimsByExpiry }: Lmdb): Claims {
   return {
     take(claim, event) {
       const key = claimKey(claim.key);
@@ -36,23 +34,5 @@ export function createClaims({ claims, claimsByExpiry }: Lmdb, deletableTo: () =
       claimsByExpiry.putSync(expiry.key, expiry.value);
       return undefined;
     },
-
-    sweep(limit) {
-      const to = deletableTo();
-      const end = claimExpiryKey(Math.max(0, to + 1), NO_KEY);
-      const expired = [...claimsByExpiry.getKeys({ end, limit })];
-      for (const entry of expired) {
-        const key = Buffer.from(entry.subarray(EXPIRY_BYTES));
-        const value = readValue(claims, key);
-        // Taken anew meanwhile, it has an entry of its own.
-        if (value !== undefined && (!isIntact(key, value) || decodeClaim(value).expiresAt <= to))
-          claims.removeSync(key);
-        claimsByExpiry.removeSync(entry);
-      }
-      return expired.length;
-    },
   };
 }
-
-const EXPIRY_BYTES = 8;
-const NO_KEY = Buffer.alloc(0);

@@ -13,8 +13,6 @@ export interface Lmdb {
   readonly ids: Table;
   /** (tenant, sequence) -> source and type, of pending events */
   readonly inbox: Table;
-  /** tenant -> pending events */
-  readonly counts: Table;
   /** id of an API key -> its record */
   readonly keys: Table;
   /** claim key -> the event that has it, its content and until when */
@@ -27,6 +25,8 @@ export interface Lmdb {
   readonly ballast: Table;
   /** Bytes of the file's pages that no table is using. */
   readonly reusable: () => number;
+  /** Empties a table of an earlier version; nothing happens where there is none. Takes time with its branch pages, not its entries. */
+  clear(name: string): void;
   /** Runs the function in a transaction that is undone when it throws. Resolves when it is committed and synced. */
   transact(run: () => void): Promise<unknown>;
   close(): Promise<void>;
@@ -72,7 +72,6 @@ export function openLmdb(file: string, check: (meta: Table) => void): Lmdb {
     events: table('events'),
     ids: table('ids'),
     inbox: table('inbox'),
-    counts: table('counts'),
     keys: table('keys'),
     claims: table('claims'),
     claimsByExpiry: table('claims-by-expiry'),
@@ -80,6 +79,11 @@ export function openLmdb(file: string, check: (meta: Table) => void): Lmdb {
   return {
     ...tables,
     reusable: () => unusedBytes(root, Object.values(tables)),
+    clear(name) {
+      // Neither the option nor that there may be no table is declared. Not dropped: that would free its handle for another table.
+      const old = root.openDB<Buffer, Buffer>({ name, ...binary, ...{ create: false } }) as Table | undefined;
+      if (old !== undefined && [...old.getKeys({ limit: 1 })].length > 0) old.clearSync();
+    },
     // A plain `transaction` commits what came before a throw (lmdb-js 3.5.6); a child transaction is undone. It costs
     // nothing that could be measured: docs/decisions/001-one-transaction-per-batch.md.
     transact: (run) => root.childTransaction(run),

@@ -63,9 +63,10 @@ export function createEvents({ lmdb, writer, counts, claims, expiredTo, newest, 
     do {
       last = Math.max(last + 1, event.createdAt);
     } while (newest.damagedAfter.has(last));
-    const record = eventEntry(event, id, last);
-    const index = locate(id, event.tenant) === last ? undefined : idEntry(id, last, event.tenant);
-    const pending = event.acknowledgedAt === null ? inboxEntry(event, last) : undefined;
+    const sequence = last;
+    const record = eventEntry(event, id, sequence);
+    const index = locate(id, event.tenant) === sequence ? undefined : idEntry(id, sequence, event.tenant);
+    const pending = event.acknowledgedAt === null ? inboxEntry(event, sequence) : undefined;
     return writer.write(event.tenant, record.value.length, () => {
       disk?.admit(record.value.length);
       const held = claim && claims.take(claim, event);
@@ -74,7 +75,7 @@ export function createEvents({ lmdb, writer, counts, claims, expiredTo, newest, 
       if (index !== undefined) ids.putSync(index.key, index.value);
       if (pending !== undefined) {
         inbox.putSync(pending.key, pending.value);
-        counts.add(event.tenant, 1);
+        counts.added(event.tenant, sequence);
       }
       return STORED;
     });
@@ -104,15 +105,16 @@ export function createEvents({ lmdb, writer, counts, claims, expiredTo, newest, 
     return writer.write(tenant, SMALL, () => {
       const place = find(tenant, id);
       if (place === undefined) return false;
-      events.removeSync(place.key);
       if (place.indexEntry !== null) ids.removeSync(place.indexEntry);
+      if (place.record === ANOTHERS) return true;
+      events.removeSync(place.key);
       removePending(tenant, place.sequence);
       return true;
     });
   }
 
   function removePending(tenant: string, sequence: Sequence): void {
-    if (inbox.removeSync(inboxKey(tenant, sequence))) counts.add(tenant, -1);
+    if (inbox.removeSync(inboxKey(tenant, sequence))) counts.removed(tenant, sequence);
   }
 }
 
@@ -127,7 +129,10 @@ interface Place {
   readonly indexEntry: Buffer | null;
 }
 
-type Damage = 'damaged' | 'not where it should be';
+type Damage = 'damaged' | 'not where it should be' | typeof ANOTHERS;
+
+/** Its key was damaged, and its place has gone to another event. */
+const ANOTHERS = 'lost: another event is in its place';
 
 function recordAt({ record }: Place, id: string): Buffer {
   if (typeof record === 'string') throw new CorruptEventError(`The record of event ${id} is ${record}`);
@@ -173,7 +178,13 @@ function createLookup({ events, ids, inbox }: Lmdb, expiredTo: () => Micros) {
     if (entry.tenant !== tenant) return undefined;
     const key = sequenceKey(entry.sequence);
     const record = checked(key, readValue(events, key));
-    return { sequence: entry.sequence, key, record, indexEntry: idBytes };
+    const isAnothers =
+      typeof record !== 'string' &&
+      !(recordedId(record).equals(idBytes) && recordedTenant(record) === tenant);
+    return {
+      ...{ sequence: entry.sequence, key, indexEntry: idBytes },
+      record: isAnothers ? ANOTHERS : record,
+    };
   }
 
   function checked(key: Buffer, value: Buffer | undefined): Buffer | Damage {

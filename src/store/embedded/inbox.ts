@@ -31,7 +31,7 @@ interface Source {
  * walk, as text: `17-42`.
  */
 export function listPending(source: Source, tenant: string, request: PageRequest): PendingPage {
-  const { lmdb, expiredTo } = source;
+  const { lmdb, expiredTo, onDamage } = source;
   const matches = inboxFilter(request.source, request.type);
   const { after, last } = startOrGoOn(request.after, source.newest);
   const start = Math.max(after, expiredTo, 0) + 1;
@@ -47,7 +47,13 @@ export function listPending(source: Source, tenant: string, request: PageRequest
   const entries = matches === undefined ? keysOnly(lmdb.inbox.getKeys(range)) : lmdb.inbox.getRange(range);
   for (const { key, value } of entries) {
     if (scanned++ === SCAN_BUDGET) return { events: found, next: next(position) };
-    const sequence = inboxSequence(key);
+    const sequence = inboxSequence(key, tenant);
+    if (sequence === undefined) {
+      onDamage(
+        new CorruptEventError(`The inbox of tenant ${tenant} has a damaged key, ${key.toString('hex')}`),
+      );
+      continue;
+    }
     // A damaged entry does not tell what it is of; its record does, if there is one.
     if (matches === undefined || value === undefined || !isIntact(key, value) || matches(value)) {
       // Full, and there is more.

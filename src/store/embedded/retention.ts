@@ -5,7 +5,7 @@ import type { Doubt } from '../../events/follower.ts';
 import { StoreOverloadedError, StoreUnavailableError } from '../errors.ts';
 import { readValue } from './database.ts';
 import type { Lmdb } from './database.ts';
-import { isIntact, isSequenceKey, metaBody, metaEntry, readSequence, sequenceKey } from './record.ts';
+import { isIntact, metaBody, metaEntry, sequenceKey, sequenceOf } from './record.ts';
 import { HOUSE } from './writer.ts';
 import type { Writer } from './writer.ts';
 
@@ -203,8 +203,7 @@ function startTime(saved: Saved | 'damaged' | undefined, newestTime: Micros, now
 /** Time of the oldest event after that time. */
 function firstAfter({ events }: Lmdb, time: Micros): Micros | undefined {
   const start = sequenceKey(Math.max(0, time + 1));
-  for (const key of events.getKeys({ start, limit: 1 })) {
-    if (isSequenceKey(key)) return readSequence(key, 0);
-  }
-  return undefined;
+  const [key] = events.getKeys({ start, limit: 1 });
+  // A damaged key tells no time; the sweep removes it.
+  return key && sequenceOf(key);
 }

@@ -15,7 +15,7 @@ import type { Folder } from './folder.ts';
 import { openFolder } from './open-folder.ts';
 import { listPending } from './inbox.ts';
 import { createKeys } from './keys.ts';
-import { isIntact, isSequenceKey, readSequence } from './record.ts';
+import { isIntact, sequenceOf } from './record.ts';
 import type { Sequence } from './record.ts';
 import { createRetention } from './retention.ts';
 import { createSweep } from './sweep.ts';
@@ -77,23 +77,22 @@ export async function openEmbeddedStore(options: EmbeddedOptions): Promise<Embed
   };
   const { folder, lmdb } = openFolder(options, onDamage);
   const expiredTo = () => now() - eventTtl;
-  const counts = createCounts(lmdb, onDamage);
-  const { writer, disk, stopTending } = openWriter(options, folder, lmdb, () => {
-    counts.flush();
+  const { writer, disk, stopTending } = openWriter(options, folder, lmdb, (writes) => {
+    sweep.step(writes);
   });
+  if (exclusive) emptyCounts(lmdb);
   const newest = newestRecord(lmdb);
   const newestTime = newest.sequence;
   const retention = createRetention({ lmdb, writer, now, monotonicMs, eventTtl, newestTime, log });
-  const claims = createClaims(lmdb, retention.claimsDeletableTo);
-  const { deletableTo } = retention;
-  const sweep = createSweep({ lmdb, writer, counts, claims, deletableTo, onDamage });
+  const claims = createClaims(lmdb);
+  const counts = createCounts({ lmdb, writer, expiredTo });
+  const sweep = createSweep({ lmdb, writer, counts, onDamage, ...retention });
   if (exclusive && sweepSeconds > 0) sweep.every(sweepSeconds * 1000);
 
   let closed: Promise<void> | undefined;
   /** For reads: a closed LMDB must not be asked. */
   const opened =
-    <A extends unknown[], T>(read: (...args: A) => T) =>
-    // eslint-disable-next-line @typescript-eslint/require-await
+    <A extends unknown[], T>(read: (...args: A) => T | Promise<T>) =>
     async (...args: A): Promise<T> => {
       if (closed !== undefined) throw new StoreUnavailableError('The store is closed');
       return read(...args);
@@ -114,7 +113,7 @@ export async function openEmbeddedStore(options: EmbeddedOptions): Promise<Embed
     listPending: opened((tenant, page) =>
       listPending({ lmdb, expiredTo: expiredTo(), newest: newestNow(), onDamage }, tenant, page),
     ),
-    countPending: opened((tenant) => ({ count: counts.pending(tenant, expiredTo()), exact: true })),
+    countPending: opened(async (tenant) => ({ count: await counts.pending(tenant), exact: true })),
     ping: opened(() => {
       const refusal = writer.refusal();
       if (refusal !== undefined) throw refusal;
@@ -122,8 +121,8 @@ export async function openEmbeddedStore(options: EmbeddedOptions): Promise<Embed
     }),
     sweep: () => sweep.run(),
     close() {
-      sweep.stop();
       closed ??= (async () => {
+        await sweep.stop();
         await writer.close();
         stopTending();
         if (writer.busyFor() > 0) {
@@ -144,7 +143,7 @@ function openWriter(
   { path, log, limits, onFatal, exclusive = true, statfs = statfsSync }: EmbeddedOptions,
   folder: Folder,
   lmdb: Lmdb,
-  beforeCommit: () => void,
+  beforeCommit: (writes: number) => void,
 ) {
   const ballast = createBallast(lmdb.ballast);
   const writer = createWriter({
@@ -189,11 +188,22 @@ function openWriter(
   };
 }
 
+/** Of versions that kept counts on disk: they are not kept up any more. */
+function emptyCounts(lmdb: Lmdb): void {
+  try {
+    lmdb.clear('counts');
+  } catch {
+    // A full disk: nothing reads them, and the next start tries again.
+  }
+}
+
 function newestRecord({ events }: Lmdb): NewestRecord {
   const damagedAfter = new Set<Sequence>();
   for (const { key, value } of events.getRange({ reverse: true })) {
-    if (isIntact(key, value)) return { sequence: readSequence(key, 0), damagedAfter };
-    if (isSequenceKey(key)) damagedAfter.add(readSequence(key, 0));
+    const sequence = sequenceOf(key);
+    if (sequence === undefined) continue;
+    if (isIntact(key, value)) return { sequence, damagedAfter };
+    damagedAfter.add(sequence);
   }
   return { sequence: 0, damagedAfter };
 }

@@ -39,8 +39,8 @@ export const HOUSE = '';
 export interface WriterOptions {
   /** Runs the function in a transaction that is undone if it throws; resolves after fsync. */
   readonly transact: (run: () => void) => Promise<unknown>;
-  /** Runs at the end of each transaction. */
-  readonly beforeCommit: () => void;
+  /** Runs at the end of each transaction, told how many writes it has. What it throws is the end of this writer. */
+  readonly beforeCommit: (writes: number) => void;
   /** A transaction has failed; called once, when all that waited has been rejected. */
   readonly onFatal: (error: Error) => void;
   readonly limits?: WriterLimits;
@@ -137,7 +137,7 @@ export function createWriter({
       try {
         await transact(() => {
           runInto(batch, waiting, oneByOne() ? 0 : limits.batchMs, monotonic);
-          beforeCommit();
+          beforeCommit(batch.length);
         });
       } catch (error) {
         fail(await commitCause(error));
