@@ -29,7 +29,7 @@ export async function openTestStore(t: Test, path: string, options: Partial<Embe
     },
     ...options,
   });
-  t.teardown(() => store.close());
+  t.teardown(() => store.close().catch(() => undefined));
   const event = (fields: Partial<StoredEvent> = {}): StoredEvent =>
     sampleEvent(fields.createdAt ?? ++clock.time, fields);
   const add = async (fields?: Partial<StoredEvent>) => {

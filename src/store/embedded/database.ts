@@ -29,6 +29,8 @@ export interface Lmdb {
   clear(name: string): void;
   /** Runs the function in a transaction that is undone when it throws. Resolves when it is committed and synced. */
   transact(run: () => void): Promise<unknown>;
+  /** Copies the file as of one moment to one that is not there yet, and looks at the copy. */
+  readonly backUp: (file: string) => Promise<void>;
   close(): Promise<void>;
 }
 
@@ -87,6 +89,11 @@ export function openLmdb(file: string, check: (meta: Table) => void): Lmdb {
     // A plain `transaction` commits what came before a throw (lmdb-js 3.5.6); a child transaction is undone. It costs
     // nothing that could be measured: docs/decisions/001-one-transaction-per-batch.md.
     transact: (run) => root.childTransaction(run),
+    backUp: async (copy) => {
+      // Not compact, which walks the tree: this is a copy in one go, and no more than the file itself can be.
+      await root.backup(copy, false);
+      checkLmdbFile(copy);
+    },
     close: () => root.close(),
   };
 }

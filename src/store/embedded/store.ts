@@ -27,6 +27,11 @@ export interface EmbeddedStore extends EventStore {
   readonly keys: KeyStore;
   /** Time of the newest event at open, 0 without one: a clock that starts after it keeps the order over a restart. */
   readonly newestTime: Micros;
+  /**
+   * Writes all that is stored at one moment to a file that is not there yet, for `store.mdb` of another folder. Rejects with an
+   * Error for people; what it has written by then is the caller's to remove.
+   */
+  backUp(file: string): Promise<void>;
   /** Deletes the events that expired a day ago, and claims; resolves with their number. Runs by itself every `sweepSeconds`. */
   sweep(): Promise<number>;
 }
@@ -119,6 +124,7 @@ export async function openEmbeddedStore(options: EmbeddedOptions): Promise<Embed
       if (refusal !== undefined) throw refusal;
       if (writer.busyFor() > STALL_MS) throw new StoreUnavailableError('The disk does not answer');
     }),
+    backUp: lmdb.backUp,
     sweep: () => sweep.run(),
     close() {
       closed ??= (async () => {
