@@ -8,11 +8,13 @@ import { putItemOnce, putItems, type EventsTable } from './events-table.ts';
 import { failureOf, isInvalid } from './failure.ts';
 import { createGroupCommit, type GroupCommit, type Verdict } from './group-commit.ts';
 import { toItem, type EventItem, type ItemOptions } from './item.ts';
+import type { Retries } from './retries.ts';
 
 export interface AppendOptions extends ItemOptions {
   readonly events: EventsTable;
   readonly claims: ClaimsTable;
   readonly compression: Compression;
+  readonly retries: Retries;
   readonly now: () => Micros;
 }
 
@@ -28,7 +30,7 @@ export interface Appends {
 
 export function createAppends(options: AppendOptions): Appends {
   const { events, compression } = options;
-  const commits = commitTo(events);
+  const commits = commitTo(events, options.retries);
 
   const pack = async (event: StoredEvent): Promise<PackedEvent> => {
     const payloadBytes = Buffer.byteLength(event.payload);
@@ -51,22 +53,29 @@ export function createAppends(options: AppendOptions): Appends {
   };
 }
 
+/** Of the process; `queued…` of one tenant that is alone, twice as much of all together. */
 const COMMIT_LIMITS = {
   batchItems: 25,
   batchBytes: 4 * 1024 * 1024,
   slots: 16,
+  singles: 32,
+  singlesPauseMs: 100,
   queuedItems: 4_096,
   queuedBytes: 64 * 1024 * 1024,
   backoffMs: 25,
   backoffCapMs: 400,
 };
 
-function commitTo(events: EventsTable): GroupCommit<EventItem> {
+function commitTo(events: EventsTable, retries: Retries): GroupCommit<EventItem> {
   const left = (deadline: number) => deadline - performance.now();
+  // Singles have places of their own.
+  const sending = { retries, turn: <T>(request: () => Promise<T>) => request() };
   return createGroupCommit<EventItem>({
     sendBatch: (items, deadline) => putItems(events, items, left(deadline)),
-    sendOne: (item, deadline) => withDeadline((each) => putItemOnce(events, item, each), left(deadline)),
+    sendOne: (item, deadline) =>
+      withDeadline((each) => putItemOnce(events, item, each), left(deadline), sending),
     verdict: verdictOn,
+    tenant: ({ tenant }) => tenant,
     bytes: bytesOf,
     limits: COMMIT_LIMITS,
     clock: {
@@ -79,6 +88,7 @@ function commitTo(events: EventsTable): GroupCommit<EventItem> {
         };
       },
     },
+    retries,
     random: Math.random,
   });
 }
@@ -86,7 +96,7 @@ function commitTo(events: EventsTable): GroupCommit<EventItem> {
 function verdictOn(error: unknown): Verdict {
   // One item that is too large spoils its batch.
   if (isInvalid(error)) return 'singly';
-  const verdicts = { throttled: 'again', refused: 'fail', unclear: 'singly' } as const;
+  const verdicts = { throttled: 'again', unsent: 'unreached', refused: 'fail', unclear: 'singly' } as const;
   return verdicts[failureOf(error)];
 }
 

@@ -1,6 +1,4 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import {
-  BatchGetCommand,
   DeleteCommand,
   GetCommand,
   PutCommand,
@@ -10,6 +8,7 @@ import {
 import { ConditionalCheckFailedException } from '@aws-sdk/client-dynamodb';
 import { unmarshall } from '@aws-sdk/util-dynamodb';
 import type { Micros } from '../../events/event.ts';
+import { batchGet, onlyTable } from './batch-get.ts';
 import { batchPut } from './batch-put.ts';
 import { insist, withDeadline, type Deadline } from './deadline.ts';
 import { isConditionFailed } from './failure.ts';
@@ -17,11 +16,6 @@ import { isVisible, type EventItem, type Tombstone } from './item.ts';
 
 /** A record as it was found, which need not be an `EventItem`. */
 export type FoundItem = Readonly<Record<string, unknown>>;
-
-/** Most keys that one BatchGetItem takes. */
-const KEYS_PER_READ = 100;
-
-const REREAD_PAUSE_MS = 20;
 
 /** The events table. All reads of it are consistent; what may be tried again is, until the deadline. */
 export interface EventsTable {
@@ -41,32 +35,13 @@ export async function getItem(
 
 /** What is there of the ids, by id. */
 export async function getItems(
-  { client, name }: EventsTable,
+  events: EventsTable,
   ids: readonly string[],
   deadline: Deadline,
 ): Promise<ReadonlyMap<string, FoundItem>> {
-  const found = new Map<string, FoundItem>();
-  let keys: Record<string, unknown>[] = ids.map((id) => ({ event_id: id }));
-  while (keys.length > 0) {
-    const chunks = [];
-    for (let at = 0; at < keys.length; at += KEYS_PER_READ) chunks.push(keys.slice(at, at + KEYS_PER_READ));
-    const answers = await Promise.all(
-      chunks.map((Keys) =>
-        insist((abortSignal) => {
-          const RequestItems = { [name]: { Keys, ConsistentRead: true } };
-          return client.send(new BatchGetCommand({ RequestItems }), { abortSignal });
-        }, deadline),
-      ),
-    );
-    for (const { Responses } of answers) {
-      for (const item of Responses?.[name] ?? []) found.set(String(item['event_id']), item);
-    }
-    const left = answers.flatMap(({ UnprocessedKeys }) => UnprocessedKeys?.[name]?.Keys ?? []);
-    // Some of them read: only the answer was full. None: the table is short of capacity.
-    if (left.length === keys.length) await sleep(REREAD_PAUSE_MS, undefined, { signal: deadline.signal });
-    keys = left;
-  }
-  return found;
+  const keys = ids.map((id) => ({ event_id: id }));
+  const items = await batchGet(events, keys, deadline);
+  return new Map(items.map((item) => [String(item['event_id']), item]));
 }
 
 /** One try, without condition. Resolves with the items that were not put. */
@@ -80,7 +55,7 @@ export async function putItems(
     ({ signal }) => client.send(request, { abortSignal: signal }),
     budgetMs,
   );
-  const unprocessed = UnprocessedItems?.[name] ?? [];
+  const unprocessed = onlyTable(UnprocessedItems) ?? [];
   const left = new Set<unknown>(
     unprocessed.map(({ PutRequest }): unknown => PutRequest?.Item?.['event_id']?.S),
   );

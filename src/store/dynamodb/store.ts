@@ -2,13 +2,13 @@ import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { DynamoDBDocumentClient } from '@aws-sdk/lib-dynamodb';
 import type { Micros } from '../../events/event.ts';
-import { StoreOverloadedError, StoreUnavailableError } from '../errors.ts';
 import type { Acknowledgement, EventStore, KeyStore } from '../store.ts';
 import { createAppends } from './append.ts';
+import { createRequestTurns, shared, trackCalls } from './calls.ts';
 import { createClient, type Connection } from './client.ts';
 import { createCompression } from './compression.ts';
 import { cacheCounts } from './count-cache.ts';
-import { CALL_BUDGET_MS, withDeadline, type Deadline } from './deadline.ts';
+import { CALL_BUDGET_MS } from './deadline.ts';
 import * as table from './events-table.ts';
 import type { EventsTable } from './events-table.ts';
 import { toStoreError } from './failure.ts';
@@ -18,6 +18,7 @@ import { fromItem, isVisible } from './item.ts';
 import { createDynamoKeys } from './keys.ts';
 import type { StoreLog } from './log.ts';
 import { becomeReady } from './readiness.ts';
+import { createRetries, type Retries } from './retries.ts';
 import { checkTable, createTable, tableDefinitions, type TableNames } from './tables.ts';
 
 export interface DynamoStoreOptions extends Connection {
@@ -33,6 +34,8 @@ export interface DynamoStoreOptions extends Connection {
   readonly log: StoreLog;
   /** How long a call may take, in milliseconds; more than the default only for emulators on busy machines. */
   readonly callBudgetMs?: number;
+  /** Absent: one of the store's own. */
+  readonly retries?: Retries;
   /** For the age of a cached count, in milliseconds. */
   readonly clockMs?: () => number;
   /** Comes between the store and its index: a test makes the index lag. */
@@ -44,8 +47,8 @@ export interface DynamoStore extends EventStore {
   readonly keys: KeyStore;
 }
 
-/** Calls under way beside plain appends, which the group commit bounds. */
-const MAX_CALLS = 1_000;
+/** Key look-ups come before the tenant is known, and have a share as if they were a tenant; no tenant has such a name. */
+const KEY_LOOKUPS = '#keys';
 
 /** How long opening waits for the first look at the tables. */
 const FIRST_TRY_MS = 2_000;
@@ -59,11 +62,11 @@ export async function openDynamoStore(options: DynamoStoreOptions): Promise<Dyna
   const client = createClient(options, callBudgetMs);
   const readiness = becomeReady((signal) => prepare(client, options, signal), log);
   await Promise.race([readiness.tried, sleep(FIRST_TRY_MS, undefined, { ref: false })]);
-
   const events: EventsTable = { client, name: tables.events };
   const compression = createCompression();
+  const retries = options.retries ?? createRetries({ clockMs: () => performance.now(), random: Math.random });
   const claims = { client, name: tables.claims };
-  const appends = createAppends({ ...options, events, claims, compression });
+  const appends = createAppends({ ...options, events, claims, compression, retries });
   const reader = createIndexReader(client, tables.events);
   const inbox = {
     ...options,
@@ -71,30 +74,31 @@ export async function openDynamoStore(options: DynamoStoreOptions): Promise<Dyna
     compression,
     reader: options.wrapIndex ? options.wrapIndex(reader) : reader,
   };
-  const calls = trackCalls(tables.events, callBudgetMs, readiness.problem);
-  const keyCalls = trackCalls(tables.keys, callBudgetMs, readiness.problem);
+  const common = { callBudgetMs, retries, turns: createRequestTurns(), problem: readiness.problem };
+  const calls = trackCalls({ ...common, table: tables.events });
+  const keyCalls = trackCalls({ ...common, table: tables.keys });
   const horizon = () => now() - eventTtl;
   const count = cacheCounts(
-    (tenant) => calls.run((deadline) => countInbox(inbox, tenant, horizon(), deadline)),
+    (tenant) => calls.run(tenant, (deadline) => countInbox(inbox, tenant, horizon(), deadline)),
     options.clockMs ?? Date.now,
   );
 
   return {
-    keys: createDynamoKeys({ client, name: tables.keys }, (call) => keyCalls.run(call), log),
+    keys: createDynamoKeys({ client, name: tables.keys }, (call) => keyCalls.run(KEY_LOOKUPS, call), log),
     newId: () => randomUUID(),
     append: (event, claim) =>
       claim === undefined
         ? calls.track(() => appends.plain(event, performance.now() + callBudgetMs))
-        : calls.run((deadline) => appends.claimed(event, claim, deadline)),
+        : calls.run(event.tenant, (deadline) => appends.claimed(event, claim, deadline)),
 
     get: (tenant, id) =>
-      calls.run(async (deadline) => {
+      calls.run(tenant, async (deadline) => {
         const item = await table.getItem(events, id, deadline);
         return isVisible(item, tenant, horizon()) ? fromItem(item, compression) : undefined;
       }),
 
     listPending: (tenant, page) =>
-      calls.run((deadline) => readPage(inbox, tenant, page, horizon(), deadline)),
+      calls.run(tenant, (deadline) => readPage(inbox, tenant, page, horizon(), deadline)),
 
     countPending: (tenant) => {
       const refused = calls.refusal();
@@ -102,7 +106,7 @@ export async function openDynamoStore(options: DynamoStoreOptions): Promise<Dyna
     },
 
     acknowledge: (tenant, id, at) =>
-      calls.run(async (deadline): Promise<Acknowledgement> => {
+      calls.run(tenant, async (deadline): Promise<Acknowledgement> => {
         const request = { id, tenant, at, horizon: horizon(), token: randomUUID() };
         const item = await table.acknowledgeItem(events, request, deadline);
         if (!isVisible(item, tenant, request.horizon)) return { outcome: 'missing' };
@@ -113,12 +117,12 @@ export async function openDynamoStore(options: DynamoStoreOptions): Promise<Dyna
       }),
 
     remove: (tenant, id) =>
-      calls.run((deadline) => {
+      calls.run(tenant, (deadline) => {
         const request = { id, tenant, horizon: horizon(), token: randomUUID() };
         return table.removeItem(events, request, deadline);
       }),
 
-    ping: () => calls.run((deadline) => table.probe(events, deadline)),
+    ping: shared(() => calls.outside((deadline) => table.probe(events, deadline))),
 
     async close() {
       readiness.stop();
@@ -142,48 +146,4 @@ async function prepare(
       throw toStoreError(error, String(definition.TableName));
     }
   }
-}
-
-/** Every call passes here: refused when there is no use in it, with the port's errors, waited for on close. */
-function trackCalls(table: string, callBudgetMs: number, problem: () => StoreUnavailableError | undefined) {
-  const underWay = new Set<Promise<unknown>>();
-  let running = 0;
-  let closed = false;
-
-  const refusal = () => (closed ? new StoreUnavailableError('the store is closed') : problem());
-
-  const track = async <T>(call: () => Promise<T>): Promise<T> => {
-    const refused = refusal();
-    if (refused) throw refused;
-    const answer = call();
-    underWay.add(answer);
-    try {
-      return await answer;
-    } catch (error) {
-      throw toStoreError(error, table);
-    } finally {
-      underWay.delete(answer);
-    }
-  };
-
-  return {
-    refusal,
-    track,
-
-    async run<T>(call: (deadline: Deadline) => Promise<T>): Promise<T> {
-      if (running >= MAX_CALLS) throw new StoreOverloadedError('too many calls are under way');
-      running += 1;
-      try {
-        return await track(() => withDeadline(call, callBudgetMs));
-      } finally {
-        running -= 1;
-      }
-    },
-
-    /** Refuses further calls; resolves when those under way are over. */
-    async close(): Promise<void> {
-      closed = true;
-      await Promise.allSettled(underWay);
-    },
-  };
 }
