@@ -313,8 +313,8 @@ async function consume(
   const { events } = tablesThrough(send);
   const request = { id, tenant: 'acme', horizon: now - EVENT_TTL, token };
   if (kind === 'remove') return { id, removed: await removeItem(events, request, never) };
-  const item = await acknowledgeItem(events, { ...request, at: now }, never);
-  return { id, acknowledged: item?.['ack_token'] === token };
+  const found = await acknowledgeItem(events, { ...request, at: now }, never);
+  return { id, acknowledged: found === 'acknowledged' };
 }
 
 type Send = (request: unknown) => Promise<unknown>;

@@ -18,7 +18,7 @@ export type Fault =
   /** Answered with an error of DynamoDB, not carried out. */
   | { readonly kind: 'error'; readonly status: number; readonly type: string }
   /** A batch write of which only the first `taken` are carried out. */
-  | { readonly kind: 'partial'; readonly taken: number }
+  | { readonly kind: 'partial'; readonly taken: number; readonly edit?: (answer: string) => string }
   /** A batch write of which the items that match, as JSON text, are not carried out. */
   | { readonly kind: 'unprocessed'; readonly matching: (item: string) => boolean }
   /** Not carried out, and answered with this. */
@@ -85,9 +85,11 @@ export async function startFaultyEndpoint(
       case 'error':
         answer(response, fault.status, { __type: fault.type, message: 'as the test wants it' });
         return;
-      case 'partial':
-        answer(response, 200, await forwardPart(target, request, body, (_, at) => at < fault.taken));
+      case 'partial': {
+        const part = await forwardPart(target, request, body, (_, at) => at < fault.taken);
+        answer(response, 200, fault.edit?.(JSON.stringify(part)) ?? part);
         return;
+      }
       case 'unprocessed': {
         const isTaken = (item: unknown) => !fault.matching(JSON.stringify(item));
         answer(response, 200, await forwardPart(target, request, body, isTaken));

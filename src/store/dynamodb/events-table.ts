@@ -81,19 +81,25 @@ export async function putItemOnce(
 }
 
 /** Whether an event of that id was ever put, be it removed since: claimed events leave a tombstone. */
-export async function wasPut(
+export async function wasPut(events: EventsTable, id: string, deadline: Deadline): Promise<boolean> {
+  return (await getAttributes(events, id, ['event_id'], deadline)) !== undefined;
+}
+
+async function getAttributes(
   { client, name }: EventsTable,
   id: string,
+  attributes: readonly string[],
   deadline: Deadline,
-): Promise<boolean> {
+): Promise<FoundItem | undefined> {
   const request = new GetCommand({
     TableName: name,
     Key: { event_id: id },
     ConsistentRead: true,
-    ProjectionExpression: 'event_id',
+    ProjectionExpression: attributes.join(', '),
+    ...(attributes.includes('#status') ? { ExpressionAttributeNames: { '#status': 'status' } } : {}),
   });
   const { Item } = await insist((abortSignal) => client.send(request, { abortSignal }), deadline);
-  return Item !== undefined;
+  return Item;
 }
 
 export interface RemoveRequest {
@@ -112,15 +118,16 @@ export interface AcknowledgeRequest extends RemoveRequest {
 const VISIBLE = 'tenant = :tenant AND (created_at > :horizon OR kept_from > :horizon)';
 
 /**
- * Acknowledges the event if it is the tenant's, pending, and created after `horizon`.
+ * Acknowledges the event if it is the tenant's, pending, and created after `horizon`. Nothing of the event is moved for it.
  *
- * @returns the record afterwards, whether it was changed or not; undefined: there is none.
+ * @returns `acknowledged`, by this request; otherwise what is there instead, with the attributes of `DECIDING` at least;
+ *   undefined: nothing.
  */
 export async function acknowledgeItem(
   events: EventsTable,
   { id, tenant, at, horizon, token }: AcknowledgeRequest,
   deadline: Deadline,
-): Promise<FoundItem | undefined> {
+): Promise<'acknowledged' | FoundItem | undefined> {
   const request = new UpdateCommand({
     TableName: events.name,
     Key: { event_id: id },
@@ -136,16 +143,19 @@ export async function acknowledgeItem(
       ':horizon': horizon,
       ':token': token,
     },
-    ReturnValues: 'ALL_NEW',
     ReturnValuesOnConditionCheckFailure: 'ALL_OLD',
   });
   try {
-    const answer = await insist((abortSignal) => events.client.send(request, { abortSignal }), deadline);
-    return answer.Attributes;
+    await insist((abortSignal) => events.client.send(request, { abortSignal }), deadline);
+    return 'acknowledged';
   } catch (error) {
-    return foundInstead(error, () => getItem(events, id, deadline));
+    const found = await foundInstead(error, () => getAttributes(events, id, DECIDING, deadline));
+    return found?.['ack_token'] === token ? 'acknowledged' : found;
   }
 }
+
+/** All that tells why an event could not be acknowledged. None is a reserved word but `status`. */
+const DECIDING = ['tenant', '#status', 'created_at', 'kept_from', 'acknowledged_at', 'ack_token'];
 
 /**
  * Deletes the event; one that has a claim leaves a tombstone. Two requests then: the first is refused, and changes

@@ -94,7 +94,8 @@ export async function countInbox(
   let count = 0;
   let open = shardKeys(tenant, readShards).map((key) => ({ key, readTo: startAt(null, horizon) }));
   while (open.length > 0 && count <= COUNT_LIMIT) {
-    const most = COUNT_LIMIT + 1 - count;
+    // Of each its part: all that is missing, asked of each, would be read several times over.
+    const most = Math.ceil((COUNT_LIMIT + 1 - count) / open.length);
     const answers = await Promise.all(
       open.map(async ({ key, readTo }) => {
         const answer = await insist((signal) => reader.count(key, readTo, most, signal), deadline);

@@ -8,13 +8,13 @@ import { createRequestTurns, shared, trackCalls } from './calls.ts';
 import { createClient, type Connection } from './client.ts';
 import { createCompression } from './compression.ts';
 import { cacheCounts } from './count-cache.ts';
-import { CALL_BUDGET_MS } from './deadline.ts';
+import { CALL_BUDGET_MS, type Deadline } from './deadline.ts';
 import * as table from './events-table.ts';
 import type { EventsTable } from './events-table.ts';
 import { toStoreError } from './failure.ts';
 import { createIndexReader, type IndexReader } from './index-reader.ts';
 import { countInbox, readPage } from './inbox.ts';
-import { fromItem, isVisible } from './item.ts';
+import { acknowledgedAtOf, fromItem, isVisible } from './item.ts';
 import { createDynamoKeys } from './keys.ts';
 import type { StoreLog } from './log.ts';
 import { becomeReady } from './readiness.ts';
@@ -36,7 +36,7 @@ export interface DynamoStoreOptions extends Connection {
   readonly callBudgetMs?: number;
   /** Absent: one of the store's own. */
   readonly retries?: Retries;
-  /** For the age of a cached count, in milliseconds. */
+  /** For the age of a cached count, in milliseconds, never going back. */
   readonly clockMs?: () => number;
   /** Comes between the store and its index: a test makes the index lag. */
   readonly wrapIndex?: (reader: IndexReader) => IndexReader;
@@ -80,7 +80,7 @@ export async function openDynamoStore(options: DynamoStoreOptions): Promise<Dyna
   const horizon = () => now() - eventTtl;
   const count = cacheCounts(
     (tenant) => calls.run(tenant, (deadline) => countInbox(inbox, tenant, horizon(), deadline)),
-    options.clockMs ?? Date.now,
+    options.clockMs,
   );
 
   return {
@@ -106,14 +106,9 @@ export async function openDynamoStore(options: DynamoStoreOptions): Promise<Dyna
     },
 
     acknowledge: (tenant, id, at) =>
-      calls.run(tenant, async (deadline): Promise<Acknowledgement> => {
+      calls.run(tenant, (deadline) => {
         const request = { id, tenant, at, horizon: horizon(), token: randomUUID() };
-        const item = await table.acknowledgeItem(events, request, deadline);
-        if (!isVisible(item, tenant, request.horizon)) return { outcome: 'missing' };
-        const event = await fromItem(item, compression);
-        // It came between the request and the look at why that failed.
-        if (event.acknowledgedAt === null) return { outcome: 'missing' };
-        return { outcome: item['ack_token'] === request.token ? 'acknowledged' : 'already', event };
+        return acknowledge(events, request, deadline);
       }),
 
     remove: (tenant, id) =>
@@ -131,6 +126,19 @@ export async function openDynamoStore(options: DynamoStoreOptions): Promise<Dyna
       client.destroy();
     },
   };
+}
+
+async function acknowledge(
+  events: EventsTable,
+  request: table.AcknowledgeRequest,
+  deadline: Deadline,
+): Promise<Acknowledgement> {
+  const { id, tenant, at, horizon } = request;
+  const found = await table.acknowledgeItem(events, request, deadline);
+  if (found === 'acknowledged') return { outcome: 'acknowledged', acknowledgedAt: at };
+  const acknowledgedAt = isVisible(found, tenant, horizon) ? acknowledgedAtOf(id, found) : null;
+  // Pending: it came between the request and the look at why that failed.
+  return acknowledgedAt === null ? { outcome: 'missing' } : { outcome: 'already', acknowledgedAt };
 }
 
 async function prepare(
