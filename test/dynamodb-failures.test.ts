@@ -222,7 +222,10 @@ void t.test(
       t.ok((await client.config.maxAttempts()) > 1, 'its default');
       const event = newEvent();
       const bytes = Buffer.byteLength(event.payload);
-      const payload = await createCompression().pack(event.payload, bytes);
+      const payload = await createCompression().pack(event.payload, bytes, {
+        tenant: 'acme',
+        deadline: Infinity,
+      });
       const Item = toItem(event, payload, bytes, { shards: 4, eventTtl: 7 * DAY });
       loseFirstAnswer(event.id);
       await document.send(new BatchWriteCommand({ RequestItems: { events: [{ PutRequest: { Item } }] } }));

@@ -1,5 +1,8 @@
 import type { Micros, StoredEvent } from '../../events/event.ts';
+import { StoreOverloadedError } from '../errors.ts';
+import { createShares } from '../shares.ts';
 import type { Appended, Claim } from '../store.ts';
+import { CLAIMED_BYTES, holding } from './bytes.ts';
 import { appendClaimed, type PackedEvent } from './claimed-append.ts';
 import type { ClaimsTable } from './claims-table.ts';
 import type { Compression } from './compression.ts';
@@ -32,25 +35,50 @@ export function createAppends(options: AppendOptions): Appends {
   const { events, compression } = options;
   const commits = commitTo(events, options.retries);
 
-  const pack = async (event: StoredEvent): Promise<PackedEvent> => {
-    const payloadBytes = Buffer.byteLength(event.payload);
-    const packed = compression.pack(event.payload, payloadBytes);
+  const claimedBytes = createShares(CLAIMED_BYTES);
+
+  const pack = async (event: StoredEvent, deadline: number): Promise<PackedEvent> => {
+    const { payload, tenant } = event;
+    const payloadBytes = Buffer.byteLength(payload);
+    const packed = compression.pack(payload, payloadBytes, { tenant, deadline });
     // Most are short and need no turn.
-    return { event, payload: typeof packed === 'string' ? packed : await packed, payloadBytes };
+    if (typeof packed === 'string') return { event, payload: packed, payloadBytes };
+    return { event, payload: await refusedAt(deadline, packed), payloadBytes };
   };
 
   return {
     async plain(event, deadline) {
-      const { payload, payloadBytes } = await pack(event);
+      const { payload, payloadBytes } = await pack(event, deadline);
       await commits.add(toItem(event, payload, payloadBytes, options), deadline);
       return { outcome: 'stored' };
     },
 
-    // Packed first, so that the time between claim and event is short.
-    claimed: async (event, claim, deadline) => appendClaimed(options, await pack(event), claim, deadline),
+    claimed: (event, claim, deadline) =>
+      holding(claimedBytes, event.tenant, async (take) => {
+        if (!take(Buffer.byteLength(event.payload))) {
+          throw new StoreOverloadedError('too many bytes of events with a claim are under way');
+        }
+        // Packed first, so that the time between claim and event is short.
+        return appendClaimed(options, await pack(event, deadline.at), claim, deadline);
+      }),
 
     close: () => commits.close(),
   };
+}
+
+/** The caller has an answer by then, so nothing may follow: whoever is refused tries again. */
+async function refusedAt<T>(deadline: number, packing: Promise<T>): Promise<T> {
+  let timer: NodeJS.Timeout | undefined;
+  const refusal = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => {
+      reject(new StoreOverloadedError('a large payload waited too long'));
+    }, deadline - performance.now());
+  });
+  try {
+    return await Promise.race([packing, refusal]);
+  } finally {
+    clearTimeout(timer);
+  }
 }
 
 /** Of the process; `queued…` of one tenant that is alone, twice as much of all together. */

@@ -149,12 +149,14 @@ export function acknowledgedAtOf(id: string, item: Readonly<Record<string, unkno
 }
 
 async function readPayload(
-  { payload, payload_encoding: encoding, payload_bytes: bytes }: Readonly<Record<string, unknown>>,
+  { tenant, payload, payload_encoding: encoding, payload_bytes: bytes }: Readonly<Record<string, unknown>>,
   compression: Compression,
 ): Promise<string> {
   if (typeof bytes !== 'number') throw new TypeError('no payload_bytes');
   const packed = payload instanceof Uint8Array && (encoding === 'deflate' || encoding === 'br');
-  const text = packed ? await compression.unpack({ data: payload, encoding }, bytes) : payload;
+  const text = packed
+    ? await compression.unpack({ data: payload, encoding }, bytes, String(tenant))
+    : payload;
   if (typeof text !== 'string') throw new TypeError('no payload');
   const length = Buffer.byteLength(text);
   if (length !== bytes) throw new RangeError(`${String(length)} bytes instead of ${String(bytes)}`);

@@ -2,8 +2,10 @@ import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { DynamoDBDocumentClient } from '@aws-sdk/lib-dynamodb';
 import type { Micros } from '../../events/event.ts';
+import { createShares } from '../shares.ts';
 import type { Acknowledgement, EventStore, KeyStore } from '../store.ts';
 import { createAppends } from './append.ts';
+import { holding, PAGE_BYTES } from './bytes.ts';
 import { createRequestTurns, shared, trackCalls } from './calls.ts';
 import { createClient, type Connection } from './client.ts';
 import { createCompression } from './compression.ts';
@@ -34,6 +36,8 @@ export interface DynamoStoreOptions extends Connection {
   readonly log: StoreLog;
   /** How long a call may take, in milliseconds; more than the default only for emulators on busy machines. */
   readonly callBudgetMs?: number;
+  /** Of payloads in inbox pages under way. */
+  readonly pageBytes?: number;
   /** Absent: one of the store's own. */
   readonly retries?: Retries;
   /** For the age of a cached count, in milliseconds, never going back. */
@@ -77,6 +81,7 @@ export async function openDynamoStore(options: DynamoStoreOptions): Promise<Dyna
   const common = { callBudgetMs, retries, turns: createRequestTurns(), problem: readiness.problem };
   const calls = trackCalls({ ...common, table: tables.events });
   const keyCalls = trackCalls({ ...common, table: tables.keys });
+  const pageBytes = createShares(options.pageBytes ?? PAGE_BYTES);
   const horizon = () => now() - eventTtl;
   const count = cacheCounts(
     (tenant) => calls.run(tenant, (deadline) => countInbox(inbox, tenant, horizon(), deadline)),
@@ -98,7 +103,9 @@ export async function openDynamoStore(options: DynamoStoreOptions): Promise<Dyna
       }),
 
     listPending: (tenant, page) =>
-      calls.run(tenant, (deadline) => readPage(inbox, tenant, page, horizon(), deadline)),
+      calls.run(tenant, (deadline) =>
+        holding(pageBytes, tenant, (take) => readPage(inbox, tenant, page, horizon(), deadline, take)),
+      ),
 
     countPending: (tenant) => {
       const refused = calls.refusal();
