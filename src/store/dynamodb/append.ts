@@ -11,7 +11,7 @@ import { putItemOnce, putItems, type EventsTable } from './events-table.ts';
 import { failureOf, isInvalid } from './failure.ts';
 import { createGroupCommit, type GroupCommit, type Verdict } from './group-commit.ts';
 import { toItem, type EventItem, type ItemOptions } from './item.ts';
-import type { Retries } from './retries.ts';
+import { SINGLE_COST, SUCCESS, type Retries } from './retries.ts';
 
 export interface AppendOptions extends ItemOptions {
   readonly events: EventsTable;
@@ -96,8 +96,17 @@ const COMMIT_LIMITS = {
 
 function commitTo(events: EventsTable, retries: Retries): GroupCommit<EventItem> {
   const left = (deadline: number) => deadline - performance.now();
-  // Singles have places of their own.
-  const sending = { retries, turn: <T>(request: () => Promise<T>) => request() };
+  // Singles have places of their own, and their own price.
+  const sending = {
+    retries: {
+      ...retries,
+      take: () => retries.take(SINGLE_COST),
+      give: () => {
+        retries.give(SUCCESS);
+      },
+    },
+    turn: <T>(request: () => Promise<T>) => request(),
+  };
   return createGroupCommit<EventItem>({
     sendBatch: (items, deadline) => putItems(events, items, left(deadline)),
     sendOne: (item, deadline) =>

@@ -1,6 +1,6 @@
 import { StoreOverloadedError, StoreUnavailableError } from '../errors.ts';
 import { createCommitQueue, type CommitQueue, type Entry, type QueueLimits } from './commit-queue.ts';
-import { SUCCESS, type Retries } from './retries.ts';
+import { SINGLE_COST, SUCCESS, type Retries } from './retries.ts';
 import { createTurns, type Turns } from './turns.ts';
 
 /**
@@ -213,12 +213,6 @@ async function putSingly<T>(entry: Entry<T>, { sendOne, retries }: GroupCommitOp
     entry.settle(error);
   }
 }
-
-/**
- * Small against the repetition of a call: after one failure of the network all 400 items of the batches under way get their
- * second chance. While nothing works, the budget is used up just the same.
- */
-const SINGLE_COST = 1;
 
 /** Known not to be applied: back into the queue, after a pause that holds no slot. Each tenant's pause is its own. */
 function postpone<T>(

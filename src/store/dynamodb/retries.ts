@@ -26,7 +26,13 @@ export interface RetryOptions {
 /** Of one repetition of a call. */
 export const RETRY_COST = 5;
 
-/** What a request that works at once brings. */
+/**
+ * Of a try to put a single event, the first one and each further one. No more than a stored event brings: while every second
+ * request fails, as many are stored as before; with more failures than that the budget is soon used up.
+ */
+export const SINGLE_COST = 1;
+
+/** What a request that works at once brings, and each event that is stored. */
 export const SUCCESS = 1;
 
 const BUDGET = 500;
