@@ -20,7 +20,7 @@ const TENANTS = ['a', 'ab', 'b'];
 
 /** The parts of a store on a real file, with walks whose slices stay at three entries, and a memory of two tenants. */
 function openParts(path: string) {
-  const lmdb = openLmdb(join(path, 'store.mdb'));
+  const lmdb = openLmdb(join(path, 'store.mdb'), () => undefined);
   const clock = { time: 10_000, ms: 0 };
   const expiredTo = () => clock.time - LIFETIME;
   const trips = { count: 0 };
@@ -35,9 +35,9 @@ function openParts(path: string) {
   });
   const counted: typeof writer = {
     ...writer,
-    write(bytes, run) {
+    write(tenant, bytes, run) {
       trips.count++;
-      return writer.write(bytes, run);
+      return writer.write(tenant, bytes, run);
     },
   };
   const counts = createCounts({
@@ -53,9 +53,9 @@ function openParts(path: string) {
     deletableTo: expiredTo,
     claimsDeletableTo: () => clock.time,
   });
-  const claims = createClaims(lmdb, () => clock.time);
+  const claims = createClaims(lmdb);
   const newest = { sequence: 0, damagedAfter: new Set<number>() };
-  const events = createEvents({ lmdb, writer, counts, claims, expiredTo, newest });
+  const events = createEvents({ lmdb, writer, counts, claims, expiredTo, newest, disk: undefined });
   const append = async (tenant: string) => {
     const createdAt = ++clock.time;
     const id = newEventId(tenant, createdAt);

@@ -1,6 +1,6 @@
 import t from 'tap';
 import { CorruptEventError } from '../src/store/errors.ts';
-import { entries, flipped, openRaw, openTestStore, TTL } from './support/embedded.ts';
+import { entries, flipped, MARGIN, openRaw, openTestStore, TTL } from './support/embedded.ts';
 
 /** An id is the store's own, which tells the place of its event, or anybody's, which needs an index entry. */
 type IdKind = 'own' | 'foreign';
@@ -152,7 +152,7 @@ void t.test('the sweep gets past damaged records and indexes', async (t) => {
     const opened = await setUp(t, kind);
     const { store, raw, clock, add, damage } = opened;
     await damageIt(opened);
-    clock.time += TTL;
+    clock.time += TTL + MARGIN;
     const young = await add();
     t.equal(await store.sweep(), 3, what);
     t.match(damage, [/disagrees with the index/]);
@@ -177,7 +177,7 @@ void t.test('an event whose id tells its place has no index entry, and leaves no
   t.match(await store.acknowledge('acme', victim.id, ++clock.time), { outcome: 'acknowledged' });
   t.equal(await store.remove('acme', before.id), true);
   t.equal(await store.get('acme', before.id), undefined);
-  clock.time = after.createdAt + TTL;
+  clock.time = after.createdAt + TTL + MARGIN;
   t.equal(await store.sweep(), 2);
   for (const table of Object.values(raw)) t.strictSame(entries(table), []);
 });

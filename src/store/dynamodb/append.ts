@@ -2,6 +2,7 @@ import type { Micros, StoredEvent } from '../../events/event.ts';
 import type { Appended, Claim } from '../store.ts';
 import { appendClaimed, type PackedEvent } from './claimed-append.ts';
 import type { ClaimsTable } from './claims-table.ts';
+import type { ClockCheck } from './clock-check.ts';
 import type { Compression } from './compression.ts';
 import { withDeadline, type Deadline } from './deadline.ts';
 import { putItemOnce, putItems, type EventsTable } from './events-table.ts';
@@ -14,6 +15,7 @@ export interface AppendOptions extends ItemOptions {
   readonly claims: ClaimsTable;
   readonly compression: Compression;
   readonly now: () => Micros;
+  readonly clockCheck: ClockCheck | undefined;
 }
 
 /** The two ways into the events table. */
@@ -27,10 +29,11 @@ export interface Appends {
 }
 
 export function createAppends(options: AppendOptions): Appends {
-  const { events, compression } = options;
+  const { events, compression, clockCheck } = options;
   const commits = commitTo(events);
 
   const pack = async (event: StoredEvent): Promise<PackedEvent> => {
+    clockCheck?.refuse();
     const payloadBytes = Buffer.byteLength(event.payload);
     const packed = compression.pack(event.payload, payloadBytes);
     // Most are short and need no turn.

@@ -1,5 +1,5 @@
 import type { Micros, StoredEvent } from '../../events/event.ts';
-import { CorruptEventError, InvalidPositionError } from '../errors.ts';
+import { CorruptEventError } from '../errors.ts';
 import { PAGE_PAYLOAD_BYTES, type PageRequest, type PendingCount, type PendingPage } from '../store.ts';
 import type { Compression } from './compression.ts';
 import { insist, type Deadline } from './deadline.ts';
@@ -8,13 +8,14 @@ import type { IndexEntry, IndexReader } from './index-reader.ts';
 import { walkInbox, type InboxWalk } from './inbox-walk.ts';
 import { fromItem, idOfPosition, shardKey, timePosition } from './item.ts';
 import type { StoreLog } from './log.ts';
+import { formatWalkPosition, parseWalkPosition } from './walk-position.ts';
 
 export interface InboxOptions {
   readonly reader: IndexReader;
   readonly events: EventsTable;
   readonly compression: Compression;
   /** Shards that are read: at least those that any instance writes. */
-  readonly readShards: number;
+  readonly readShards: () => number;
   readonly log: StoreLog;
 }
 
@@ -25,15 +26,18 @@ const COUNT_LIMIT = 10_000;
 export async function readPage(
   options: InboxOptions,
   tenant: string,
-  { limit, after, ...filter }: PageRequest,
+  { limit, after: position, ...filter }: PageRequest,
   horizon: Micros,
   deadline: Deadline,
 ): Promise<PendingPage> {
-  const shards = shardKeys(tenant, options.readShards);
+  const shards = shardKeys(tenant, options.readShards());
+  const oldest = oldestPosition(horizon);
+  const { after, end } = position === null ? { after: oldest, end: null } : parseWalkPosition(position);
   const walk = walkInbox({
     reader: options.reader,
     shards,
-    after: startAt(after, horizon),
+    after: after > oldest ? after : oldest,
+    end,
     filter,
     firstAsk: Math.ceil((2 * limit) / shards.length),
     deadline,
@@ -53,7 +57,15 @@ export async function readPage(
       room -= entries[index]?.payloadBytes ?? 0;
     }
   }
-  return { events: page, next: (await walk.hasMore()) ? walk.reached() : null };
+  return { events: page, next: await nextPosition(walk) };
+}
+
+/** Null: the walk is over. */
+async function nextPosition(walk: InboxWalk): Promise<string | null> {
+  if (!(await walk.hasMore())) return null;
+  const [reached, end] = [walk.reached(), await walk.end()];
+  // What lay ahead has left the inbox meanwhile.
+  return end > reached ? formatWalkPosition(reached, end) : null;
 }
 
 /** Up to `limit` entries, the last of which is the one that uses up the room. */
@@ -92,7 +104,7 @@ export async function countInbox(
   deadline: Deadline,
 ): Promise<PendingCount> {
   let count = 0;
-  let open = shardKeys(tenant, readShards).map((key) => ({ key, readTo: startAt(null, horizon) }));
+  let open = shardKeys(tenant, readShards()).map((key) => ({ key, readTo: oldestPosition(horizon) }));
   while (open.length > 0 && count <= COUNT_LIMIT) {
     const most = COUNT_LIMIT + 1 - count;
     const answers = await Promise.all(
@@ -112,13 +124,8 @@ function shardKeys(tenant: string, shards: number): readonly string[] {
 }
 
 /** Expired events that the engine has not deleted yet are never even read. */
-function startAt(after: string | null, horizon: Micros): string {
-  // Anything of this form is a place in the inbox; DynamoDB would not take much longer text as a key.
-  if (after !== null && !/^\d{16}(?:#[ -~]{1,100})?$/.test(after)) {
-    throw new InvalidPositionError('a position of another store');
-  }
-  const oldest = timePosition(horizon + 1);
-  return after !== null && after > oldest ? after : oldest;
+function oldestPosition(horizon: Micros): string {
+  return timePosition(horizon + 1);
 }
 
 function idOf({ position }: IndexEntry): string {

@@ -288,6 +288,20 @@ export function decodeApiKey(value: Buffer): ApiKey {
   return JSON.parse(value.toString('utf8', 1, value.length - CRC_BYTES)) as ApiKey;
 }
 
+/** What the store remembers of itself under that name. Read and written seldom, so its body is JSON. */
+export function metaEntry(name: string, body: unknown): Entry {
+  const text = Buffer.from(JSON.stringify(body));
+  const entry = newEntry(Buffer.byteLength(name), text.length);
+  entry.key.write(name, 'latin1');
+  text.copy(entry.value, 1);
+  return sealed(entry);
+}
+
+/** The body of an intact entry. */
+export function metaBody(value: Buffer): unknown {
+  return JSON.parse(value.toString('utf8', 1, value.length - CRC_BYTES));
+}
+
 /** A copy of an intact record, acknowledged at that time. */
 export function acknowledgedEntry(key: Buffer, value: Buffer, at: Micros): Entry {
   const entry = newEntry(key.length, value.length - 1 - CRC_BYTES);

@@ -6,13 +6,14 @@ import { createExpiredClaims } from './expired-claims.ts';
 import { createExpiredEvents } from './expired-events.ts';
 import { createPace } from './expired.ts';
 import { createLane, takeStep } from './sweep-steps.ts';
+import { HOUSE } from './writer.ts';
 import type { Writer } from './writer.ts';
 
 interface Parts {
   readonly lmdb: Lmdb;
   readonly writer: Pick<Writer, 'write'>;
   readonly counts: Counts;
-  /** Events up to this time may be deleted. */
+  /** Events up to this time may be deleted: later than they expire (`retention.ts`). */
   readonly deletableTo: () => Micros;
   /** Claims that end by this time may be deleted. */
   readonly claimsDeletableTo: () => Micros;
@@ -22,7 +23,7 @@ interface Parts {
 }
 
 export interface Sweep {
-  /** Deletes what has expired; calls at once share one walk. Resolves with the number of events deleted. */
+  /** Deletes what may be deleted; calls at once share one walk. Resolves with the number of events deleted. */
   run(): Promise<number>;
   every(milliseconds: number): void;
   /** At the end of a transaction with so many writes: deletes some of what `run` has found. Without a run under way it does nothing. */
@@ -90,14 +91,14 @@ export function createSweep({ monotonic = () => performance.now(), ...parts }: P
       await nextStep();
     }
     // The last step may not be on disk yet.
-    if (lanes.some((lane) => lane.deleted() > 0)) await writer.write(0, () => undefined);
+    if (lanes.some((lane) => lane.deleted() > 0)) await writer.write(HOUSE, 0, () => undefined);
     return events.deleted();
   }
 
   async function nextStep(): Promise<void> {
     const stepped = new Promise<void>((resolve) => (onStep = resolve));
     own ??= writer
-      .write(0, () => {
+      .write(HOUSE, 0, () => {
         isOwn = true;
       })
       .finally(() => (own = undefined));
