@@ -3,8 +3,8 @@
  *
  *     node --import=./.ci/typescript.mjs bench/sweep.ts [seconds a round] [another checkout, to be measured instead]
  *
- * Callers write their next event when the one before is on disk; events live for two seconds, so that after a warm-up as many expire as
- * come. A sweep keeps up when what it has left behind is about what expires between two of its runs, a tenth of a second.
+ * Callers write their next event when the one before is on disk. Time goes so fast that a week, for which events live, takes two
+ * seconds, and after a warm-up as many expire as come. A sweep keeps up when what it has left behind is about what expires between two of its runs, a tenth of a second.
  */
 import { createHash } from 'node:crypto';
 import { mkdtempSync, rmSync, statSync } from 'node:fs';
@@ -21,7 +21,13 @@ const { openEmbeddedStore } = (await import(
   pathToFileURL(resolve(checkout, 'src/store/embedded/store.ts')).href
 )) as typeof Store;
 
+const WEEK: number = 7 * 86_400e6;
+/** From expiry to deletion. */
+const DAY: number = 86_400e6;
 const LIFETIME_MS = 2_000;
+const begun = Date.now() * 1000;
+/** Microseconds. */
+const now = () => begun + Math.floor((performance.now() / LIFETIME_MS) * WEEK);
 const PAYLOAD = JSON.stringify({ text: 'x'.repeat(500) });
 
 interface Scenario {
@@ -33,10 +39,9 @@ interface Scenario {
 async function round({ callers, claims }: Scenario) {
   const path = mkdtempSync(join(tmpdir(), 'sweep-'));
   let last = 0;
-  const now = () => Date.now() * 1000;
   const tick = () => (last = Math.max(last + 1, now()));
   const store = await openEmbeddedStore({
-    ...{ path, now, eventTtl: LIFETIME_MS * 1000, sweepSeconds: 0.1 },
+    ...{ path, now, monotonicMs: () => now() / 1000, eventTtl: WEEK, sweepSeconds: 0.1 },
     log: console,
     onFatal: (error) => {
       throw error;
@@ -52,7 +57,7 @@ async function round({ callers, claims }: Scenario) {
       const key = claims ? createHash('sha256').update(id).digest('hex') : '';
       await store.append(
         { ...event, id, createdAt, acknowledgedAt: null },
-        claims ? { key, fingerprint: key, expiresAt: createdAt + LIFETIME_MS * 500 } : undefined,
+        claims ? { key, fingerprint: key, expiresAt: createdAt + WEEK / 2 } : undefined,
       );
       appended++;
     }
@@ -100,7 +105,7 @@ function sizesOf(path: string) {
   return {
     read() {
       const end = Buffer.alloc(8);
-      end.writeBigUInt64BE(BigInt((Date.now() - LIFETIME_MS) * 1000));
+      end.writeBigUInt64BE(BigInt(now() - WEEK - DAY));
       return { events: count(events), expired: count(events, end), claims: count(claims) };
     },
     close: () => root.close(),

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import t from 'tap';
 import type { Lane } from '../src/store/embedded/sweep-steps.ts';
 import { takeStep } from '../src/store/embedded/sweep-steps.ts';
-import { entries, openRaw, openTestStore, TTL } from './support/embedded.ts';
+import { entries, MARGIN, openRaw, openTestStore, TTL } from './support/embedded.ts';
 
 /** A lane of so many deletions, each of which takes so long. */
 function fakeLane(count: number, clock: { ms: number }, ms: number) {
@@ -45,16 +45,21 @@ for (const { what, writes, ms, events, wanted } of steps) {
 
 type Opened = Awaited<ReturnType<typeof openTestStore>>;
 
-/** Callers that write one event after the other, each with a claim, until told to end. */
-function flood({ store, event, clock }: Opened, callers: number, lifetime: number) {
+/**
+ * Callers that write one event after the other, each with a claim, until told to end.
+ *
+ * @param claimLife from an event to the end of its claim.
+ * @param tick from an event to the next.
+ */
+function flood({ store, event, clock }: Opened, callers: number, claimLife: number, tick = 1) {
   const state = { appended: 0, isOver: false };
   const caller = async (number: number) => {
     for (let n = 0; !state.isOver; n++) {
-      const createdAt = ++clock.time;
+      const createdAt = (clock.time += tick);
       const id = store.newId('acme', createdAt);
       const key = createHash('sha256').update(id).digest('hex');
       await store.append(event({ id, createdAt, payload: `{"text":"${'x'.repeat(500)}"}` }), {
-        ...{ key, fingerprint: key, expiresAt: createdAt + lifetime / 2 },
+        ...{ key, fingerprint: key, expiresAt: createdAt + claimLife },
       });
       if ((n + number) % 3 === 0) await store.acknowledge('acme', id, clock.time);
       state.appended++;
@@ -72,7 +77,7 @@ void t.test('the sweep keeps up with 2,000 callers, events and claims alike', as
   first.state.isOver = true;
   await first.ended;
   const old = first.state.appended;
-  clock.time += TTL;
+  clock.time += TTL + MARGIN;
   const second = flood(opened, 2_000, 4 * TTL);
   const swept = await store.sweep();
   const appended = second.state.appended;
@@ -85,20 +90,19 @@ void t.test('the sweep keeps up with 2,000 callers, events and claims alike', as
   t.equal(entries(raw.claims).length, second.state.appended);
 });
 
-// A week at 10,000 events a second, scaled down: time goes on by the events, and a lifetime is 8,000 of them.
+// A week at 10,000 events a second, scaled down: time goes on by the events, and from one to its deletion come 8,000 more.
 void t.test('the file stops growing once as much expires as comes', async (t) => {
   const path = t.testdir();
-  const lifetime = 8_000;
-  const opened = await openTestStore(t, path, { eventTtl: lifetime });
-  const { state, ended } = flood(opened, 500, lifetime);
-  const size = () => statSync(join(path, 'store.mdb')).size;
+  const [week, lifetime] = [7 * 86_400e6, 8_000];
+  const opened = await openTestStore(t, path, { eventTtl: week });
+  const { state, ended } = flood(opened, 500, week / 2, (week + MARGIN) / lifetime);
   const sizes: number[] = [];
   for (let lifetimes = 1; lifetimes <= 10; lifetimes++) {
     while (state.appended < lifetimes * lifetime) {
       await opened.store.sweep();
       await new Promise((resolve) => setImmediate(resolve));
     }
-    sizes.push(size());
+    sizes.push(statSync(join(path, 'store.mdb')).size);
   }
   state.isOver = true;
   await ended;
