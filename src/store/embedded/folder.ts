@@ -1,6 +1,7 @@
 import { accessSync, closeSync, constants, existsSync, fsyncSync, mkdirSync, openSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { tryLock } from 'fs-native-extensions';
+import { UnusableStoreError } from '../errors.ts';
 
 const FILE = 'store.mdb';
 
@@ -17,19 +18,19 @@ export interface Folder {
  *
  * @param exclusive false: open beside a server, without a lock.
  * @param create false: the store must be there.
- * @throws Error that names the folder: no folder, not writable, or another server has it.
+ * @throws UnusableStoreError that names the folder: no folder, not writable, or another server has it.
  */
 export function takeFolder(path: string, exclusive: boolean, create: boolean): Folder {
   const folder = resolve(path);
   if (!create && !existsSync(join(folder, FILE))) {
-    throw new Error(`There is no store in ${folder}; check DATA_DIR`);
+    throw new UnusableStoreError(`There is no store in ${folder}; check DATA_DIR`);
   }
   try {
     mkdirSync(folder, { recursive: true, mode: 0o700 });
     accessSync(folder, constants.R_OK | constants.W_OK | constants.X_OK);
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
-    throw new Error(`The data folder ${folder} cannot be used: ${reason}`, { cause: error });
+    throw new UnusableStoreError(`The data folder ${folder} cannot be used: ${reason}`, { cause: error });
   }
   const lock = exclusive ? lockFolder(folder) : undefined;
   return {
@@ -56,7 +57,7 @@ function lockFolder(folder: string): number {
   const fd = openSync(join(folder, 'server.lock'), 'a', 0o600);
   if (tryLock(fd)) return fd;
   closeSync(fd);
-  throw new Error(
+  throw new UnusableStoreError(
     `The data folder ${folder} is in use by another server; stop it or set DATA_DIR to another folder`,
   );
 }
