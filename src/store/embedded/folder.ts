@@ -17,6 +17,7 @@ import {
 } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { tryLock } from 'fs-native-extensions';
+import { UnusableStoreError } from '../errors.ts';
 
 const FILE = 'store.mdb';
 const LOCK = 'server.lock';
@@ -43,12 +44,12 @@ export interface Folder {
  *
  * @param exclusive false: open beside a server, without a lock.
  * @param create false: the store must be there.
- * @throws Error that names the folder: no folder, not writable, no space for a new store, or another server has it.
+ * @throws UnusableStoreError that names the folder: no folder, not writable, no space for a new store, or another server has it.
  */
 export function takeFolder(path: string, exclusive: boolean, create: boolean): Folder {
   const folder = resolve(path);
   if (!create && !existsSync(join(folder, FILE))) {
-    throw new Error(`There is no store in ${folder}; check DATA_DIR`);
+    throw new UnusableStoreError(`There is no store in ${folder}; check DATA_DIR`);
   }
   try {
     makeFolder(folder);
@@ -58,7 +59,7 @@ export function takeFolder(path: string, exclusive: boolean, create: boolean): F
     }
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
-    throw new Error(`The data folder ${folder} cannot be used: ${reason}`, { cause: error });
+    throw new UnusableStoreError(`The data folder ${folder} cannot be used: ${reason}`, { cause: error });
   }
   if (!exclusive) checkPidNamespace(folder);
   const lock = exclusive ? lockFolder(folder) : undefined;
@@ -153,7 +154,7 @@ function lockFolder(folder: string): number {
     return fd;
   }
   closeSync(fd);
-  throw new Error(
+  throw new UnusableStoreError(
     `The data folder ${folder} is in use by another server; stop it or set DATA_DIR to another folder`,
   );
 }
@@ -170,7 +171,7 @@ function checkPidNamespace(folder: string): void {
   const isFree = tryLock(fd);
   closeSync(fd);
   if (isFree) return;
-  throw new Error(
+  throw new UnusableStoreError(
     `The server that uses ${folder} runs in another PID namespace, a container probably: run this command inside it, ` +
       'with "docker exec" or what is like it',
   );
