@@ -112,8 +112,10 @@ async function stop(app: App | undefined, log: Log): Promise<void> {
 }
 
 async function exit(log: Log, code?: number): Promise<never> {
+  // Given to `exit`, undefined would be a 0 in its place.
+  if (code !== undefined) process.exitCode = code;
   await log.flush();
-  process.exit(code);
+  process.exit();
 }
 
 function greeting(url: string, authMode: AuthMode): string {
