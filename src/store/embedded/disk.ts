@@ -101,9 +101,8 @@ export function createDisk(parts: Parts): Disk {
       unused = reusable();
     }
     spent = 0;
-    const isHeld = ballast.isHeld();
     // What is still to be made again is spoken for.
-    const wanted = isHeld || refusal === undefined ? 0 : ballastBytes;
+    const wanted = refusal === undefined || ballast.isHeld() ? 0 : ballastBytes;
     const margin = refusal === undefined ? 1 : HYSTERESIS;
     allowance = Math.min(free - (reserve / 2) * margin, free + unused - wanted - reserve * margin);
     if (allowance <= 0) refuse();
@@ -111,7 +110,7 @@ export function createDisk(parts: Parts): Disk {
       refusal = undefined;
       log.info(detail(), 'the disk has room again: events are taken');
     }
-    return refusal !== undefined && isHeld;
+    return refusal !== undefined && ballast.isHeld();
   }
 
   function refuse(): void {
@@ -146,7 +145,7 @@ function createGauge(path: string, statfs: Statfs): () => ReturnType<typeof plan
 /** The reserve: a twentieth of the file system, within bounds; at most a quarter of a tiny one. */
 function plan({ bsize, blocks, bavail }: ReturnType<Statfs>) {
   const total = bsize * blocks;
-  const ballastBytes = clamp(total / 64, 2 * MiB, 8 * MiB);
+  const ballastBytes = clamp(total / 64, 2 * MiB, 4 * MiB);
   return {
     available: bsize * bavail,
     reserve: Math.min(total / 4, clamp(total / 20, 8 * MiB, 256 * MiB)),
