@@ -1,5 +1,5 @@
 import type { TemplatedApp, us_listen_socket } from 'uWebSockets.js';
-import { App, us_listen_socket_close, us_socket_local_port } from 'uWebSockets.js';
+import { App, us_listen_socket_close, us_socket_local_port } from './uws.ts';
 import type { Dispatch } from './dispatch.ts';
 import { errorReply } from './dispatch.ts';
 import { unavailable } from './errors.ts';
