@@ -1,13 +1,13 @@
-FROM node:22-bookworm-slim AS build
+FROM node:24-trixie-slim AS build
 WORKDIR /app
 COPY package.json package-lock.json ./
-COPY .ci/prepare.mjs .ci/
+COPY .ci/prepare.mjs .ci/prune-binaries.mjs .ci/
 RUN npm ci --no-audit --no-fund
 COPY tsconfig.json tsconfig.build.json ./
 COPY src src
 RUN npm run build && npm prune --omit=dev
 
-FROM node:22-bookworm-slim
+FROM node:24-trixie-slim
 ENV NODE_ENV=production HOST=0.0.0.0 AUTH_MODE=keys DATA_DIR=/data
 WORKDIR /app
 COPY --from=build /app/package.json ./

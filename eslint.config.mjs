@@ -10,8 +10,8 @@ const house = {
   root: ['root', 'http', 'http-v1', 'http-unversioned', 'events', 'access', 'port', 'embedded', 'dynamodb'],
   cli: ['root', 'events', 'access', 'port', 'embedded', 'dynamodb'],
   client: [],
-  http: ['http', 'http-v1', 'http-unversioned', 'events', 'access', 'port'],
-  // The two contracts share the router and the domain; neither knows the other.
+  http: ['http', 'events', 'access', 'port'],
+  // The two contracts share the dispatch and the domain; neither knows the other, and the dispatch knows neither.
   'http-v1': ['http', 'http-v1', 'events', 'access', 'port'],
   'http-unversioned': ['http', 'http-unversioned', 'events', 'access', 'port'],
   events: ['events', 'port'],

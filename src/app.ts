@@ -8,10 +8,11 @@ import { clockLog } from './clock-log.ts';
 import type { Config } from './config.ts';
 import { createClock, SYSTEM_TIME } from './events/clock.ts';
 import type { TimeSource } from './events/clock.ts';
+import { createDispatch } from './http/dispatch.ts';
 import type { Server } from './http/server.ts';
 import { createServer } from './http/server.ts';
-import { unversionedRoutes } from './http/unversioned/routes.ts';
-import { v1Routes } from './http/v1/routes.ts';
+import { unversionedContract } from './http/unversioned/contract.ts';
+import { v1Contract } from './http/v1/contract.ts';
 import { requestLog } from './log.ts';
 import { openStore } from './open-store.ts';
 import type { KeyStore } from './store/store.ts';
@@ -55,15 +56,14 @@ export async function startApp(
   clockReport.start(clock);
   const access = createAccess(config, store.keys, logger);
   const services = { store, clock, version };
-  const server = createServer({
-    routes: [
-      ...v1Routes({ ...services, idempotencyTtl: config.eventTtlSeconds * 1e6, draining: () => draining }),
-      ...unversionedRoutes({ ...services, dedupWindow: config.dedupWindowSeconds * 1e6 }),
+  const dispatch = createDispatch(
+    [
+      v1Contract({ ...services, idempotencyTtl: config.eventTtlSeconds * 1e6, draining: () => draining }),
+      unversionedContract({ ...services, dedupWindow: config.dedupWindowSeconds * 1e6 }),
     ],
-    authenticator: access.authenticator,
-    rateLimiter: createRateLimiter(),
-    ...requestLog(logger),
-  });
+    { authenticator: access.authenticator, rateLimiter: createRateLimiter() },
+  );
+  const server = createServer({ dispatch, ...requestLog(logger) });
   let port: number;
   try {
     port = await server.listen(config.host, config.port);

@@ -1,10 +1,10 @@
 import { existsSync } from 'node:fs';
 import { LOCAL_KEY } from './access/local.ts';
 import type { App } from './app.ts';
-import { startApp } from './app.ts';
 import type { AuthMode, Config } from './config.ts';
 import { ConfigError, readConfig } from './config.ts';
 import { ListenError } from './http/listen.ts';
+import { UnsupportedRuntimeError } from './http/unsupported-runtime.ts';
 import type { Log } from './log.ts';
 import { createLog } from './log.ts';
 import { complain } from './stdio.ts';
@@ -18,6 +18,9 @@ const EXIT_CONFIG = 78;
  * passes its own on.
  */
 const SAME_SIGNAL_MS = 500;
+
+/** What whoever runs the service can put right, from a message alone. */
+const OPERATORS_ERRORS = [ListenError, UnusableStoreError, UnsupportedRuntimeError];
 
 await main();
 
@@ -37,6 +40,8 @@ async function main(): Promise<void> {
     void stop(app, log);
   };
   try {
+    // Loaded here, so that a Node for which there is no binary is said plainly.
+    const { startApp } = await import('./app.ts');
     app = await startApp(config, logger, onFatal);
   } catch (error) {
     reportFailedStart(error, log);
@@ -54,7 +59,7 @@ async function main(): Promise<void> {
 
 /** One plain line on stderr; in the log, the stack only of what is nobody's mistake in running the service. */
 function reportFailedStart(error: unknown, { logger, print }: Log): void {
-  const expected = error instanceof ListenError || error instanceof UnusableStoreError;
+  const expected = OPERATORS_ERRORS.some((kind) => error instanceof kind);
   const reason = error instanceof Error ? error.message : String(error);
   if (!expected) logger.fatal({ err: error }, 'cannot start');
   // On a terminal both would be read by the same person.

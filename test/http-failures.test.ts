@@ -4,9 +4,10 @@ import { createLocalAuthenticator, LOCAL_KEY } from '../src/access/local.ts';
 import type { Authenticator } from '../src/access/authenticator.ts';
 import { createRateLimiter } from '../src/access/rate-limiter.ts';
 import { createClock } from '../src/events/clock.ts';
+import { createDispatch } from '../src/http/dispatch.ts';
 import type { Exchange } from '../src/http/exchange.ts';
 import { createServer } from '../src/http/server.ts';
-import { v1Routes } from '../src/http/v1/routes.ts';
+import { v1Contract } from '../src/http/v1/contract.ts';
 import { openEmbeddedStore } from '../src/store/embedded/store.ts';
 import { CorruptEventError, StoreOverloadedError, StoreUnavailableError } from '../src/store/errors.ts';
 import type { Appended, EventStore } from '../src/store/store.ts';
@@ -40,16 +41,15 @@ async function start(
     onFatal: () => undefined,
   });
   const ended: Exchange[] = [];
+  const contract = v1Contract({
+    store: { ...store, ...broken },
+    clock: createClock(),
+    version: '0',
+    idempotencyTtl: 1e12,
+    draining: () => false,
+  });
   const server = createServer({
-    routes: v1Routes({
-      store: { ...store, ...broken },
-      clock: createClock(),
-      version: '0',
-      idempotencyTtl: 1e12,
-      draining: () => false,
-    }),
-    authenticator,
-    rateLimiter: createRateLimiter(),
+    dispatch: createDispatch([contract], { authenticator, rateLimiter: createRateLimiter() }),
     onRequest: () => undefined,
     onResponse: (exchange) => ended.push(exchange),
   });

@@ -7,8 +7,10 @@ import { createRateLimiter } from '../src/access/rate-limiter.ts';
 import { hashSecret } from '../src/access/secret-hash.ts';
 import { createSecretVerifier } from '../src/access/secret-verifier.ts';
 import { createClock } from '../src/events/clock.ts';
+import { createDispatch } from '../src/http/dispatch.ts';
 import { createServer } from '../src/http/server.ts';
 import { unversionedRoutes } from '../src/http/unversioned/routes.ts';
+import { v1Contract } from '../src/http/v1/contract.ts';
 import { v1Routes } from '../src/http/v1/routes.ts';
 import { openEmbeddedStore } from '../src/store/embedded/store.ts';
 import type { EventStore } from '../src/store/store.ts';
@@ -225,20 +227,20 @@ async function startCounting(t: Test) {
   });
   const keyStore = createMemoryKeyStore();
   const verifier = createSecretVerifier();
+  const contract = v1Contract({
+    store,
+    clock: createClock(),
+    version: '',
+    idempotencyTtl: 1e12,
+    draining: () => false,
+  });
+  const authenticator = createKeyAuthenticator({
+    keys: keyStore,
+    verifier,
+    onBackgroundError: (error) => t.fail(error as Error),
+  });
   const server = createServer({
-    routes: v1Routes({
-      store,
-      clock: createClock(),
-      version: '',
-      idempotencyTtl: 1e12,
-      draining: () => false,
-    }),
-    authenticator: createKeyAuthenticator({
-      keys: keyStore,
-      verifier,
-      onBackgroundError: (error) => t.fail(error as Error),
-    }),
-    rateLimiter: createRateLimiter(),
+    dispatch: createDispatch([contract], { authenticator, rateLimiter: createRateLimiter() }),
     onRequest: () => undefined,
     onResponse: () => undefined,
   });

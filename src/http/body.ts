@@ -1,6 +1,9 @@
 import { isAscii, isUtf8 } from 'node:buffer';
 import { invalidField, RequestError } from './errors.ts';
 
+/** Largest request body, in bytes. */
+export const BODY_LIMIT = 512 * 1024;
+
 const JSON_TYPE = /^application\/(?:json|[\w.-]+\+json)\s*(?:;|$)/i;
 const CHARSET = /;\s*charset\s*=\s*"?([^";\s]+)/i;
 

@@ -1,8 +1,8 @@
 import type { Principal, Refusal } from '../access/authenticator.ts';
 import type { Quota } from '../access/rate-limiter.ts';
-import type { RequestHead } from './exchange.ts';
-import type { Headers } from './errors.ts';
 import { RequestError } from './errors.ts';
+import type { RequestHead } from './head.ts';
+import type { Headers } from './reply.ts';
 
 const BEARER = /^bearer +(\S+) *$/i;
 

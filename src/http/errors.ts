@@ -1,4 +1,5 @@
 import { CorruptEventError, StoreOverloadedError, StoreUnavailableError } from '../store/errors.ts';
+import type { Headers } from './reply.ts';
 
 /** What can go wrong with a request, in the words of both contracts. */
 export type ErrorCode =
@@ -38,8 +39,6 @@ export interface FieldError {
   readonly field: string;
   readonly message: string;
 }
-
-export type Headers = readonly (readonly [name: string, value: string])[];
 
 interface RequestErrorOptions {
   /** Set for validation errors, in the order in which the fields were checked. */

@@ -1,91 +1,16 @@
-import { randomUUID } from 'node:crypto';
 import type { HttpRequest, HttpResponse } from 'uWebSockets.js';
 import type { Principal } from '../access/authenticator.ts';
-import type { Headers } from './errors.ts';
+import { BODY_LIMIT } from './body.ts';
+import type { Dispatch, Match } from './dispatch.ts';
+import type { Call } from './endpoint.ts';
+import type { RequestHead } from './head.ts';
+import { readHead } from './head.ts';
+import type { Headers, Reply } from './reply.ts';
+import { writeHeaders } from './reply.ts';
 
-/** Largest request body, in bytes. */
-export const BODY_LIMIT = 512 * 1024;
 /** How much of a refused body is read and dropped, so that the client gets to see the answer. */
 const DISCARD_LIMIT_BYTES = 1024 * 1024;
 const DISCARD_LIMIT_MS = 2_000;
-
-const REQUEST_ID = /^[A-Za-z0-9._:-]{1,128}$/;
-
-/** What a handler answers with: `body` is JSON text, null for none. */
-export interface Reply {
-  readonly status: number;
-  readonly body: string | null;
-  readonly headers?: Headers;
-}
-
-/** The headers that decide something, copied while `req` is alive. */
-export interface RequestHead {
-  readonly requestId: string;
-  /** Undefined: no `content-length` header. */
-  readonly contentLength: number | undefined;
-  readonly chunked: boolean;
-  readonly contentType: string | undefined;
-  readonly authorization: string | undefined;
-  readonly apiKey: string | undefined;
-  readonly idempotencyKey: string | undefined;
-  /**
-   * A header that must stand alone stands twice, or the length of the body is given in two ways. The parser takes the
-   * first, a proxy before us may take the last, and between the two a request can be smuggled: RFC 9112, section 6.3.
-   */
-  readonly ambiguous: string | undefined;
-}
-
-export function readHead(req: HttpRequest): RequestHead {
-  let requestId: string | undefined;
-  let contentType: string | undefined;
-  let length: string | undefined;
-  let transferEncoding: string | undefined;
-  let authorization: string | undefined;
-  let apiKey: string | undefined;
-  let idempotencyKey: string | undefined;
-  let ambiguous: string | undefined;
-  req.forEach((name, value) => {
-    switch (name) {
-      case 'x-request-id':
-        requestId = value;
-        break;
-      case 'content-type':
-        contentType = value;
-        break;
-      case 'content-length':
-        if (length !== undefined) ambiguous = name;
-        length = value;
-        break;
-      case 'transfer-encoding':
-        if (transferEncoding !== undefined) ambiguous = name;
-        transferEncoding = value;
-        break;
-      case 'authorization':
-        if (authorization !== undefined) ambiguous = name;
-        authorization = value;
-        break;
-      case 'x-api-key':
-        if (apiKey !== undefined) ambiguous = name;
-        apiKey = value;
-        break;
-      case 'idempotency-key':
-        if (idempotencyKey !== undefined) ambiguous = name;
-        idempotencyKey = value;
-    }
-  });
-  const chunked = transferEncoding !== undefined;
-  if (chunked && length !== undefined) ambiguous ??= 'content-length';
-  return {
-    requestId: requestId !== undefined && REQUEST_ID.test(requestId) ? requestId : randomUUID(),
-    contentLength: length === undefined ? undefined : Number(length),
-    chunked,
-    contentType,
-    authorization,
-    apiKey,
-    idempotencyKey,
-    ambiguous,
-  };
-}
 
 /** What an exchange tells of itself while it lives and when it ends. */
 export interface ExchangeObserver {
@@ -96,15 +21,16 @@ export interface ExchangeObserver {
 }
 
 /**
- * One request's life: uWebSockets forbids to touch `res` once the client has gone or the reply is sent, so `res` is
- * touched nowhere else.
+ * One request's life on a socket: uWebSockets forbids to touch `res` once the client has gone or the reply is sent, so `res`
+ * is touched nowhere else.
  */
-export class Exchange {
+export class Exchange implements Call {
   readonly head: RequestHead;
   readonly method: string;
-  /** The route's path as in the route table, for logs. */
-  readonly route: string;
+  readonly path: string;
   readonly rawQuery: string;
+  /** What answers. */
+  readonly match: Match;
   readonly clientAddress: string;
   /** `performance.now()` when the request's head had been read. */
   readonly startedAt = performance.now();
@@ -123,10 +49,11 @@ export class Exchange {
   readonly #res: HttpResponse;
   readonly #observer: ExchangeObserver;
 
-  constructor(res: HttpResponse, req: HttpRequest, route: string, observer: ExchangeObserver) {
+  constructor(res: HttpResponse, req: HttpRequest, find: Dispatch['find'], observer: ExchangeObserver) {
     this.head = readHead(req);
     this.method = req.getCaseSensitiveMethod();
-    this.route = route;
+    this.path = req.getUrl();
+    this.match = find(this.method, this.path);
     // Undefined where there is no query, whatever its type says.
     this.rawQuery = req.getQuery() || '';
     this.clientAddress = Buffer.from(res.getRemoteAddressAsText()).toString('latin1');
@@ -144,6 +71,11 @@ export class Exchange {
 
   get requestId(): string {
     return this.head.requestId;
+  }
+
+  /** The path as in the route table, for logs. */
+  get route(): string {
+    return this.match.endpoint.path;
   }
 
   /** A request without a body has neither a length nor chunks. */
@@ -218,10 +150,7 @@ export class Exchange {
     const res = this.#res;
     res.cork(() => {
       res.writeStatus(statusLine(reply.status));
-      res.writeHeader('x-request-id', this.requestId);
-      for (const [name, value] of this.extraHeaders) res.writeHeader(name, value);
-      if (reply.headers) for (const [name, value] of reply.headers) res.writeHeader(name, value);
-      if (reply.body !== null) res.writeHeader('content-type', 'application/json; charset=utf-8');
+      writeHeaders(res, this, reply);
       if (reply.body !== null && this.method !== 'HEAD') {
         res.end(reply.body, closing);
         return;
@@ -232,6 +161,7 @@ export class Exchange {
       if (closing) res.writeHeader('connection', 'close');
       res.endWithoutBody();
     });
+    this.cause = reply.cause;
     this.#end(reply.status);
   }
 

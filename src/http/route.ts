@@ -1,7 +1,8 @@
 import type { Static, TObject, TSchema } from 'typebox';
 import type { Principal } from '../access/authenticator.ts';
 import type { ErrorCode, FieldError, RequestError } from './errors.ts';
-import type { Reply, RequestHead } from './exchange.ts';
+import type { RequestHead } from './head.ts';
+import type { Reply } from './reply.ts';
 
 /** What a handler gets: everything checked, with the types of the route's schemas. */
 export interface RouteRequest<Params, Query, Body> {
@@ -18,7 +19,7 @@ export interface RouteRequest<Params, Query, Body> {
 
 interface RouteDefinition<Params extends TObject, Query extends TObject, Body extends TObject> {
   readonly method: 'GET' | 'POST' | 'DELETE';
-  /** As in OpenAPI: `/v1/events/{event_id}`. */
+  /** As in OpenAPI: `/v1/events/{event_id}`. A parameter takes one whole segment. */
   readonly path: string;
   readonly summary: string;
   /** Whether a key is asked for. Routes without one also answer HEAD. */
@@ -48,11 +49,18 @@ export function route<
   return definition as unknown as Route;
 }
 
-/** What one of the two contracts decides for itself: how its errors look. */
-export interface Contract {
+/** How a contract answers what goes wrong. */
+export interface ErrorForm {
   readonly statuses: Readonly<Record<ErrorCode, number>>;
   /** JSON text. */
   errorBody(error: RequestError, status: number, requestId: string): string;
   /** The error for path parameters that do not fit their schema. */
   invalidParams(details: readonly FieldError[]): RequestError;
+}
+
+/** One of the contracts that are served: its paths, its routes and the form of its errors. */
+export interface Contract extends ErrorForm {
+  /** Every path that begins with these segments is this contract's, unknown ones too; empty: whatever nobody else has. */
+  readonly prefix: string;
+  readonly routes: readonly Route[];
 }

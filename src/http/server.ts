@@ -1,15 +1,12 @@
 import type { us_listen_socket } from 'uWebSockets.js';
-import { App, us_listen_socket_close, us_socket_local_port } from 'uWebSockets.js';
-import type { Authenticator } from '../access/authenticator.ts';
-import type { RateLimiter } from '../access/rate-limiter.ts';
+import type { Dispatch } from './dispatch.ts';
+import { errorReply } from './dispatch.ts';
 import { unavailable } from './errors.ts';
 import type { Exchange } from './exchange.ts';
 import { listen } from './listen.ts';
-import type { Contract, Route } from './route.ts';
-import type { RouterObserver } from './router.ts';
-import { errorReply, mount } from './router.ts';
-import { unversionedContract } from './unversioned/errors.ts';
-import { v1Contract } from './v1/errors.ts';
+import type { MountObserver } from './mount.ts';
+import { mount } from './mount.ts';
+import { App, us_listen_socket_close, us_socket_local_port } from './uws.ts';
 
 /** From the last byte of a request to its reply; then it is 503, whatever the store is still doing. */
 const REPLY_DEADLINE_MS = 1_800;
@@ -20,9 +17,7 @@ const DEADLINE_CHECK_MS = 100;
 const QUIET_MS = 500;
 
 export interface ServerOptions {
-  readonly routes: readonly Route[];
-  readonly authenticator: Authenticator;
-  readonly rateLimiter: RateLimiter;
+  readonly dispatch: Dispatch;
   readonly onRequest: (exchange: Exchange) => void;
   /** After the reply, or when the client has gone. */
   readonly onResponse: (exchange: Exchange) => void;
@@ -39,15 +34,14 @@ export interface Server {
   drain(graceMs: number): Promise<void>;
 }
 
-export function createServer(options: ServerOptions): Server {
-  const { routes, onRequest, onResponse } = options;
+export function createServer({ dispatch, onRequest, onResponse }: ServerOptions): Server {
   const inFlight = new Set<Exchange>();
   let closing = false;
   let lastRequestAt = 0;
   let whenIdle: (() => void) | undefined;
   let socket: us_listen_socket | undefined;
 
-  const observer: RouterObserver = {
+  const observer: MountObserver = {
     get closing() {
       return closing;
     },
@@ -64,7 +58,7 @@ export function createServer(options: ServerOptions): Server {
   };
 
   const app = App();
-  mount(app, routes, { ...options, observer, contractOf });
+  mount(app, dispatch, observer);
   const deadlines = setInterval(() => {
     enforceDeadlines(inFlight);
   }, DEADLINE_CHECK_MS);
@@ -93,11 +87,6 @@ export function createServer(options: ServerOptions): Server {
   };
 }
 
-/** The contract that answers for a path. */
-export function contractOf(path: string): Contract {
-  return path === '/v1' || path.startsWith('/v1/') ? v1Contract : unversionedContract;
-}
-
 function enforceDeadlines(inFlight: ReadonlySet<Exchange>): void {
   const now = performance.now();
   for (const exchange of inFlight) {
@@ -106,7 +95,7 @@ function enforceDeadlines(inFlight: ReadonlySet<Exchange>): void {
       if (now - exchange.startedAt > BODY_DEADLINE_MS) exchange.drop();
     } else if (now - receivedAt > REPLY_DEADLINE_MS) {
       const error = unavailable('this takes too long at the moment; try again');
-      exchange.reply(errorReply(contractOf(exchange.route), error, exchange.requestId));
+      exchange.reply(errorReply(exchange.match.endpoint.contract, error, exchange.requestId));
     }
   }
 }

@@ -1,0 +1,155 @@
+import { BODY_LIMIT } from './body.ts';
+import type { Access, Call, Endpoint } from './endpoint.ts';
+import { compileEndpoint, refusingEndpoint } from './endpoint.ts';
+import { invalidField, RequestError, toRequestError } from './errors.ts';
+import type { RequestHead } from './head.ts';
+import type { Reply } from './reply.ts';
+import { writeHeaders } from './reply.ts';
+import type { Contract, ErrorForm } from './route.ts';
+
+/** The contracts that are served, compiled. Knows no sockets: `mount.ts` brings it the requests of one. */
+export interface Dispatch {
+  /** What answers this method on this path, 404 and 405 included. */
+  readonly find: (method: string, path: string) => Match;
+  /**
+   * Answers a request whose body is there as a whole. Never rejects.
+   *
+   * @param body empty: there is none.
+   * @returns a reply with all of its headers.
+   */
+  answer(call: Call, body: Buffer): Promise<Reply>;
+}
+
+export interface Match {
+  readonly endpoint: Endpoint;
+  /** Segments of the path that stand for parameters, in their order. */
+  readonly params: readonly string[];
+}
+
+/** @param contracts each with a prefix of its own, one of them with an empty one. */
+export function createDispatch(contracts: readonly Contract[], access: Access): Dispatch {
+  const find = compileTable(contracts, access);
+
+  return {
+    find,
+
+    async answer(call, body) {
+      const { endpoint, params } = find(call.method, call.path);
+      let reply: Reply;
+      try {
+        refuseAmbiguous(call.head);
+        await endpoint.admit(call, body.length > 0);
+        if (body.length > BODY_LIMIT) throw bodyTooLarge();
+        reply = await endpoint.respond(call, params, body);
+      } catch (error) {
+        reply = errorReply(endpoint.contract, error, call.head.requestId);
+      }
+      const headers: [name: string, value: string][] = [];
+      writeHeaders({ writeHeader: (name, value) => headers.push([name, value]) }, call, reply);
+      return { ...reply, body: call.method === 'HEAD' ? null : reply.body, headers };
+    },
+  };
+}
+
+/** @throws a `RequestError` when it cannot be told where the request ends. */
+export function refuseAmbiguous({ ambiguous }: RequestHead): void {
+  if (ambiguous === undefined) return;
+  throw invalidField(ambiguous, 'is given more than once, or contradicts another header');
+}
+
+export function bodyTooLarge(): RequestError {
+  return new RequestError('PAYLOAD_TOO_LARGE', `the body is larger than ${String(BODY_LIMIT)} bytes`);
+}
+
+/** Anything that was thrown, in the form of a contract. */
+export function errorReply(form: ErrorForm, thrown: unknown, requestId: string): Reply {
+  const error = toRequestError(thrown);
+  const status = form.statuses[error.code];
+  return {
+    status,
+    body: form.errorBody(error, status, requestId),
+    headers: error.headers,
+    cause: error.cause,
+  };
+}
+
+/** What is served at one path. */
+interface Place {
+  /** Undefined where a parameter stands. */
+  readonly segments: readonly (string | undefined)[];
+  readonly endpoints: Map<string, Endpoint>;
+  /** For every other method. */
+  readonly refusal: Endpoint;
+}
+
+const NO_PARAMS: readonly string[] = [];
+
+/** Paths without a parameter are looked up; the others, few, are compared segment by segment. */
+function compileTable(contracts: readonly Contract[], access: Access): Dispatch['find'] {
+  const fixed = new Map<string, Place>();
+  const patterns: Place[] = [];
+  for (const contract of contracts) {
+    for (const path of new Set(contract.routes.map((route) => route.path))) {
+      const place = compilePlace(path, contract, access);
+      if (place.segments.includes(undefined)) patterns.push(place);
+      else fixed.set(path, place);
+    }
+  }
+  const unknownPath = compileUnknown(contracts);
+
+  return (method, path) => {
+    const known = fixed.get(path);
+    if (known !== undefined) return { endpoint: at(known, method), params: NO_PARAMS };
+    const segments = path.split('/');
+    for (const place of patterns) {
+      if (!fits(place.segments, segments)) continue;
+      const params = segments.filter((_, index) => place.segments[index] === undefined);
+      return { endpoint: at(place, method), params };
+    }
+    return { endpoint: unknownPath(path), params: NO_PARAMS };
+  };
+}
+
+function compilePlace(path: string, contract: Contract, access: Access): Place {
+  const endpoints = new Map<string, Endpoint>();
+  for (const route of contract.routes) {
+    if (route.path !== path) continue;
+    const endpoint = compileEndpoint(route, contract, access);
+    endpoints.set(route.method, endpoint);
+    if (route.method === 'GET' && !route.auth) endpoints.set('HEAD', endpoint);
+  }
+  const allow = [...endpoints.keys()].join(', ');
+  const error = new RequestError('METHOD_NOT_ALLOWED', `this path takes ${allow}`, {
+    headers: [['allow', allow]],
+  });
+  const segments = path.split('/').map((segment) => (segment.startsWith('{') ? undefined : segment));
+  return { segments, endpoints, refusal: refusingEndpoint(path, contract, error) };
+}
+
+function at({ endpoints, refusal }: Place, method: string): Endpoint {
+  return endpoints.get(method) ?? refusal;
+}
+
+function fits(pattern: Place['segments'], segments: readonly string[]): boolean {
+  return (
+    pattern.length === segments.length &&
+    pattern.every(
+      (expected, index) => expected === segments[index] || (expected === undefined && segments[index] !== ''),
+    )
+  );
+}
+
+/** Whose 404 it is. */
+function compileUnknown(contracts: readonly Contract[]): (path: string) => Endpoint {
+  const error = new RequestError('NOT_FOUND', 'there is nothing at this path');
+  const longestFirst = contracts
+    .map((contract) => ({ ...contract, refusal: refusingEndpoint('unknown', contract, error) }))
+    .sort((a, b) => b.prefix.length - a.prefix.length);
+  return (path) => {
+    const owner = longestFirst.find(({ prefix }) => path === prefix || path.startsWith(`${prefix}/`));
+    // The path of `OPTIONS *` begins with no prefix at all.
+    const refusal = (owner ?? longestFirst.at(-1))?.refusal;
+    if (refusal === undefined) throw new TypeError('no contract is served');
+    return refusal;
+  };
+}

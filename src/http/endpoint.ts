@@ -1,0 +1,168 @@
+import type { TObject } from 'typebox';
+import type { Authenticator, Principal, Refusal } from '../access/authenticator.ts';
+import type { RateLimiter } from '../access/rate-limiter.ts';
+import { parseJson, requireJson } from './body.ts';
+import { presentedKey, requirePrincipal, requireQuota } from './credentials.ts';
+import { invalidField, RequestError } from './errors.ts';
+import type { RequestHead } from './head.ts';
+import { parseQuery } from './query.ts';
+import type { Headers, Reply } from './reply.ts';
+import type { Contract, Route } from './route.ts';
+import { compileCheck } from './validate.ts';
+
+/** One request, on whatever it came in. What is not read only is found out on its way. */
+export interface Call {
+  /** In upper case. */
+  readonly method: string;
+  /** As it was sent, percent-encoding included. */
+  readonly path: string;
+  /** Without the question mark; empty where there is none. */
+  readonly rawQuery: string;
+  readonly head: RequestHead;
+  /** `performance.now()` when the head had been read. */
+  readonly startedAt: number;
+  /** Who asks; undefined until the key has been found good, and on routes that ask for none. */
+  principal: Principal | undefined;
+  /** For the reply, whatever it will be. */
+  extraHeaders: Headers;
+}
+
+/** What requests for one path and method go through, in this order. */
+export interface Endpoint {
+  /** The path as in the route table, for logs; `unknown` for a path that is not there. */
+  readonly path: string;
+  readonly contract: Contract;
+  /**
+   * What can be said before the body is there: 401, 403, 404, 405, 415, 429. Sets `principal` and `extraHeaders`.
+   *
+   * @returns a promise when the key has to be looked up.
+   * @throws a `RequestError`, or what the store of keys throws; the promise rejects with the same.
+   */
+  admit(call: Call, hasBody: boolean): Promise<void> | undefined;
+  /**
+   * The rest.
+   *
+   * @param params the segments of the path that stand for its parameters, in their order, as they were sent.
+   * @param body empty where there is none. It is not looked at any more once this has returned.
+   * @throws whatever went wrong, as the promise rejects with it: `errorReply` knows what to answer.
+   */
+  respond(call: Call, params: readonly string[], body: Buffer): Reply | Promise<Reply>;
+}
+
+export interface Access {
+  readonly authenticator: Authenticator;
+  readonly rateLimiter: RateLimiter;
+}
+
+/** All that can be known of a route before its first request is worked out here, once. */
+export function compileEndpoint(route: Route, contract: Contract, access: Access): Endpoint {
+  return {
+    path: route.path,
+    contract,
+    admit: route.auth ? compileAdmit(access) : admitAnybody,
+    respond: compileRespond(route, contract),
+  };
+}
+
+/** An endpoint that refuses whatever comes. */
+export function refusingEndpoint(path: string, contract: Contract, error: RequestError): Endpoint {
+  const refuse = (): never => {
+    throw error;
+  };
+  return { path, contract, admit: refuse, respond: refuse };
+}
+
+function admitAnybody(call: Call, hasBody: boolean): undefined {
+  if (hasBody) requireJson(call.head.contentType);
+}
+
+function compileAdmit({ authenticator, rateLimiter }: Access): Endpoint['admit'] {
+  return (call, hasBody) => {
+    const found = authenticator.authenticate(presentedKey(call.head));
+    if (found instanceof Promise)
+      return found.then((late) => {
+        enter(call, hasBody, late);
+      });
+    enter(call, hasBody, found);
+    return undefined;
+  };
+
+  function enter(call: Call, hasBody: boolean, found: Principal | Refusal): void {
+    call.principal = requirePrincipal(found);
+    call.extraHeaders = requireQuota(rateLimiter.admit(call.principal, call.startedAt));
+    if (hasBody) requireJson(call.head.contentType);
+  }
+}
+
+const NOBODY: Principal = { keyId: '', tenant: '', rateLimit: null };
+
+function compileRespond(route: Route, contract: Contract): Endpoint['respond'] {
+  const readParams = compileParams(route, contract);
+  const readQuery = compileQuery(route.query);
+  const checkBody = route.body && compileCheck(route.body, 'body');
+
+  return (call, rawParams, bytes) => {
+    const params = readParams(rawParams);
+    const query = readQuery(call.rawQuery);
+    const json = checkBody && parseJson(bytes);
+    return route.handle({
+      requestId: call.head.requestId,
+      head: call.head,
+      principal: call.principal ?? NOBODY,
+      params,
+      query,
+      body: checkBody?.(json?.value),
+      bodyText: json?.text ?? '',
+    });
+  };
+}
+
+/** In their order. */
+function paramNames(path: string): string[] {
+  return [...path.matchAll(/\{(\w+)\}/g)].map((match) => match[1] ?? '');
+}
+
+function compileParams(route: Route, contract: Contract): (raw: readonly string[]) => unknown {
+  if (!route.params) return () => undefined;
+  const names = paramNames(route.path);
+  const check = compileCheck(route.params, 'path');
+  return (raw) => {
+    const params: Record<string, string> = {};
+    raw.forEach((value, index) => {
+      const name = names[index] ?? '';
+      params[name] = decodeParam(name, value);
+    });
+    try {
+      return check(params);
+    } catch (error) {
+      throw error instanceof RequestError && error.details ? contract.invalidParams(error.details) : error;
+    }
+  };
+}
+
+function decodeParam(name: string, raw: string): string {
+  if (!raw.includes('%')) return raw;
+  try {
+    return decodeURIComponent(raw);
+  } catch {
+    throw invalidField(name, 'is not valid percent-encoded UTF-8');
+  }
+}
+
+const INTEGER = /^-?\d{1,15}$/;
+
+function compileQuery(schema: TObject | undefined): (raw: string) => unknown {
+  // A route without parameters of its own does not look at the query, but still refuses a broken one.
+  const check = schema ? compileCheck(schema, 'query') : () => undefined;
+  const integers = Object.entries(schema?.properties ?? {})
+    .filter(([, property]) => 'type' in property && property.type === 'integer')
+    .map(([name]) => name);
+  return (raw) => {
+    const query: Record<string, string | number> = parseQuery(raw);
+    for (const name of integers) {
+      const text = query[name];
+      if (typeof text === 'string' && INTEGER.test(text)) query[name] = Number(text);
+    }
+    return check(query);
+  };
+}

@@ -1,0 +1,30 @@
+export type Headers = readonly (readonly [name: string, value: string])[];
+
+/** What a request is answered with. */
+export interface Reply {
+  readonly status: number;
+  /** JSON text; null for none. */
+  readonly body: string | null;
+  readonly headers?: Headers;
+  /** What a 5xx hides from the client: for the log. */
+  readonly cause?: unknown;
+}
+
+/** What a reply to a call needs of the call. */
+interface Answered {
+  readonly head: { readonly requestId: string };
+  /** For the reply, whatever it is. */
+  readonly extraHeaders: Headers;
+}
+
+/** Hands over every header of a reply but those that frame it. */
+export function writeHeaders(
+  to: { writeHeader(name: string, value: string): unknown },
+  { head, extraHeaders }: Answered,
+  { headers, body }: Reply,
+): void {
+  to.writeHeader('x-request-id', head.requestId);
+  for (const [name, value] of extraHeaders) to.writeHeader(name, value);
+  if (headers) for (const [name, value] of headers) to.writeHeader(name, value);
+  if (body !== null) to.writeHeader('content-type', 'application/json; charset=utf-8');
+}

@@ -1,0 +1,17 @@
+import { RequestError, STATUSES, validationError } from '../errors.ts';
+import type { Contract } from '../route.ts';
+import type { V1Services } from './routes.ts';
+import { v1Routes } from './routes.ts';
+
+/** `/v1`; its errors are `{error: {code, message, details, request_id}}`. */
+export function v1Contract(services: V1Services): Contract {
+  return {
+    prefix: '/v1',
+    routes: v1Routes(services),
+    statuses: STATUSES,
+    errorBody: ({ code, message, details }, _status, requestId) =>
+      JSON.stringify({ error: { code, message, details, request_id: requestId } }),
+    invalidParams: (details) =>
+      new RequestError('INVALID_EVENT_ID', validationError(details).message, { details }),
+  };
+}
