@@ -2,19 +2,13 @@ import { PutCommand, type DynamoDBDocumentClient } from '@aws-sdk/lib-dynamodb';
 import t from 'tap';
 import type { Micros, StoredEvent } from '../src/events/event.ts';
 import { appendClaimed } from '../src/store/dynamodb/claimed-append.ts';
-import type { Deadline } from '../src/store/dynamodb/deadline.ts';
 import { positionOf } from '../src/store/dynamodb/item.ts';
+import { endless } from './support/deadline.ts';
 import { newEvent } from './support/dynamodb.ts';
 import { createMemoryTables, type Command } from './support/memory-tables.ts';
 
 const HOUR = 3_600e6;
 const WEEK = 7 * 24 * HOUR;
-
-const never: Deadline = {
-  at: Infinity,
-  signal: new AbortController().signal,
-  pause: () => Promise.resolve(),
-};
 
 void t.test('an event that is completed late is listed as of then, not where a walk has been', async (t) => {
   for (const [name, after, eventTtl, isLate] of [
@@ -55,7 +49,7 @@ async function completed(after: Micros, eventTtl: Micros) {
       },
       { event, payload: event.payload, payloadBytes: Buffer.byteLength(event.payload) },
       { key: 'k', fingerprint: 'f', expiresAt: first.createdAt + WEEK },
-      never,
+      endless(),
     );
   await t.rejects(append(first), { message: 'dies here' });
   alive = true;

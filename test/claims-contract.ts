@@ -80,8 +80,9 @@ function replays(it: It): void {
     const at = event.createdAt + 5;
     t.strictSame(await store.acknowledge('acme', event.id, at), {
       outcome: 'acknowledged',
-      event: { ...event, acknowledgedAt: at },
+      acknowledgedAt: at,
     });
+    t.strictSame(await store.get('acme', event.id), { ...event, acknowledgedAt: at });
   });
 
   it('a large payload goes with a claim too', async (t, world) => {

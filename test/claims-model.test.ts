@@ -10,11 +10,12 @@ import t from 'tap';
 import type { StoredEvent } from '../src/events/event.ts';
 import { appendClaimed } from '../src/store/dynamodb/claimed-append.ts';
 import { createClient } from '../src/store/dynamodb/client.ts';
-import { insist, type Deadline } from '../src/store/dynamodb/deadline.ts';
+import { insist } from '../src/store/dynamodb/deadline.ts';
 import { acknowledgeItem, removeItem } from '../src/store/dynamodb/events-table.ts';
 import { createIndexReader } from '../src/store/dynamodb/index-reader.ts';
 import { idOfPosition, isVisible } from '../src/store/dynamodb/item.ts';
 import type { Appended } from '../src/store/store.ts';
+import { endless } from './support/deadline.ts';
 import { openStore, startDynalite } from './support/dynamodb.ts';
 import { createMemoryTables, type Command, type Item } from './support/memory-tables.ts';
 import { ScheduleError, walkSchedules } from './support/schedules.ts';
@@ -25,11 +26,7 @@ const WINDOW = 300e6;
 const EVENT_TTL = 86_400e6;
 const KEYS = { events: 'event_id', claims: 'claim_key' };
 
-const never: Deadline = {
-  at: Infinity,
-  signal: new AbortController().signal,
-  pause: () => Promise.resolve(),
-};
+const never = endless();
 
 interface Scene extends Budget {
   readonly instances: number;
@@ -319,8 +316,8 @@ async function consume(
   const { events } = tablesThrough(send);
   const request = { id, tenant: 'acme', horizon: now - EVENT_TTL, token };
   if (kind === 'remove') return { id, removed: await removeItem(events, request, never) };
-  const item = await acknowledgeItem(events, { ...request, at: now }, never);
-  return { id, acknowledged: item?.['ack_token'] === token };
+  const found = await acknowledgeItem(events, { ...request, at: now }, never);
+  return { id, acknowledged: found === 'acknowledged' };
 }
 
 type Send = (request: unknown) => Promise<unknown>;

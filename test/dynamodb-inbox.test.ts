@@ -204,9 +204,16 @@ void t.test('a damaged record is an error for itself alone, and in the log', asy
   // The one without a tenant is nobody's.
   const logged = new Set(log.errors.map(({ fields }) => (fields as { event_id: string }).event_id));
   t.same([...logged].sort(), [...damaged].flatMap(([name, id]) => (name === 'no tenant' ? [] : [id])).sort());
-  for (const name of ['no payload', 'no type', 'an unknown status', 'no tenant']) {
+  for (const name of ['an unknown status', 'no tenant']) {
     const id = damaged.get(name) ?? '';
     await t.rejects(store.acknowledge('acme', id, 5), { name: 'CorruptEventError' }, `acknowledge: ${name}`);
+  }
+  for (const name of ['no payload', 'a payload that is no deflate', 'no type']) {
+    const id = damaged.get(name) ?? '';
+    for (const outcome of ['acknowledged', 'already']) {
+      const answer = await store.acknowledge('acme', id, outcome === 'already' ? 6 : 5);
+      t.strictSame(answer, { outcome, acknowledgedAt: 5 }, `it can be acknowledged: ${name}`);
+    }
   }
   t.equal(await store.remove('acme', damaged.get('no payload') ?? ''), true, 'it can be removed');
 });

@@ -99,10 +99,11 @@ function acknowledgeStep([index, tenant]: [number, string]): Step {
     const at = ++run.opened.clock.time;
     const answer = await run.opened.store.acknowledge(tenant, event.id, at);
     if (event.tenant !== tenant || !isAlive(run, event)) same(answer, { outcome: 'missing' });
-    else if (event.acknowledgedAt !== null) same(answer, { outcome: 'already', event });
+    else if (event.acknowledgedAt !== null)
+      same(answer, { outcome: 'already', acknowledgedAt: event.acknowledgedAt });
     else {
       const acknowledged = { ...event, acknowledgedAt: at };
-      same(answer, { outcome: 'acknowledged', event: acknowledged });
+      same(answer, { outcome: 'acknowledged', acknowledgedAt: acknowledged.acknowledgedAt });
       run.model.events = run.model.events.map((one) => (one === event ? acknowledged : one));
     }
   };

@@ -5,8 +5,26 @@ import {
   type GroupCommitLimits,
   type Verdict,
 } from '../src/store/dynamodb/group-commit.ts';
+import { createRetries, type Retries } from '../src/store/dynamodb/retries.ts';
 
 const DEADLINE = 1_800;
+
+/** Longest, before single puts. */
+const PAUSE = 40;
+
+const LIMITS: GroupCommitLimits = {
+  batchItems: 25,
+  batchBytes: 1_000,
+  slots: 16,
+  queuedItems: 1_000,
+  queuedBytes: 100_000,
+  singles: 100,
+  singlesPauseMs: PAUSE,
+  backoffMs: 50,
+  backoffCapMs: 400,
+};
+
+const UNLIMITED = { take: () => true, give: () => undefined };
 
 void t.test('an item that comes while nothing is under way goes at once, alone', async (t) => {
   const world = newWorld();
@@ -155,6 +173,8 @@ void t.test('an unclear end: every item is put singly, none is sent without cond
   await world.turn();
   world.fail(1, 'singly');
   await world.turn();
+  t.strictSame(world.singles, [], 'not at once: whatever failed may need a moment');
+  await world.pauseBeforeSingles();
   t.strictSame(world.singles, ['a', 'b', 'c']);
   for (const item of 'abc') world.answerSingle(item);
   t.strictSame(await Promise.all(answers), ['stored', 'stored', 'stored', 'stored']);
@@ -195,6 +215,7 @@ void t.test('while single puts go on, the next partial batch does not wait for t
   void world.add('a');
   world.fail(0, 'singly');
   await world.turn();
+  await world.pauseBeforeSingles();
   void world.add('b');
   t.strictSame(world.sent(), ['a', 'b']);
 });
@@ -208,6 +229,7 @@ void t.test('one item that fails fails its caller only', async (t) => {
   await world.turn();
   world.fail(1, 'singly');
   await world.turn();
+  await world.pauseBeforeSingles();
   world.answerSingle('a');
   world.failSingle('b', new Error('too large'));
   world.answerSingle('c');
@@ -263,13 +285,14 @@ void t.test('a caller whose deadline has passed does not disturb those of its ba
   t.equal(world.deadlines[1], DEADLINE, 'the request may take as long as somebody waits for it');
   world.fail(1, 'singly');
   await world.turn();
+  await world.pauseBeforeSingles();
   t.strictSame(world.singles, ['b'], 'nobody waits for a');
   world.answerSingle('b');
   t.equal(await late, 'stored');
 });
 
-void t.test('a full queue refuses, by items and by bytes, those in backoff included', async (t) => {
-  const byItems = newWorld({ queuedItems: 2, slots: 1 });
+void t.test('a full queue refuses, by items and by bytes, until they are settled', async (t) => {
+  const byItems = newWorld({ queuedItems: 3, slots: 1 });
   void byItems.add('a');
   byItems.moment();
   const waiting = byItems.add('b');
@@ -278,12 +301,14 @@ void t.test('a full queue refuses, by items and by bytes, those in backoff inclu
   byItems.fail(0, 'again');
   await byItems.turn();
   t.strictSame(byItems.sent(), ['a', 'bc']);
-  void byItems.add('e');
-  t.match(await byItems.add('f'), /^StoreOverloadedError/, 'a in backoff and e');
+  t.match(await byItems.add('e'), /^StoreOverloadedError/, 'a in backoff, b and c under way');
   byItems.answer(1);
   t.equal(await waiting, 'stored');
+  void byItems.add('f');
+  void byItems.add('g');
+  t.match(await byItems.add('h'), /^StoreOverloadedError/, 'a in backoff, f and g');
 
-  const byBytes = newWorld({ queuedBytes: 10, slots: 1 }, { bytesOf: { b: 6, c: 5, d: 4, e: 99 } });
+  const byBytes = newWorld({ queuedBytes: 11, slots: 1 }, { bytesOf: { b: 6, c: 5, d: 4 } });
   void byBytes.add('a');
   byBytes.moment();
   void byBytes.add('b');
@@ -295,7 +320,7 @@ void t.test('a full queue refuses, by items and by bytes, those in backoff inclu
 });
 
 void t.test('room comes back when callers give up', async (t) => {
-  const world = newWorld({ queuedItems: 1, slots: 1 });
+  const world = newWorld({ queuedItems: 2, slots: 1 });
   void world.add('a');
   world.moment();
   void world.add('b', 100);
@@ -305,6 +330,137 @@ void t.test('room comes back when callers give up', async (t) => {
   world.answer(0);
   await world.turn();
   t.strictSame(world.sent(), ['a', 'd']);
+});
+
+void t.test('single puts of all batches together are bounded', async (t) => {
+  const world = newWorld({ batchItems: 4, singles: 3 });
+  world.addEach('abcd efgh');
+  world.fail(0, 'singly');
+  world.fail(1, 'singly');
+  await world.turn();
+  await world.pauseBeforeSingles();
+  t.strictSame(world.singles, ['a', 'b', 'c']);
+  world.answerSingle('b');
+  world.failSingle('c', new Error('no answer'));
+  await world.turn();
+  t.strictSame(world.singles, ['a', 'b', 'c', 'd', 'e']);
+  world.advance(DEADLINE);
+  for (const item of 'ade') world.answerSingle(item);
+  await world.turn();
+  t.strictSame(world.singles, ['a', 'b', 'c', 'd', 'e'], 'nobody waits for the others any more');
+});
+
+void t.test('single puts take from the budget of retries, and what is stored gives back', async (t) => {
+  const budget = createRetries({ clockMs: () => 0, random: () => 0 });
+  while (budget.take(1));
+  budget.give(2);
+  const world = newWorld({ batchItems: 4 }, { budget });
+  const answers = ['a', 'b', 'c', 'd'].map((item) => world.add(item));
+  world.fail(0, 'singly');
+  await world.turn();
+  await world.pauseBeforeSingles();
+  t.strictSame(world.singles, ['a', 'b'], 'no more than the budget allows');
+  t.match(await answers[2], /^StoreUnavailableError/, 'it may be stored');
+  t.match(await answers[3], /^StoreUnavailableError/);
+  world.failSingle('a', new Error('no answer'));
+  world.answerSingle('b');
+  await world.turn();
+  t.strictSame([budget.take(1), budget.take(1)], [true, false], 'of the one that worked');
+
+  world.addEach('efgh');
+  world.answer(1, 'h');
+  await world.turn();
+  t.strictSame([budget.take(3), budget.take(1)], [true, false], 'of the three that were stored');
+});
+
+void t.test(
+  'a batch that did not get out goes again as a batch; at the end the store is unreachable',
+  async (t) => {
+    const world = newWorld({ backoffMs: 100, backoffCapMs: 100 });
+    const [a, b] = [world.add('a'), world.add('b', 120)];
+    world.fail(0, 'unreached');
+    await world.turn();
+    world.advance(50);
+    t.strictSame(world.sent(), ['ab', 'ab']);
+    world.fail(1, 'unreached');
+    await world.turn();
+    world.advance(70);
+    t.match(await b, /^StoreUnavailableError/);
+    t.strictSame(world.sent(), ['ab', 'ab', 'a']);
+    world.answer(2);
+    t.equal(await a, 'stored');
+    t.strictSame(world.singles, []);
+  },
+);
+
+void t.test('an item whose deadline has passed already is refused, and never sent', async (t) => {
+  const world = newWorld();
+  world.advance(500);
+  t.match(await world.add('a', 500), /^StoreOverloadedError/);
+  t.strictSame(world.sent(), []);
+  await world.commits.close();
+});
+
+void t.test('a batch takes one item of each tenant in turn', async (t) => {
+  const tenants = { h: 'hot', x: 'x', y: 'y' };
+  const world = newWorld({ batchItems: 5, slots: 1 }, { tenants });
+  world.addEach('hhhhh hhhhh');
+  t.strictSame(world.sent(), ['hhhhh']);
+  world.addEach('xyx');
+  world.answer(0);
+  await world.turn();
+  t.strictSame(world.sent(), ['hhhhh', 'hxyhx']);
+});
+
+void t.test('what one tenant has in backoff comes back ahead of its own items only', async (t) => {
+  const tenants = { h: 'hot', i: 'hot', x: 'x', y: 'y' };
+  const world = newWorld({ batchItems: 2, slots: 1, backoffMs: 100 }, { tenants });
+  world.addEach('hh hh hh ii xxy');
+  world.answer(0, 'h');
+  await world.turn();
+  world.advance(100);
+  world.answer(1);
+  await world.turn();
+  world.answer(2);
+  await world.turn();
+  t.strictSame(world.sent(), ['hh', 'hx', 'yh', 'xh'], 'not hh, hh');
+});
+
+void t.test(
+  'the pause of one that is throttled again and again is not that of others in its batch',
+  async (t) => {
+    const tenants = { h: 'hot', x: 'x' };
+    const world = newWorld({ backoffMs: 100, backoffCapMs: 800 }, { tenants });
+    void world.add('h');
+    for (const pause of [50, 100, 200]) {
+      world.fail(world.sent().length - 1, 'again');
+      await world.turn();
+      world.advance(pause);
+    }
+    world.moment();
+    const x = world.add('x');
+    world.fail(3, 'again');
+    await world.turn();
+    t.strictSame(world.sent(), ['h', 'h', 'h', 'h', 'x']);
+    world.answer(4, 'x');
+    await world.turn();
+    world.advance(50);
+    t.strictSame(world.sent(), ['h', 'h', 'h', 'h', 'x', 'x']);
+    world.answer(5);
+    t.equal(await x, 'stored');
+  },
+);
+
+void t.test('a tenant that floods is refused before another one is', async (t) => {
+  const world = newWorld({ queuedItems: 10, slots: 1 }, { tenants: { x: 'x', y: 'y' } });
+  world.addEach('hhhhhhhhhh');
+  t.match(await world.add('h'), /^StoreOverloadedError/, 'beside ten that are accepted');
+  const trickle = ['x', 'y', 'x', 'y'].map((item) => world.add(item));
+  for (let at = 0; at < 3; at++) {
+    world.answer(at);
+    await world.turn();
+  }
+  t.strictSame(await Promise.all(trickle), ['stored', 'stored', 'stored', 'stored']);
 });
 
 void t.test('close refuses new items and resolves when the accepted ones are settled', async (t) => {
@@ -327,10 +483,18 @@ void t.test('close refuses new items and resolves when the accepted ones are set
   await newWorld().commits.close();
 });
 
+interface WorldOptions {
+  readonly bytesOf?: Record<string, number>;
+  /** Of items; absent: all are of one. */
+  readonly tenants?: Record<string, string>;
+  readonly random?: number;
+  readonly budget?: Pick<Retries, 'take' | 'give'>;
+}
+
 /** A group commit of letters, whose requests the test answers and whose clock it moves. */
 function newWorld(
   limits: Partial<GroupCommitLimits> = {},
-  { bytesOf = {}, random = 0 }: { bytesOf?: Record<string, number>; random?: number } = {},
+  { bytesOf = {}, tenants = {}, random = 0, budget = UNLIMITED }: WorldOptions = {},
 ) {
   const clock = manualClock();
   const transport = manualTransport();
@@ -340,17 +504,10 @@ function newWorld(
     sendBatch: transport.sendBatch,
     sendOne: transport.sendOne,
     verdict: (error) => verdicts.get(error) ?? 'fail',
+    tenant: (item) => tenants[item] ?? 'acme',
+    retries: budget,
     bytes: (item) => bytesOf[item] ?? 1,
-    limits: {
-      batchItems: 25,
-      batchBytes: 1_000,
-      slots: 16,
-      queuedItems: 1_000,
-      queuedBytes: 100_000,
-      backoffMs: 50,
-      backoffCapMs: 400,
-      ...limits,
-    },
+    limits: { ...LIMITS, ...limits },
     clock,
     random: () => random,
   });
@@ -394,12 +551,18 @@ function newWorld(
     advance: (ms: number) => {
       clock.advance(ms);
     },
-    /** Lets the promises that are settled have their effect. */
-    async turn() {
-      await new Promise((resolve) => setImmediate(resolve));
-      clock.runDeferred();
+    turn,
+    async pauseBeforeSingles() {
+      clock.advance(PAUSE);
+      await turn();
     },
   };
+
+  /** Lets the promises that are settled have their effect. */
+  async function turn() {
+    await new Promise((resolve) => setImmediate(resolve));
+    clock.runDeferred();
+  }
 }
 
 /** Keeps what it is given; the test decides how it ends. */

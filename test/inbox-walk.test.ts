@@ -1,9 +1,8 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import t from 'tap';
-import type { Deadline } from '../src/store/dynamodb/deadline.ts';
 import { countInbox } from '../src/store/dynamodb/inbox.ts';
 import { walkInbox } from '../src/store/dynamodb/inbox-walk.ts';
 import { positionOf, shardKey } from '../src/store/dynamodb/item.ts';
+import { endless } from './support/deadline.ts';
 import { memoryIndex, type MemoryEntry } from './support/memory-index.ts';
 import { silentLog } from './support/dynamodb.ts';
 
@@ -84,7 +83,7 @@ void t.test('late in the call a walk ends where it is', async (t) => {
     (i) => i % 4,
     () => 'common',
   );
-  const deadline = { ...unlimited(), at: performance.now() + 100 };
+  const deadline = { ...endless(), at: performance.now() + 100 };
   const walk = world.walk({ firstAsk: 10, filter: { type: 'rare' }, deadline });
   t.equal(await walk.next(), undefined);
   t.ok(world.read.entries <= 40, 'one ask of each shard');
@@ -109,8 +108,18 @@ void t.test('a count stops at 10,000 and says so', async (t) => {
   ] as const) {
     const { reader, read } = newWorld(events, 4, (i) => i % 4);
     const options = { reader, readShards: () => 4, log: silentLog } as Parameters<typeof countInbox>[0];
-    t.strictSame(await countInbox(options, 'acme', 0, unlimited()), { count, exact });
-    t.ok(read.entries <= 4 * 10_001);
+    t.strictSame(await countInbox(options, 'acme', 0, endless()), { count, exact });
+    t.ok(read.entries <= 10_004, 'each shard its part');
+  }
+});
+
+void t.test('a count of shards that are filled unevenly reads no more than it counts', async (t) => {
+  for (const events of [9_000, 10_000, 30_000]) {
+    const { reader, read } = newWorld(events, 16, (i) => (i % 100 === 0 ? 5 : 3));
+    const options = { reader, readShards: () => 16, log: silentLog } as Parameters<typeof countInbox>[0];
+    const count = Math.min(events, 10_000);
+    t.strictSame(await countInbox(options, 'acme', 0, endless()), { count, exact: events <= 10_000 });
+    t.ok(read.entries <= 10_016, `${String(read.entries)} entries`);
   }
 });
 
@@ -138,7 +147,7 @@ async function longestUnseen(walksEnd: boolean): Promise<number> {
   for (let second = 0; second < 1_800; second++) {
     for (let n = 0; n < 100; n++) put(second, n);
     const walk = walkInbox({
-      ...{ reader, shards: keys, filter: {}, firstAsk: 48, deadline: unlimited() },
+      ...{ reader, shards: keys, filter: {}, firstAsk: 48, deadline: endless() },
       ...walkPosition,
     });
     const page = new Set<string>();
@@ -190,7 +199,7 @@ function newWorld(
         end: null,
         filter: {},
         firstAsk: 5,
-        deadline: unlimited(),
+        deadline: endless(),
         ...options,
       }),
   };
@@ -200,10 +209,6 @@ async function takeAll(walk: ReturnType<typeof walkInbox>): Promise<string[]> {
   const taken = [];
   for (let entry = await walk.next(); entry; entry = await walk.next()) taken.push(entry.position);
   return taken;
-}
-
-function unlimited(): Deadline {
-  return { at: Infinity, signal: new AbortController().signal, pause: (ms) => sleep(ms) };
 }
 
 /** The same numbers on every run. */

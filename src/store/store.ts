@@ -101,8 +101,8 @@ export interface PendingCount {
 }
 
 export type Acknowledgement =
-  | { readonly outcome: 'acknowledged'; readonly event: StoredEvent }
-  | { readonly outcome: 'already'; readonly event: StoredEvent }
+  /** By this call, or by an earlier one; and when. */
+  | { readonly outcome: 'acknowledged' | 'already'; readonly acknowledgedAt: Micros }
   | { readonly outcome: 'missing' };
 
 /** A page ends with the event that brings its payloads to this size, in bytes of UTF-8. */

@@ -58,12 +58,13 @@ for (const [name, payload] of Object.entries(payloads)) {
     const at = event.createdAt + 1;
     t.strictSame(await store.acknowledge(event.tenant, event.id, at), {
       outcome: 'acknowledged',
-      event: { ...event, acknowledgedAt: at },
+      acknowledgedAt: at,
     });
     t.strictSame(await store.acknowledge(event.tenant, event.id, at + 1), {
       outcome: 'already',
-      event: { ...event, acknowledgedAt: at },
+      acknowledgedAt: at,
     });
+    t.strictSame(await store.get(event.tenant, event.id), { ...event, acknowledgedAt: at });
     t.equal(await store.remove(event.tenant, event.id), true);
   });
 }

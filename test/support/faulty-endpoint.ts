@@ -18,7 +18,13 @@ export type Fault =
   /** Answered with an error of DynamoDB, not carried out. */
   | { readonly kind: 'error'; readonly status: number; readonly type: string }
   /** A batch write of which only the first `taken` are carried out. */
-  | { readonly kind: 'partial'; readonly taken: number };
+  | { readonly kind: 'partial'; readonly taken: number; readonly edit?: (answer: string) => string }
+  /** A batch write of which the items that match, as JSON text, are not carried out. */
+  | { readonly kind: 'unprocessed'; readonly matching: (item: string) => boolean }
+  /** Not carried out, and answered with this. */
+  | { readonly kind: 'answer'; readonly body: object }
+  /** Carried out; the text of the answer is changed on its way. */
+  | { readonly kind: 'edited'; readonly edit: (answer: string) => string };
 
 export interface FaultyEndpoint {
   readonly endpoint: string;
@@ -84,8 +90,18 @@ export async function startFaultyEndpoint(
       case 'error':
         answer(response, fault.status, { __type: fault.type, message: 'as the test wants it' });
         return;
-      case 'partial':
-        answer(response, 200, await forwardPart(request, body, fault.taken));
+      case 'partial': {
+        const part = await forwardPart(target, request, body, (_, at) => at < fault.taken);
+        answer(response, 200, fault.edit?.(JSON.stringify(part)) ?? part);
+        return;
+      }
+      case 'unprocessed': {
+        const isTaken = (item: unknown) => !fault.matching(JSON.stringify(item));
+        answer(response, 200, await forwardPart(target, request, body, isTaken));
+        return;
+      }
+      case 'answer':
+        answer(response, 200, fault.body);
         return;
       default:
     }
@@ -97,18 +113,24 @@ export async function startFaultyEndpoint(
       return;
     }
     if (fault?.kind === 'slow') await new Promise((resolve) => setTimeout(resolve, fault.ms));
-    answer(response, status, text);
+    answer(response, status, fault?.kind === 'edited' ? fault.edit(text) : text);
   }
+}
 
-  async function forwardPart(request: IncomingMessage, body: string, taken: number): Promise<object> {
-    const { RequestItems } = JSON.parse(body) as { RequestItems: Record<string, unknown[]> };
-    const entries = Object.entries(RequestItems);
-    const part = Object.fromEntries(entries.map(([table, puts]) => [table, puts.slice(0, taken)]));
-    if (taken > 0) await forward(target, request, JSON.stringify({ RequestItems: part }));
-    return {
-      UnprocessedItems: Object.fromEntries(entries.map(([table, puts]) => [table, puts.slice(taken)])),
-    };
+async function forwardPart(
+  target: string,
+  request: IncomingMessage,
+  body: string,
+  isTaken: (put: unknown, at: number) => boolean,
+): Promise<object> {
+  const { RequestItems } = JSON.parse(body) as { RequestItems: Record<string, unknown[]> };
+  const [[table, puts] = ['', []]] = Object.entries(RequestItems);
+  const taken = puts.filter(isTaken);
+  const left = puts.filter((put, at) => !isTaken(put, at));
+  if (taken.length > 0) {
+    await forward(target, request, JSON.stringify({ RequestItems: { [table]: taken } }));
   }
+  return { UnprocessedItems: left.length > 0 ? { [table]: left } : {} };
 }
 
 async function read(stream: IncomingMessage): Promise<string> {

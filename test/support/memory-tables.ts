@@ -58,13 +58,13 @@ export function createMemoryTables(
           .filter((item) => holds(input.KeyConditionExpression, input, item))
           .sort((a, b) => (String(a[INBOX_ORDER]) < String(b[INBOX_ORDER]) ? -1 : 1));
         const { Limit = Infinity } = input;
-        const Items = found.slice(0, Limit).map((item) => projected(input.ProjectionExpression, item));
+        const Items = found.slice(0, Limit).map((item) => projected(input, item));
         return { Items, Count: Items.length, ScannedCount: Items.length };
       }
       const id = String(command.input.Key?.[key]);
       const item = table.get(id);
       if (command instanceof GetCommand) {
-        return item === undefined ? {} : { Item: projected(command.input.ProjectionExpression, item) };
+        return item === undefined ? {} : { Item: projected(command.input, item) };
       }
       demand(command.input, item);
       if (command instanceof DeleteCommand) {
@@ -81,8 +81,14 @@ export function createMemoryTables(
 /** The sort key of the one index there is. */
 const INBOX_ORDER = 'inbox_position';
 
-function projected(expression: string | undefined, item: Item): Item {
-  const names = expression?.split(', ');
+function projected(
+  {
+    ProjectionExpression: expression,
+    ExpressionAttributeNames: aliases,
+  }: Expressions & { ProjectionExpression?: string | undefined },
+  item: Item,
+): Item {
+  const names = expression?.split(', ').map((name) => aliases?.[name] ?? name);
   return names ? Object.fromEntries(Object.entries(item).filter(([name]) => names.includes(name))) : item;
 }
 

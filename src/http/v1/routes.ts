@@ -131,7 +131,7 @@ const acknowledge = ({ store, clock }: V1Services): Route =>
       const id = params.event_id.toLowerCase();
       const acknowledgement = await store.acknowledge(principal.tenant, id, clock.tick());
       if (acknowledgement.outcome === 'missing') throw eventNotFound();
-      const at = formatMicros(acknowledgement.event.acknowledgedAt ?? 0);
+      const at = formatMicros(acknowledgement.acknowledgedAt);
       if (acknowledgement.outcome === 'already') {
         throw new RequestError('CONFLICT', `this event has been acknowledged already, at ${at}`);
       }

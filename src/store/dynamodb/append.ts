@@ -1,5 +1,8 @@
 import type { Micros, StoredEvent } from '../../events/event.ts';
+import { StoreOverloadedError } from '../errors.ts';
+import { createShares } from '../shares.ts';
 import type { Appended, Claim } from '../store.ts';
+import { CLAIMED_BYTES, holding } from './bytes.ts';
 import { appendClaimed, type PackedEvent } from './claimed-append.ts';
 import type { ClaimsTable } from './claims-table.ts';
 import type { ClockCheck } from './clock-check.ts';
@@ -9,11 +12,13 @@ import { putItemOnce, putItems, type EventsTable } from './events-table.ts';
 import { failureOf, isInvalid } from './failure.ts';
 import { createGroupCommit, type GroupCommit, type Verdict } from './group-commit.ts';
 import { toItem, type EventItem, type ItemOptions } from './item.ts';
+import { SINGLE_COST, SUCCESS, type Retries } from './retries.ts';
 
 export interface AppendOptions extends ItemOptions {
   readonly events: EventsTable;
   readonly claims: ClaimsTable;
   readonly compression: Compression;
+  readonly retries: Retries;
   readonly now: () => Micros;
   readonly clockCheck: ClockCheck | undefined;
 }
@@ -30,46 +35,86 @@ export interface Appends {
 
 export function createAppends(options: AppendOptions): Appends {
   const { events, compression, clockCheck } = options;
-  const commits = commitTo(events);
+  const commits = commitTo(events, options.retries);
+  const claimedBytes = createShares(CLAIMED_BYTES);
 
-  const pack = async (event: StoredEvent): Promise<PackedEvent> => {
+  const pack = async (event: StoredEvent, deadline: number): Promise<PackedEvent> => {
     clockCheck?.refuse();
-    const payloadBytes = Buffer.byteLength(event.payload);
-    const packed = compression.pack(event.payload, payloadBytes);
+    const { payload, tenant } = event;
+    const payloadBytes = Buffer.byteLength(payload);
+    const packed = compression.pack(payload, payloadBytes, { tenant, deadline });
     // Most are short and need no turn.
-    return { event, payload: typeof packed === 'string' ? packed : await packed, payloadBytes };
+    if (typeof packed === 'string') return { event, payload: packed, payloadBytes };
+    return { event, payload: await refusedAt(deadline, packed), payloadBytes };
   };
 
   return {
     async plain(event, deadline) {
-      const { payload, payloadBytes } = await pack(event);
+      const { payload, payloadBytes } = await pack(event, deadline);
       await commits.add(toItem(event, payload, payloadBytes, options), deadline);
       return { outcome: 'stored' };
     },
 
-    // Packed first, so that the time between claim and event is short.
-    claimed: async (event, claim, deadline) => appendClaimed(options, await pack(event), claim, deadline),
+    claimed: (event, claim, deadline) =>
+      holding(claimedBytes, event.tenant, async (take) => {
+        if (!take(Buffer.byteLength(event.payload))) {
+          throw new StoreOverloadedError('too many bytes of events with a claim are under way');
+        }
+        // Packed first, so that the time between claim and event is short.
+        return appendClaimed(options, await pack(event, deadline.at), claim, deadline);
+      }),
 
     close: () => commits.close(),
   };
 }
 
+/** The caller has an answer by then, so nothing may follow: whoever is refused tries again. */
+async function refusedAt<T>(deadline: number, packing: Promise<T>): Promise<T> {
+  let timer: NodeJS.Timeout | undefined;
+  const refusal = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => {
+      reject(new StoreOverloadedError('a large payload waited too long'));
+    }, deadline - performance.now());
+  });
+  try {
+    return await Promise.race([packing, refusal]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/** Of the process; `queued…` of one tenant that is alone, twice as much of all together. */
 const COMMIT_LIMITS = {
   batchItems: 25,
   batchBytes: 4 * 1024 * 1024,
   slots: 16,
+  singles: 32,
+  singlesPauseMs: 100,
   queuedItems: 4_096,
   queuedBytes: 64 * 1024 * 1024,
   backoffMs: 25,
   backoffCapMs: 400,
 };
 
-function commitTo(events: EventsTable): GroupCommit<EventItem> {
+function commitTo(events: EventsTable, retries: Retries): GroupCommit<EventItem> {
   const left = (deadline: number) => deadline - performance.now();
+  // Singles have places of their own, and their own price.
+  const sending = {
+    retries: {
+      ...retries,
+      take: () => retries.take(SINGLE_COST),
+      give: () => {
+        retries.give(SUCCESS);
+      },
+    },
+    turn: <T>(request: () => Promise<T>) => request(),
+  };
   return createGroupCommit<EventItem>({
     sendBatch: (items, deadline) => putItems(events, items, left(deadline)),
-    sendOne: (item, deadline) => withDeadline((each) => putItemOnce(events, item, each), left(deadline)),
+    sendOne: (item, deadline) =>
+      withDeadline((each) => putItemOnce(events, item, each), left(deadline), sending),
     verdict: verdictOn,
+    tenant: ({ tenant }) => tenant,
     bytes: bytesOf,
     limits: COMMIT_LIMITS,
     clock: {
@@ -82,6 +127,7 @@ function commitTo(events: EventsTable): GroupCommit<EventItem> {
         };
       },
     },
+    retries,
     random: Math.random,
   });
 }
@@ -89,7 +135,7 @@ function commitTo(events: EventsTable): GroupCommit<EventItem> {
 function verdictOn(error: unknown): Verdict {
   // One item that is too large spoils its batch.
   if (isInvalid(error)) return 'singly';
-  const verdicts = { throttled: 'again', refused: 'fail', unclear: 'singly' } as const;
+  const verdicts = { throttled: 'again', unsent: 'unreached', refused: 'fail', unclear: 'singly' } as const;
   return verdicts[failureOf(error)];
 }
 

@@ -16,6 +16,9 @@ export interface Connection {
 
 const CONNECTION_TIMEOUT_MS = 500;
 
+/** Opened as they are needed. More than all requests that may be under way (`store.ts`): none waits for a socket. */
+export const MAX_SOCKETS = 512;
+
 /**
  * Nothing is retried here: a batch put must not be sent twice, and the other calls have one deadline over all tries.
  */
@@ -24,7 +27,7 @@ export function createClient(
   callBudgetMs: number = CALL_BUDGET_MS,
   clockCheck?: ClockCheck,
 ): DynamoDBDocumentClient {
-  const agent = { keepAlive: true, maxSockets: 256 };
+  const agent = { keepAlive: true, maxSockets: MAX_SOCKETS };
   const client = new DynamoDBClient({
     region,
     maxAttempts: 1,
@@ -70,14 +73,14 @@ async function localCredentials() {
 
 /**
  * Without `info`, whatever its type says: where there is one, be it the SDK's own that does nothing, each request and answer is
- * copied for it, member by member. Warnings go to the console, as without a logger.
+ * copied for it, member by member. Nor does it take errors: of each request that fails the SDK would print the whole input, a
+ * payload too, and a brown-out fills the disk with that. Whoever made the request reports it. Warnings go to the console, as
+ * without a logger.
  */
 const LOGGER = {
   debug: () => undefined,
   warn: (...message: unknown[]) => {
     console.warn(...message);
   },
-  error: (...message: unknown[]) => {
-    console.error(...message);
-  },
+  error: () => undefined,
 } as unknown as NonNullable<DynamoDBClientConfig['logger']>;

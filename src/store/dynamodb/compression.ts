@@ -1,6 +1,8 @@
 import { promisify } from 'node:util';
 import { brotliCompress, brotliDecompress, constants, deflateRaw, inflateRaw } from 'node:zlib';
 import { StoreOverloadedError } from '../errors.ts';
+import { createShares } from '../shares.ts';
+import { createTurns } from './turns.ts';
 
 /** Raw deflate (RFC 1951) and Brotli (RFC 7932). */
 export type Encoding = 'deflate' | 'br';
@@ -22,34 +24,45 @@ const WORTHWHILE_BYTES = 4_096;
 /** Jobs at a time, of each kind: the thread pool's four threads also serve name look-ups and files. */
 const JOBS = 2;
 
-/** Text that may wait for compression; beyond, the caller is refused. */
-const WAITING_BYTES = 32 * 1024 * 1024;
+/** Text that may wait for compression; beyond, the caller is refused. One tenant alone has half of it. */
+const WAITING_BYTES = 64 * 1024 * 1024;
 
 export interface Compression {
   /** The text itself, or compressed where that is shorter. At once, without a promise, when the text is short. */
-  pack(text: string, bytes: number): string | Promise<string | Packed>;
+  pack(text: string, bytes: number, caller: Caller): string | Promise<string | Packed>;
   /**
    * @param bytes of the text; anything longer is refused, so that a damaged record cannot fill the memory.
    * @returns rejects when the data is damaged.
    */
-  unpack(packed: Packed, bytes: number): Promise<string>;
+  unpack(packed: Packed, bytes: number, tenant: string): Promise<string>;
+}
+
+export interface Caller {
+  readonly tenant: string;
+  /** Until when somebody waits, on `performance.now()`. What has not begun by then is refused. */
+  readonly deadline: number;
 }
 
 export function createCompression(): Compression {
-  const packing = createLimiter(JOBS);
-  const unpacking = createLimiter(JOBS);
-  let waitingBytes = 0;
+  const packing = createTurns(JOBS);
+  const unpacking = createTurns(JOBS);
+  const waiting = createShares(WAITING_BYTES);
   return {
-    pack(text, bytes) {
+    pack(text, bytes, { tenant, deadline }) {
       if (bytes <= WORTHWHILE_BYTES) return text;
-      if (waitingBytes + bytes > WAITING_BYTES) {
+      if (!waiting.take(tenant, bytes)) {
         return Promise.reject(new StoreOverloadedError('too many large payloads are waiting'));
       }
-      waitingBytes += bytes;
-      return packing(() => packNow(text, bytes)).finally(() => (waitingBytes -= bytes));
+      const job = () => {
+        if (performance.now() < deadline) return packNow(text, bytes);
+        return Promise.reject(new StoreOverloadedError('a large payload waited too long'));
+      };
+      return packing.run(tenant, job).finally(() => {
+        waiting.give(tenant, bytes);
+      });
     },
-    unpack: ({ data, encoding }, bytes) =>
-      unpacking(async () => {
+    unpack: ({ data, encoding }, bytes, tenant) =>
+      unpacking.run(tenant, async () => {
         const text = await decoders[encoding](data, { maxOutputLength: Math.max(1, bytes) });
         return text.toString('utf8');
       }),
@@ -69,21 +82,4 @@ async function packNow(text: string, bytes: number): Promise<string | Packed> {
     return { data: await brotli(text, { params }), encoding: 'br' };
   }
   return data.length < bytes ? { data, encoding: 'deflate' } : text;
-}
-
-/** Runs at most `jobs` at a time, in order. */
-function createLimiter(jobs: number) {
-  const waiting: (() => void)[] = [];
-  let running = 0;
-  return async <T>(job: () => Promise<T>): Promise<T> => {
-    if (running >= jobs) await new Promise<void>((resolve) => waiting.push(resolve));
-    else running += 1;
-    try {
-      return await job();
-    } finally {
-      const next = waiting.shift();
-      if (next) next();
-      else running -= 1;
-    }
-  };
 }

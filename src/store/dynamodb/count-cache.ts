@@ -9,11 +9,11 @@ const TENANTS = 10_000;
  * `count`, asked at most once in `MAX_AGE_MS` for each tenant; callers of one moment share one request. Errors are
  * not kept.
  *
- * @param clockMs milliseconds.
+ * @param clockMs milliseconds, never going back: a wall clock that is set back would keep a count for as long.
  */
 export function cacheCounts(
   count: (tenant: string) => Promise<PendingCount>,
-  clockMs: () => number,
+  clockMs: () => number = () => performance.now(),
 ): (tenant: string) => Promise<PendingCount> {
   const cache = new LRUCache<string, { readonly since: number; readonly answer: Promise<PendingCount> }>({
     max: TENANTS,

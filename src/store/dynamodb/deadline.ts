@@ -1,25 +1,40 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { StoreUnavailableError } from '../errors.ts';
 import { failureOf } from './failure.ts';
+import { RETRY_COST, SUCCESS, type Retries } from './retries.ts';
 
 /** Every call of the store has this long, retries included: its caller is promised an answer within 2 s. */
 export const CALL_BUDGET_MS = 1_800;
 
-const BACKOFF_MS = 25;
-const BACKOFF_CAP_MS = 400;
+/** What the requests of a call share with those of other calls. */
+export interface Sending {
+  readonly retries: Retries;
+  /**
+   * Runs the request when there is a place for it. There are fewer places than sockets: what has been handed to the SDK
+   * is sent at once, and its time-outs count from then.
+   */
+  readonly turn: <T>(request: () => Promise<T>) => Promise<T>;
+}
 
 /** When an answer must be there, on `performance.now()`; the signal fires then. */
-export interface Deadline {
+export interface Deadline extends Sending {
   readonly at: number;
   readonly signal: AbortSignal;
   /** Waits between two tries, in milliseconds; rejects when the signal fires. */
   readonly pause: (ms: number) => Promise<unknown>;
 }
 
+/** For requests that have their own place, and of which each is made once. */
+const ONCE: Sending = {
+  retries: { pauseMs: () => 0, take: () => false, give: () => undefined },
+  turn: (request) => request(),
+};
+
 /** Runs `run` with a deadline `budgetMs` from now, and rejects then, even if what it waits for ignores the signal. */
 export async function withDeadline<T>(
   run: (deadline: Deadline) => Promise<T>,
   budgetMs: number = CALL_BUDGET_MS,
+  sending: Sending = ONCE,
 ): Promise<T> {
   const controller = new AbortController();
   let timer: NodeJS.Timeout | undefined;
@@ -33,14 +48,15 @@ export async function withDeadline<T>(
     const { signal } = controller;
     const at = performance.now() + budgetMs;
     const pause = (ms: number) => sleep(ms, undefined, { signal });
-    return await Promise.race([run({ at, signal, pause }), expired]);
+    return await Promise.race([run({ ...sending, at, signal, pause }), expired]);
   } finally {
     clearTimeout(timer);
   }
 }
 
 /**
- * Tries until it works, the error is final, or the next pause would not end before the deadline.
+ * Tries until it works, the error is final, the next pause would not end before the deadline, or the budget of retries is
+ * used up.
  *
  * @param attempt may be carried out more than once without harm. `unsure`: an earlier try may have been carried out.
  * @returns rejects with the last error of `attempt`.
@@ -52,17 +68,31 @@ export async function insist<T>(
   let unsure = false;
   for (let tries = 0; ; tries++) {
     try {
-      return await attempt(deadline.signal, unsure);
+      const answer = await deadline.turn(() => attempt(deadline.signal, unsure));
+      deadline.retries.give(tries === 0 ? SUCCESS : RETRY_COST);
+      return answer;
     } catch (error) {
       const failure = failureOf(error);
       if (failure === 'refused') throw error;
-      const pause = Math.min(BACKOFF_CAP_MS, BACKOFF_MS * 2 ** tries) * (0.5 + Math.random() / 2);
-      if (deadline.signal.aborted || performance.now() + pause >= deadline.at) {
-        if (!unsure || failure === 'unclear') throw error;
-        throw new StoreUnavailableError('DynamoDB gave no clear answer in time', { cause: error });
+      if (await mayRepeat(tries, deadline)) {
+        unsure ||= failure === 'unclear';
+        continue;
       }
-      unsure ||= failure === 'unclear';
-      await deadline.pause(pause);
+      if (!unsure || failure === 'unclear') throw error;
+      throw new StoreUnavailableError('DynamoDB gave no clear answer in time', { cause: error });
     }
   }
+}
+
+/**
+ * Waits before one more try, and pays for it. False, at once: there is to be none, because it would not begin before the
+ * deadline, or because the budget of retries is used up.
+ *
+ * @param tries how many there have been after the first one.
+ */
+export async function mayRepeat(tries: number, { at, signal, pause, retries }: Deadline): Promise<boolean> {
+  const ms = retries.pauseMs(tries);
+  if (signal.aborted || performance.now() + ms >= at || !retries.take(RETRY_COST)) return false;
+  await pause(ms);
+  return true;
 }

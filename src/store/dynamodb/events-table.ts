@@ -1,6 +1,4 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import {
-  BatchGetCommand,
   DeleteCommand,
   GetCommand,
   PutCommand,
@@ -10,6 +8,7 @@ import {
 import { ConditionalCheckFailedException } from '@aws-sdk/client-dynamodb';
 import { unmarshall } from '@aws-sdk/util-dynamodb';
 import type { Micros } from '../../events/event.ts';
+import { batchGet, onlyTable } from './batch-get.ts';
 import { batchPut } from './batch-put.ts';
 import { insist, withDeadline, type Deadline } from './deadline.ts';
 import { isConditionFailed } from './failure.ts';
@@ -17,11 +16,6 @@ import { isVisible, type EventItem, type Tombstone } from './item.ts';
 
 /** A record as it was found, which need not be an `EventItem`. */
 export type FoundItem = Readonly<Record<string, unknown>>;
-
-/** Most keys that one BatchGetItem takes. */
-const KEYS_PER_READ = 100;
-
-const REREAD_PAUSE_MS = 20;
 
 /** The events table. All reads of it are consistent; what may be tried again is, until the deadline. */
 export interface EventsTable {
@@ -41,32 +35,13 @@ export async function getItem(
 
 /** What is there of the ids, by id. */
 export async function getItems(
-  { client, name }: EventsTable,
+  events: EventsTable,
   ids: readonly string[],
   deadline: Deadline,
 ): Promise<ReadonlyMap<string, FoundItem>> {
-  const found = new Map<string, FoundItem>();
-  let keys: Record<string, unknown>[] = ids.map((id) => ({ event_id: id }));
-  while (keys.length > 0) {
-    const chunks = [];
-    for (let at = 0; at < keys.length; at += KEYS_PER_READ) chunks.push(keys.slice(at, at + KEYS_PER_READ));
-    const answers = await Promise.all(
-      chunks.map((Keys) =>
-        insist((abortSignal) => {
-          const RequestItems = { [name]: { Keys, ConsistentRead: true } };
-          return client.send(new BatchGetCommand({ RequestItems }), { abortSignal });
-        }, deadline),
-      ),
-    );
-    for (const { Responses } of answers) {
-      for (const item of Responses?.[name] ?? []) found.set(String(item['event_id']), item);
-    }
-    const left = answers.flatMap(({ UnprocessedKeys }) => UnprocessedKeys?.[name]?.Keys ?? []);
-    // Some of them read: only the answer was full. None: the table is short of capacity.
-    if (left.length === keys.length) await sleep(REREAD_PAUSE_MS, undefined, { signal: deadline.signal });
-    keys = left;
-  }
-  return found;
+  const keys = ids.map((id) => ({ event_id: id }));
+  const items = await batchGet(events, keys, deadline);
+  return new Map(items.map((item) => [String(item['event_id']), item]));
 }
 
 /** One try, without condition. Resolves with the items that were not put. */
@@ -80,7 +55,7 @@ export async function putItems(
     ({ signal }) => client.send(request, { abortSignal: signal }),
     budgetMs,
   );
-  const unprocessed = UnprocessedItems?.[name] ?? [];
+  const unprocessed = onlyTable(UnprocessedItems) ?? [];
   const left = new Set<unknown>(
     unprocessed.map(({ PutRequest }): unknown => PutRequest?.Item?.['event_id']?.S),
   );
@@ -106,19 +81,25 @@ export async function putItemOnce(
 }
 
 /** Whether an event of that id was ever put, be it removed since: claimed events leave a tombstone. */
-export async function wasPut(
+export async function wasPut(events: EventsTable, id: string, deadline: Deadline): Promise<boolean> {
+  return (await getAttributes(events, id, ['event_id'], deadline)) !== undefined;
+}
+
+async function getAttributes(
   { client, name }: EventsTable,
   id: string,
+  attributes: readonly string[],
   deadline: Deadline,
-): Promise<boolean> {
+): Promise<FoundItem | undefined> {
   const request = new GetCommand({
     TableName: name,
     Key: { event_id: id },
     ConsistentRead: true,
-    ProjectionExpression: 'event_id',
+    ProjectionExpression: attributes.join(', '),
+    ...(attributes.includes('#status') ? { ExpressionAttributeNames: { '#status': 'status' } } : {}),
   });
   const { Item } = await insist((abortSignal) => client.send(request, { abortSignal }), deadline);
-  return Item !== undefined;
+  return Item;
 }
 
 export interface RemoveRequest {
@@ -137,15 +118,16 @@ export interface AcknowledgeRequest extends RemoveRequest {
 const VISIBLE = 'tenant = :tenant AND (created_at > :horizon OR kept_from > :horizon)';
 
 /**
- * Acknowledges the event if it is the tenant's, pending, and created after `horizon`.
+ * Acknowledges the event if it is the tenant's, pending, and created after `horizon`. Nothing of the event is moved for it.
  *
- * @returns the record afterwards, whether it was changed or not; undefined: there is none.
+ * @returns `acknowledged`, by this request; otherwise what is there instead, with the attributes of `DECIDING` at least;
+ *   undefined: nothing.
  */
 export async function acknowledgeItem(
   events: EventsTable,
   { id, tenant, at, horizon, token }: AcknowledgeRequest,
   deadline: Deadline,
-): Promise<FoundItem | undefined> {
+): Promise<'acknowledged' | FoundItem | undefined> {
   const request = new UpdateCommand({
     TableName: events.name,
     Key: { event_id: id },
@@ -161,16 +143,19 @@ export async function acknowledgeItem(
       ':horizon': horizon,
       ':token': token,
     },
-    ReturnValues: 'ALL_NEW',
     ReturnValuesOnConditionCheckFailure: 'ALL_OLD',
   });
   try {
-    const answer = await insist((abortSignal) => events.client.send(request, { abortSignal }), deadline);
-    return answer.Attributes;
+    await insist((abortSignal) => events.client.send(request, { abortSignal }), deadline);
+    return 'acknowledged';
   } catch (error) {
-    return foundInstead(error, () => getItem(events, id, deadline));
+    const found = await foundInstead(error, () => getAttributes(events, id, DECIDING, deadline));
+    return found?.['ack_token'] === token ? 'acknowledged' : found;
   }
 }
+
+/** All that tells why an event could not be acknowledged. None is a reserved word but `status`. */
+const DECIDING = ['tenant', '#status', 'created_at', 'kept_from', 'acknowledged_at', 'ack_token'];
 
 /**
  * Deletes the event; one that has a claim leaves a tombstone. Two requests then: the first is refused, and changes

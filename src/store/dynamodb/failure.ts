@@ -7,10 +7,11 @@ import {
 } from '../errors.ts';
 
 /**
- * What an error of the SDK says about the request. `throttled`: not carried out, later perhaps. `refused`: not carried
- * out, nor will it be. `unclear`: no answer, or a 5xx; it may have been carried out.
+ * What an error of the SDK says about the request. `throttled`: not carried out, later perhaps. `unsent`: there was no
+ * connection to send it on, so it was not carried out either. `refused`: not carried out, nor will it be. `unclear`: no answer,
+ * or a 5xx; it may have been carried out.
  */
-export type Failure = 'throttled' | 'refused' | 'unclear';
+export type Failure = 'throttled' | 'unsent' | 'refused' | 'unclear';
 
 const THROTTLED = new Set([
   'ProvisionedThroughputExceededException',
@@ -24,7 +25,18 @@ export function failureOf(error: unknown): Failure {
   const { name, status } = describe(error);
   if (THROTTLED.has(name) || status === 429) return 'throttled';
   if (name === 'CredentialsProviderError' || (status >= 400 && status < 500)) return 'refused';
-  return 'unclear';
+  return isUnsent(error) ? 'unsent' : 'unclear';
+}
+
+/**
+ * Node names the system call that failed; a name with several addresses gives an error of all. The SDK's HTTP handler says
+ * in words alone that the time for the connection was over.
+ */
+function isUnsent(error: unknown): boolean {
+  if (!(error instanceof Error)) return false;
+  if (error instanceof AggregateError) return error.errors.length > 0 && error.errors.every(isUnsent);
+  if ('syscall' in error && ['connect', 'getaddrinfo'].includes(String(error.syscall))) return true;
+  return error.name === 'TimeoutError' && error.message.includes('did not establish a connection');
 }
 
 export function isConditionFailed(error: unknown): boolean {

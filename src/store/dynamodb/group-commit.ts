@@ -1,9 +1,12 @@
 import { StoreOverloadedError, StoreUnavailableError } from '../errors.ts';
+import { createCommitQueue, type CommitQueue, type Entry, type QueueLimits } from './commit-queue.ts';
+import { SINGLE_COST, SUCCESS, type Retries } from './retries.ts';
+import { createTurns, type Turns } from './turns.ts';
 
 /**
  * Writes of many callers, sent together. While nothing is under way nothing waits: what arrives at one moment goes at
  * its end, and what arrives until the answer makes up the next batch. A batch that is full goes at once, beside the
- * others.
+ * others. Tenants take turns, in the queue, in each batch and after it: `commit-queue.ts`.
  *
  * An item is handed to `sendBatch` again only when that send is known not to have applied it: `sendBatch` has no
  * condition, and a second, late put of an event would turn an acknowledged one pending again.
@@ -13,7 +16,7 @@ export interface GroupCommit<T> {
    * Resolves when the item is stored. Rejects, at `deadline` at the latest, with a `StoreOverloadedError` when it was
    * not sent, with a `StoreUnavailableError` when it may have been, or with what the transport said.
    *
-   * @param deadline in milliseconds of the clock.
+   * @param deadline in milliseconds of the clock; once it has passed the item is refused: its caller has an answer already.
    */
   add(item: T, deadline: number): Promise<void>;
   /** Refuses new items; resolves when every accepted one is settled. */
@@ -26,28 +29,30 @@ export interface GroupCommitOptions<T> {
   /** Puts one item unless it is there already, trying until `deadline`. Resolves when it is there. */
   readonly sendOne: (item: T, deadline: number) => Promise<void>;
   readonly verdict: (error: unknown) => Verdict;
+  readonly tenant: (item: T) => string;
   readonly bytes: (item: T) => number;
   readonly limits: GroupCommitLimits;
   readonly clock: BatchClock;
+  /** An item that is put singly has been sent before: it takes from the budget, and what is stored gives back. */
+  readonly retries: Pick<Retries, 'take' | 'give'>;
   /** 0 up to 1. */
   readonly random: () => number;
 }
 
 /**
  * What follows from an error of `sendBatch`. `again`: nothing was applied and the whole batch may be sent again.
- * `singly`: something may have been applied, or one item spoils the rest. `fail`: nothing was applied, nor will be.
+ * `unreached`: as well, because it never got out. `singly`: something may have been applied, or one item spoils the rest.
+ * `fail`: nothing was applied, nor will be.
  */
-export type Verdict = 'again' | 'singly' | 'fail';
+export type Verdict = 'again' | 'unreached' | 'singly' | 'fail';
 
-export interface GroupCommitLimits {
-  readonly batchItems: number;
-  /** An item larger than this goes alone. */
-  readonly batchBytes: number;
+export interface GroupCommitLimits extends QueueLimits {
   /** Batches under way at a time. */
   readonly slots: number;
-  /** Items waiting to be sent, those in backoff included; beyond, `add` refuses. */
-  readonly queuedItems: number;
-  readonly queuedBytes: number;
+  /** Items put singly at a time, over all batches: a batch that failed must not become 25 requests at once. */
+  readonly singles: number;
+  /** Longest wait before the items of a batch are put singly. */
+  readonly singlesPauseMs: number;
   /** Longest wait before the first repetition; it doubles with each further one, up to `backoffCapMs`. */
   readonly backoffMs: number;
   readonly backoffCapMs: number;
@@ -64,7 +69,7 @@ export interface BatchClock {
 
 export function createGroupCommit<T>(options: GroupCommitOptions<T>): GroupCommit<T> {
   const { limits, clock } = options;
-  const queue = createQueue<T>(limits);
+  const queue = createCommitQueue<T>(limits);
   const pump = createPump(options, queue);
   let unsettled = 0;
   let closing: Promise<void> | undefined;
@@ -73,23 +78,24 @@ export function createGroupCommit<T>(options: GroupCommitOptions<T>): GroupCommi
   return {
     add(item, deadline) {
       if (closing) return Promise.reject(new StoreUnavailableError('the store is closed'));
-      const bytes = options.bytes(item);
-      if (!queue.hasRoomFor(bytes)) {
-        return Promise.reject(new StoreOverloadedError('too many writes are waiting'));
-      }
+      const left = deadline - clock.now();
+      if (left <= 0) return Promise.reject(new StoreOverloadedError(NOT_SENT));
       return new Promise((resolve, reject) => {
-        const entry = createEntry(item, bytes, deadline, (error) => {
+        const entry = createEntry(options, item, deadline, (error) => {
           stopTimer();
-          queue.remove(entry);
+          queue.release(entry);
           if (error === undefined) resolve();
           else reject(error);
           if (--unsettled === 0) drained();
         });
-        const stopTimer = clock.schedule(Math.max(0, deadline - clock.now()), () => {
+        if (!queue.admit(entry)) {
+          reject(new StoreOverloadedError('too many writes are waiting'));
+          return;
+        }
+        const stopTimer = clock.schedule(left, () => {
           entry.settle(lateError(entry));
         });
         unsettled += 1;
-        queue.append(entry);
         pump();
       });
     },
@@ -104,9 +110,12 @@ export function createGroupCommit<T>(options: GroupCommitOptions<T>): GroupCommi
   };
 }
 
+const NOT_SENT = 'the write was not sent in time';
+
 /** The returned function starts as many batches as may start now. */
-function createPump<T>(options: GroupCommitOptions<T>, queue: Queue<T>): () => void {
-  const { limits, clock } = options;
+function createPump<T>(options: GroupCommitOptions<T>, queue: CommitQueue<T>): () => void {
+  const { limits, clock, retries } = options;
+  const singles = createTurns(limits.singles);
   let slotsTaken = 0;
   let partialUnderWay = false;
   let deferred = false;
@@ -141,11 +150,13 @@ function createPump<T>(options: GroupCommitOptions<T>, queue: Queue<T>): () => v
     if (partial) partialUnderWay = false;
     if (error !== undefined) {
       const verdict = options.verdict(error);
-      if (verdict === 'again') postpone(batch, queue, options, pump);
-      else if (verdict === 'fail') for (const entry of batch) entry.settle(error);
+      if (verdict === 'again' || verdict === 'unreached') {
+        for (const entry of batch) entry.unreached = verdict === 'unreached';
+        postpone(batch, queue, options, pump);
+      } else if (verdict === 'fail') for (const entry of batch) entry.settle(error);
       else {
         pump();
-        await Promise.all(batch.map((entry) => putSingly(entry, options)));
+        await putEachSingly(batch, options, singles);
       }
     }
     slotsTaken -= 1;
@@ -160,6 +171,8 @@ function createPump<T>(options: GroupCommitOptions<T>, queue: Queue<T>): () => v
     try {
       const unprocessed = new Set(await options.sendBatch(items, deadline));
       const left = batch.filter(({ item }) => unprocessed.has(item));
+      retries.give((batch.length - left.length) * SUCCESS);
+      for (const entry of left) entry.unreached = false;
       postpone(left, queue, options, pump);
       for (const entry of batch) if (!unprocessed.has(entry.item)) entry.settle();
       return undefined;
@@ -169,60 +182,78 @@ function createPump<T>(options: GroupCommitOptions<T>, queue: Queue<T>): () => v
   }
 }
 
-async function putSingly<T>(entry: Entry<T>, options: GroupCommitOptions<T>): Promise<void> {
+/** Holds the slot of the batch: while this goes on there is reason not to begin as many more. */
+async function putEachSingly<T>(
+  batch: readonly Entry<T>[],
+  options: GroupCommitOptions<T>,
+  singles: Turns,
+): Promise<void> {
+  const { clock, limits, random } = options;
+  if (batch.every((entry) => entry.settled())) return;
+  await new Promise<void>((resolve) => {
+    clock.schedule(jittered(limits.singlesPauseMs, random), resolve);
+  });
+  const puts = batch.map((entry) => singles.run(entry.tenant, () => putSingly(entry, options)));
+  await Promise.all(puts);
+}
+
+async function putSingly<T>(entry: Entry<T>, { sendOne, retries }: GroupCommitOptions<T>): Promise<void> {
   if (entry.settled()) return;
+  if (!retries.take(SINGLE_COST)) {
+    entry.settle(
+      new StoreUnavailableError('no clear answer from the store, and too many failures to ask again'),
+    );
+    return;
+  }
   try {
-    await options.sendOne(entry.item, entry.deadline);
+    await sendOne(entry.item, entry.deadline);
+    retries.give(SINGLE_COST);
     entry.settle();
   } catch (error) {
     entry.settle(error);
   }
 }
 
-/** Known not to be applied: back to the head of the queue, together, after a pause that holds no slot. */
+/** Known not to be applied: back into the queue, after a pause that holds no slot. Each tenant's pause is its own. */
 function postpone<T>(
   batch: readonly Entry<T>[],
-  queue: Queue<T>,
+  queue: CommitQueue<T>,
   options: GroupCommitOptions<T>,
   pump: () => void,
 ): void {
-  const { limits, clock } = options;
+  const { limits, clock, random } = options;
   const waiting = batch.filter((entry) => !entry.settled());
-  if (waiting.length === 0) return;
-  for (const entry of waiting) queue.park(entry);
-  const attempts = Math.max(...waiting.map((entry) => ++entry.attempts));
-  const longest = Math.min(limits.backoffCapMs, limits.backoffMs * 2 ** (attempts - 1));
-  clock.schedule(longest * (0.5 + options.random() / 2), () => {
-    for (const entry of waiting) queue.unpark(entry);
-    pump();
-  });
+  for (const tenant of new Set(waiting.map((entry) => entry.tenant))) {
+    const parked = waiting.filter((entry) => entry.tenant === tenant);
+    for (const entry of parked) entry.state = 'parked';
+    const attempts = Math.max(...parked.map((entry) => ++entry.attempts));
+    const longest = Math.min(limits.backoffCapMs, limits.backoffMs * 2 ** (attempts - 1));
+    clock.schedule(jittered(longest, random), () => {
+      for (const entry of parked) queue.putBack(entry);
+      pump();
+    });
+  }
 }
 
-interface Entry<T> {
-  readonly item: T;
-  readonly bytes: number;
-  readonly deadline: number;
-  /** `sent`: may be applied. The other states: certainly not. */
-  state: 'queued' | 'parked' | 'sent';
-  attempts: number;
-  /** The first call counts. */
-  settle(error?: unknown): void;
-  settled(): boolean;
+function jittered(longestMs: number, random: () => number): number {
+  return longestMs * (0.5 + random() / 2);
 }
 
 function createEntry<T>(
+  options: GroupCommitOptions<T>,
   item: T,
-  bytes: number,
   deadline: number,
   onSettled: (error: Error | undefined) => void,
 ): Entry<T> {
   let done = false;
   return {
     item,
-    bytes,
+    tenant: options.tenant(item),
+    bytes: options.bytes(item),
     deadline,
     state: 'queued',
     attempts: 0,
+    unreached: false,
     settled: () => done,
     settle(error) {
       if (done) return;
@@ -232,77 +263,8 @@ function createEntry<T>(
   };
 }
 
-function lateError(entry: Entry<unknown>): Error {
-  if (entry.state === 'sent') return new StoreUnavailableError('no answer from the store in time');
-  return new StoreOverloadedError(
-    entry.attempts > 0 ? 'the store throttles writes' : 'the write was not sent in time',
-  );
-}
-
-type Queue<T> = ReturnType<typeof createQueue<T>>;
-
-/** Items waiting, in the order in which they go; sets, because a caller that gives up may leave from anywhere. */
-function createQueue<T>(limits: GroupCommitLimits) {
-  const repeated = new Set<Entry<T>>();
-  const fresh = new Set<Entry<T>>();
-  const parked = new Set<Entry<T>>();
-  const held = { items: 0, bytes: 0 };
-  let parkedBytes = 0;
-
-  const hold = (entry: Entry<T>, sign: 1 | -1) => {
-    held.items += sign;
-    held.bytes += sign * entry.bytes;
-  };
-
-  return {
-    size: () => repeated.size + fresh.size,
-    hasRoomFor: (bytes: number) =>
-      held.items < limits.queuedItems && (held.items === 0 || held.bytes + bytes <= limits.queuedBytes),
-
-    append(entry: Entry<T>): void {
-      fresh.add(entry);
-      hold(entry, 1);
-    },
-
-    /** Whether waiting any longer could not make the next batch larger. */
-    fillsBatch: () =>
-      repeated.size + fresh.size >= limits.batchItems || held.bytes - parkedBytes >= limits.batchBytes,
-
-    takeBatch(): readonly Entry<T>[] {
-      const batch: Entry<T>[] = [];
-      let bytes = 0;
-      for (const set of [repeated, fresh]) {
-        for (const entry of set) {
-          if (batch.length === limits.batchItems) return batch;
-          if (batch.length > 0 && bytes + entry.bytes > limits.batchBytes) return batch;
-          set.delete(entry);
-          hold(entry, -1);
-          bytes += entry.bytes;
-          batch.push(entry);
-        }
-      }
-      return batch;
-    },
-
-    park(entry: Entry<T>): void {
-      entry.state = 'parked';
-      parked.add(entry);
-      parkedBytes += entry.bytes;
-      hold(entry, 1);
-    },
-
-    /** Nothing happens when its caller has given up. */
-    unpark(entry: Entry<T>): void {
-      if (!parked.delete(entry)) return;
-      parkedBytes -= entry.bytes;
-      entry.state = 'queued';
-      repeated.add(entry);
-    },
-
-    remove(entry: Entry<T>): void {
-      if (parked.delete(entry)) parkedBytes -= entry.bytes;
-      else if (!repeated.delete(entry) && !fresh.delete(entry)) return;
-      hold(entry, -1);
-    },
-  };
+function lateError({ state, unreached, attempts }: Entry<unknown>): Error {
+  if (state === 'sent') return new StoreUnavailableError('no answer from the store in time');
+  if (unreached) return new StoreUnavailableError('the store cannot be reached');
+  return new StoreOverloadedError(attempts > 0 ? 'the store throttles writes' : NOT_SENT);
 }

@@ -1,5 +1,5 @@
 import type { Micros, StoredEvent } from '../../events/event.ts';
-import { CorruptEventError } from '../errors.ts';
+import { CorruptEventError, StoreOverloadedError } from '../errors.ts';
 import { PAGE_PAYLOAD_BYTES, type PageRequest, type PendingCount, type PendingPage } from '../store.ts';
 import type { Compression } from './compression.ts';
 import { insist, type Deadline } from './deadline.ts';
@@ -22,13 +22,18 @@ export interface InboxOptions {
 /** Where a count stops. */
 const COUNT_LIMIT = 10_000;
 
-/** One page of the tenant's events that were created after `horizon`. */
+/**
+ * One page of the tenant's events that were created after `horizon`.
+ *
+ * @param take bytes of payload, before they are read. When it refuses, the page ends early, or is refused if it is empty.
+ */
 export async function readPage(
   options: InboxOptions,
   tenant: string,
   { limit, after: position, ...filter }: PageRequest,
   horizon: Micros,
   deadline: Deadline,
+  take: (bytes: number) => boolean,
 ): Promise<PendingPage> {
   const shards = shardKeys(tenant, options.readShards());
   const oldest = oldestPosition(horizon);
@@ -44,8 +49,11 @@ export async function readPage(
   });
   const page: StoredEvent[] = [];
   let room = PAGE_PAYLOAD_BYTES;
-  while (page.length < limit && room > 0) {
-    const entries = await takeEntries(walk, limit - page.length, room);
+  let cutAt: string | undefined;
+  while (page.length < limit && room > 0 && cutAt === undefined) {
+    const taken = await takeEntries(walk, limit - page.length, room, take);
+    const { entries } = taken;
+    cutAt = taken.cutAt;
     if (entries.length === 0) break;
     const found = await getItems(options.events, entries.map(idOf), deadline);
     const events = await Promise.all(
@@ -57,27 +65,44 @@ export async function readPage(
       room -= entries[index]?.payloadBytes ?? 0;
     }
   }
-  return { events: page, next: await nextPosition(walk) };
+  if (cutAt !== undefined && page.length === 0) {
+    throw new StoreOverloadedError('too many bytes of inbox pages are under way');
+  }
+  return { events: page, next: await nextPosition(walk, cutAt) };
 }
 
-/** Null: the walk is over. */
-async function nextPosition(walk: InboxWalk): Promise<string | null> {
+/** @param cutAt where the page was cut short. @returns null: the walk is over. */
+async function nextPosition(walk: InboxWalk, cutAt: string | undefined): Promise<string | null> {
+  if (cutAt !== undefined) return formatWalkPosition(cutAt, await walk.end());
   if (!(await walk.hasMore())) return null;
   const [reached, end] = [walk.reached(), await walk.end()];
   // What lay ahead has left the inbox meanwhile.
   return end > reached ? formatWalkPosition(reached, end) : null;
 }
 
+interface TakenEntries {
+  readonly entries: readonly IndexEntry[];
+  /** The position before the entry for which there were no bytes. */
+  readonly cutAt?: string;
+}
+
 /** Up to `limit` entries, the last of which is the one that uses up the room. */
-async function takeEntries(walk: InboxWalk, limit: number, room: number): Promise<readonly IndexEntry[]> {
+async function takeEntries(
+  walk: InboxWalk,
+  limit: number,
+  room: number,
+  take: (bytes: number) => boolean,
+): Promise<TakenEntries> {
   const entries: IndexEntry[] = [];
   while (entries.length < limit && room > 0) {
+    const before = walk.reached();
     const entry = await walk.next();
     if (entry === undefined) break;
+    if (!take(entry.payloadBytes)) return { entries, cutAt: before };
     entries.push(entry);
     room -= entry.payloadBytes;
   }
-  return entries;
+  return { entries };
 }
 
 /** Undefined: the index lags, the event is no longer pending; or its record is damaged, which the log then says. */
@@ -106,7 +131,8 @@ export async function countInbox(
   let count = 0;
   let open = shardKeys(tenant, readShards()).map((key) => ({ key, readTo: oldestPosition(horizon) }));
   while (open.length > 0 && count <= COUNT_LIMIT) {
-    const most = COUNT_LIMIT + 1 - count;
+    // Of each its part: all that is missing, asked of each, would be read several times over.
+    const most = Math.ceil((COUNT_LIMIT + 1 - count) / open.length);
     const answers = await Promise.all(
       open.map(async ({ key, readTo }) => {
         const answer = await insist((signal) => reader.count(key, readTo, most, signal), deadline);

@@ -135,13 +135,28 @@ export function isVisible(
   return !(Number(item['kept_from'] ?? item['created_at']) <= horizon);
 }
 
+/**
+ * When the event was acknowledged, from a record of which only that is looked at; null: it is pending.
+ *
+ * @throws a `CorruptEventError` when the record does not say.
+ */
+export function acknowledgedAtOf(id: string, item: Readonly<Record<string, unknown>>): Micros | null {
+  const { tenant, status, acknowledged_at: acknowledgedAt } = item;
+  if (typeof tenant === 'string' && status === 'acknowledged' && isTime(acknowledgedAt))
+    return acknowledgedAt;
+  if (typeof tenant === 'string' && status === 'pending' && acknowledgedAt === undefined) return null;
+  throw new CorruptEventError(`event ${id}: tenant, status or acknowledged_at is damaged`);
+}
+
 async function readPayload(
-  { payload, payload_encoding: encoding, payload_bytes: bytes }: Readonly<Record<string, unknown>>,
+  { tenant, payload, payload_encoding: encoding, payload_bytes: bytes }: Readonly<Record<string, unknown>>,
   compression: Compression,
 ): Promise<string> {
   if (typeof bytes !== 'number') throw new TypeError('no payload_bytes');
   const packed = payload instanceof Uint8Array && (encoding === 'deflate' || encoding === 'br');
-  const text = packed ? await compression.unpack({ data: payload, encoding }, bytes) : payload;
+  const text = packed
+    ? await compression.unpack({ data: payload, encoding }, bytes, String(tenant))
+    : payload;
   if (typeof text !== 'string') throw new TypeError('no payload');
   const length = Buffer.byteLength(text);
   if (length !== bytes) throw new RangeError(`${String(length)} bytes instead of ${String(bytes)}`);

@@ -1,11 +1,11 @@
 import {
-  BatchGetCommand,
   GetCommand,
   PutCommand,
   ScanCommand,
   UpdateCommand,
   type DynamoDBDocumentClient,
 } from '@aws-sdk/lib-dynamodb';
+import { batchGet } from './batch-get.ts';
 import { insist, type Deadline } from './deadline.ts';
 import type { FoundItem } from './events-table.ts';
 import { isConditionFailed } from './failure.ts';
@@ -26,22 +26,14 @@ export async function getKey(
   return Item;
 }
 
-/** What is there of up to 100 ids. */
-export async function getKeys(
-  { client, name }: KeysTable,
+/** What is there of the ids. */
+export function getKeys(
+  table: KeysTable,
   keyIds: readonly string[],
   deadline: Deadline,
 ): Promise<readonly FoundItem[]> {
-  const found: FoundItem[] = [];
-  let keys: Record<string, unknown>[] = keyIds.map((keyId) => ({ key_id: keyId }));
-  while (keys.length > 0) {
-    const RequestItems = { [name]: { Keys: keys, ConsistentRead: true } };
-    const request = new BatchGetCommand({ RequestItems });
-    const answer = await insist((abortSignal) => client.send(request, { abortSignal }), deadline);
-    found.push(...(answer.Responses?.[name] ?? []));
-    keys = answer.UnprocessedKeys?.[name]?.Keys ?? [];
-  }
-  return found;
+  const keys = keyIds.map((keyId) => ({ key_id: keyId }));
+  return batchGet(table, keys, deadline);
 }
 
 /** @returns false: there is a record with this id already. */

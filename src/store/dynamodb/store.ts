@@ -2,24 +2,27 @@ import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { DynamoDBDocumentClient } from '@aws-sdk/lib-dynamodb';
 import type { Micros } from '../../events/event.ts';
-import { StoreOverloadedError, StoreUnavailableError } from '../errors.ts';
+import { createShares } from '../shares.ts';
 import type { Acknowledgement, EventStore, KeyStore } from '../store.ts';
 import { createAppends } from './append.ts';
+import { holding, PAGE_BYTES } from './bytes.ts';
+import { createRequestTurns, shared, trackCalls } from './calls.ts';
 import { createClient, type Connection } from './client.ts';
-import { createClockCheck } from './clock-check.ts';
+import { createClockCheck, type ClockCheck } from './clock-check.ts';
 import { createCompression } from './compression.ts';
 import { cacheCounts } from './count-cache.ts';
-import { CALL_BUDGET_MS, withDeadline, type Deadline } from './deadline.ts';
+import { CALL_BUDGET_MS, type Deadline } from './deadline.ts';
 import * as table from './events-table.ts';
 import type { EventsTable } from './events-table.ts';
 import { toStoreError } from './failure.ts';
 import { createIndexReader, type IndexReader } from './index-reader.ts';
 import { countInbox, readPage } from './inbox.ts';
 import { createInboxShards, type InboxShards } from './inbox-shards.ts';
-import { fromItem, isVisible } from './item.ts';
+import { acknowledgedAtOf, fromItem, isVisible } from './item.ts';
 import { createDynamoKeys } from './keys.ts';
 import type { StoreLog } from './log.ts';
 import { becomeReady } from './readiness.ts';
+import { createRetries, type Retries } from './retries.ts';
 import { checkTable, createTable, tableDefinitions, type TableNames } from './tables.ts';
 
 export interface DynamoStoreOptions extends Connection {
@@ -41,7 +44,11 @@ export interface DynamoStoreOptions extends Connection {
   readonly log: StoreLog;
   /** How long a call may take, in milliseconds; more than the default only for emulators on busy machines. */
   readonly callBudgetMs?: number;
-  /** For the age of a cached count, in milliseconds. */
+  /** Of payloads in inbox pages under way. */
+  readonly pageBytes?: number;
+  /** Absent: one of the store's own. */
+  readonly retries?: Retries;
+  /** For the age of a cached count, in milliseconds, never going back. */
   readonly clockMs?: () => number;
   /** Comes between the store and its index: a test makes the index lag. */
   readonly wrapIndex?: (reader: IndexReader) => IndexReader;
@@ -52,8 +59,8 @@ export interface DynamoStore extends EventStore {
   readonly keys: KeyStore;
 }
 
-/** Calls under way beside plain appends, which the group commit bounds. */
-const MAX_CALLS = 1_000;
+/** Key look-ups come before the tenant is known, and have a share as if they were a tenant; no tenant has such a name. */
+const KEY_LOOKUPS = '#keys';
 
 /** How long opening waits for the first look at the tables. */
 const FIRST_TRY_MS = 2_000;
@@ -70,37 +77,41 @@ export async function openDynamoStore(options: DynamoStoreOptions): Promise<Dyna
   const shards = createInboxShards({ ...options, events, callBudgetMs });
   const readiness = becomeReady((signal) => prepare(client, options, shards, signal), log);
   await Promise.race([readiness.tried, sleep(FIRST_TRY_MS, undefined, { ref: false })]);
-
   const compression = createCompression();
+  const retries = options.retries ?? createRetries({ clockMs: () => performance.now(), random: Math.random });
   const claims = { client, name: tables.claims };
-  const appends = createAppends({ ...options, events, claims, compression, clockCheck });
+  const appends = createAppends({ ...options, events, claims, compression, retries, clockCheck });
   const index = createIndexReader(client, tables.events);
   const reader = options.wrapIndex?.(index) ?? index;
   const inbox = { ...options, events, compression, reader, readShards: () => shards.toRead() };
-  const calls = trackCalls(tables.events, callBudgetMs, readiness.problem);
-  const keyCalls = trackCalls(tables.keys, callBudgetMs, readiness.problem);
+  const common = { callBudgetMs, retries, turns: createRequestTurns(), problem: readiness.problem };
+  const calls = trackCalls({ ...common, table: tables.events });
+  const keyCalls = trackCalls({ ...common, table: tables.keys });
+  const pageBytes = createShares(options.pageBytes ?? PAGE_BYTES);
   const horizon = () => now() - eventTtl;
   const count = cacheCounts(
-    (tenant) => calls.run((deadline) => countInbox(inbox, tenant, horizon(), deadline)),
-    options.clockMs ?? Date.now,
+    (tenant) => calls.run(tenant, (deadline) => countInbox(inbox, tenant, horizon(), deadline)),
+    options.clockMs,
   );
 
   return {
-    keys: createDynamoKeys({ client, name: tables.keys }, (call) => keyCalls.run(call), log),
+    keys: createDynamoKeys({ client, name: tables.keys }, (call) => keyCalls.run(KEY_LOOKUPS, call), log),
     newId: () => randomUUID(),
     append: (event, claim) =>
       claim === undefined
         ? calls.track(() => appends.plain(event, performance.now() + callBudgetMs))
-        : calls.run((deadline) => appends.claimed(event, claim, deadline)),
+        : calls.run(event.tenant, (deadline) => appends.claimed(event, claim, deadline)),
 
     get: (tenant, id) =>
-      calls.run(async (deadline) => {
+      calls.run(tenant, async (deadline) => {
         const item = await table.getItem(events, id, deadline);
         return isVisible(item, tenant, horizon()) ? fromItem(item, compression) : undefined;
       }),
 
     listPending: (tenant, page) =>
-      calls.run((deadline) => readPage(inbox, tenant, page, horizon(), deadline)),
+      calls.run(tenant, (deadline) =>
+        holding(pageBytes, tenant, (take) => readPage(inbox, tenant, page, horizon(), deadline, take)),
+      ),
 
     countPending: (tenant) => {
       const refused = calls.refusal();
@@ -108,28 +119,18 @@ export async function openDynamoStore(options: DynamoStoreOptions): Promise<Dyna
     },
 
     acknowledge: (tenant, id, at) =>
-      calls.run(async (deadline): Promise<Acknowledgement> => {
+      calls.run(tenant, (deadline) => {
         const request = { id, tenant, at, horizon: horizon(), token: randomUUID() };
-        const item = await table.acknowledgeItem(events, request, deadline);
-        if (!isVisible(item, tenant, request.horizon)) return { outcome: 'missing' };
-        const event = await fromItem(item, compression);
-        // It came between the request and the look at why that failed.
-        if (event.acknowledgedAt === null) return { outcome: 'missing' };
-        return { outcome: item['ack_token'] === request.token ? 'acknowledged' : 'already', event };
+        return acknowledge(events, request, deadline);
       }),
 
     remove: (tenant, id) =>
-      calls.run((deadline) => {
+      calls.run(tenant, (deadline) => {
         const request = { id, tenant, horizon: horizon(), token: randomUUID() };
         return table.removeItem(events, request, deadline);
       }),
 
-    ping: () =>
-      calls.run(async (deadline) => {
-        await table.probe(events, deadline);
-        // Only then: its answer may be the one that clears the clock.
-        clockCheck?.refuse();
-      }),
+    ping: shared(() => calls.outside((deadline) => probe(events, clockCheck, deadline))),
 
     async close() {
       readiness.stop();
@@ -138,6 +139,29 @@ export async function openDynamoStore(options: DynamoStoreOptions): Promise<Dyna
       client.destroy();
     },
   };
+}
+
+async function probe(
+  events: EventsTable,
+  clockCheck: ClockCheck | undefined,
+  deadline: Deadline,
+): Promise<void> {
+  await table.probe(events, deadline);
+  // Only then: its answer may be the one that clears the clock.
+  clockCheck?.refuse();
+}
+
+async function acknowledge(
+  events: EventsTable,
+  request: table.AcknowledgeRequest,
+  deadline: Deadline,
+): Promise<Acknowledgement> {
+  const { id, tenant, at, horizon } = request;
+  const found = await table.acknowledgeItem(events, request, deadline);
+  if (found === 'acknowledged') return { outcome: 'acknowledged', acknowledgedAt: at };
+  const acknowledgedAt = isVisible(found, tenant, horizon) ? acknowledgedAtOf(id, found) : null;
+  // Pending: it came between the request and the look at why that failed.
+  return acknowledgedAt === null ? { outcome: 'missing' } : { outcome: 'already', acknowledgedAt };
 }
 
 async function prepare(
@@ -158,48 +182,4 @@ async function prepare(
   await shards.join().catch((error: unknown) => {
     throw toStoreError(error, tables.events);
   });
-}
-
-/** Every call passes here: refused when there is no use in it, with the port's errors, waited for on close. */
-function trackCalls(table: string, callBudgetMs: number, problem: () => StoreUnavailableError | undefined) {
-  const underWay = new Set<Promise<unknown>>();
-  let running = 0;
-  let closed = false;
-
-  const refusal = () => (closed ? new StoreUnavailableError('the store is closed') : problem());
-
-  const track = async <T>(call: () => Promise<T>): Promise<T> => {
-    const refused = refusal();
-    if (refused) throw refused;
-    const answer = call();
-    underWay.add(answer);
-    try {
-      return await answer;
-    } catch (error) {
-      throw toStoreError(error, table);
-    } finally {
-      underWay.delete(answer);
-    }
-  };
-
-  return {
-    refusal,
-    track,
-
-    async run<T>(call: (deadline: Deadline) => Promise<T>): Promise<T> {
-      if (running >= MAX_CALLS) throw new StoreOverloadedError('too many calls are under way');
-      running += 1;
-      try {
-        return await track(() => withDeadline(call, callBudgetMs));
-      } finally {
-        running -= 1;
-      }
-    },
-
-    /** Refuses further calls; resolves when those under way are over. */
-    async close(): Promise<void> {
-      closed = true;
-      await Promise.allSettled(underWay);
-    },
-  };
 }

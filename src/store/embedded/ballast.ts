@@ -1,4 +1,5 @@
 import { randomFillSync } from 'node:crypto';
+import { readValue } from './database.ts';
 import type { Table } from './database.ts';
 
 /**
@@ -17,23 +18,27 @@ export interface Ballast {
 }
 
 const KEY = Buffer.from('ballast');
-/** So that the second transaction is not empty. */
-const GIVEN_UP = Buffer.from('given up');
+/**
+ * 1: held, 0: given up. To ask for the value itself would copy all of it (lmdb-js 3.5.6). Its change also keeps the second transaction
+ * from being an empty one.
+ */
+const STATE = Buffer.from('state');
+const [HELD, GIVEN_UP] = [Buffer.from([1]), Buffer.from([0])] as const;
 
 /** One large value, of random bytes, lest a file system that compresses keeps less than it says. */
 export function createBallast(table: Table): Ballast {
   return {
-    isHeld: () => table.doesExist(KEY),
+    isHeld: () => readValue(table, STATE)?.equals(HELD) ?? false,
     make: (bytes) => () => {
-      table.removeSync(GIVEN_UP);
       table.putSync(KEY, randomFillSync(Buffer.alloc(bytes)));
+      table.putSync(STATE, HELD);
     },
     giveUp: [
       () => {
         table.removeSync(KEY);
       },
       () => {
-        table.putSync(GIVEN_UP, Buffer.alloc(1));
+        table.putSync(STATE, GIVEN_UP);
       },
     ],
   };

@@ -91,12 +91,12 @@ export function createEvents({ lmdb, writer, counts, claims, expiredTo, newest, 
       const place = find(tenant, id);
       if (place === undefined) return { outcome: 'missing' };
       const record = recordAt(place, id);
-      const event = decodeEvent(record);
-      if (event.acknowledgedAt !== null) return { outcome: 'already', event };
+      const { acknowledgedAt } = decodeEvent(record);
+      if (acknowledgedAt !== null) return { outcome: 'already', acknowledgedAt };
       const entry = acknowledgedEntry(place.key, record, at);
       events.putSync(entry.key, entry.value);
       removePending(tenant, place.sequence);
-      return { outcome: 'acknowledged', event: { ...event, acknowledgedAt: at } };
+      return { outcome: 'acknowledged', acknowledgedAt: at };
     });
   }
 

@@ -107,8 +107,8 @@ export function createWriter({
       const since = monotonic();
       waiting.rejectLate(since);
       return new Promise<T>((resolve, reject) => {
-        const write = { tenant, bytes, since, run, resolve: resolve as Write['resolve'], reject };
-        if (waiting.push({ ...write, result: undefined, error: undefined })) committing ??= commitAll();
+        const write = newWrite(tenant, bytes, since, run, resolve as Write['resolve'], reject);
+        if (waiting.push(write)) committing ??= commitAll();
         else reject(new StoreOverloadedError('Too many writes wait for the disk already'));
       });
     },
@@ -184,6 +184,17 @@ interface Write {
   /** What `run` returned or threw: its caller learns it once the transaction is on disk. */
   result: unknown;
   error: Error | undefined;
+}
+
+function newWrite(
+  tenant: string,
+  bytes: number,
+  since: number,
+  run: () => unknown,
+  resolve: Write['resolve'],
+  reject: Write['reject'],
+): Write {
+  return { tenant, bytes, since, run, resolve, reject, result: undefined, error: undefined };
 }
 
 type Queue = ReturnType<typeof createQueue>;

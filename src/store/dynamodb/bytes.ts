@@ -1,0 +1,29 @@
+import type { Shares } from '../shares.ts';
+
+/**
+ * Payloads of inbox pages under way, in bytes of their text. Counted from before the payloads are read until the page is handed
+ * over; the reply made of it lives on until it is sent. One tenant alone has half: sixteen pages of 4 MiB, or a thousand of
+ * 64 KB. For each byte the process holds several for a moment: the answer as it arrived, what it was decoded to, the text.
+ */
+export const PAGE_BYTES = 128 * 1024 * 1024;
+
+/** Payloads of claimed appends under way, which the group commit does not count. */
+export const CLAIMED_BYTES = 64 * 1024 * 1024;
+
+/** Takes from the shares for one call; all that it took is given back when it settles. */
+export async function holding<T>(
+  shares: Shares,
+  tenant: string,
+  run: (take: (bytes: number) => boolean) => Promise<T>,
+): Promise<T> {
+  let held = 0;
+  try {
+    return await run((bytes) => {
+      if (!shares.take(tenant, bytes)) return false;
+      held += bytes;
+      return true;
+    });
+  } finally {
+    shares.give(tenant, held);
+  }
+}

@@ -1,0 +1,85 @@
+import { StoreOverloadedError, StoreUnavailableError } from '../errors.ts';
+import { createShares } from '../shares.ts';
+import { withDeadline, type Deadline } from './deadline.ts';
+import { toStoreError } from './failure.ts';
+import type { Retries } from './retries.ts';
+import { createTurns, type Turns } from './turns.ts';
+
+/** Calls under way beside plain appends, which the group commit bounds. One tenant alone has half of them. */
+const MAX_CALLS = 2_000;
+
+/**
+ * Requests that these calls have under way, of all tenants and of one. What has no place among them leaves the rest of the
+ * client's 512 sockets: the group commit's 16 batches and 32 single puts, and `ping`.
+ */
+const MAX_REQUESTS = 448;
+const MAX_REQUESTS_OF_ONE = 224;
+
+export function createRequestTurns(): Turns {
+  return createTurns(MAX_REQUESTS, MAX_REQUESTS_OF_ONE);
+}
+
+interface CallOptions {
+  readonly table: string;
+  readonly callBudgetMs: number;
+  readonly retries: Retries;
+  readonly turns: Turns;
+  readonly problem: () => StoreUnavailableError | undefined;
+}
+
+/** Every call passes here: refused when there is no use in it, with the port's errors, waited for on close. */
+export function trackCalls({ table, callBudgetMs, retries, turns, problem }: CallOptions) {
+  const underWay = new Set<Promise<unknown>>();
+  const running = createShares(MAX_CALLS);
+  let closed = false;
+
+  const refusal = () => (closed ? new StoreUnavailableError('the store is closed') : problem());
+
+  const track = async <T>(call: () => Promise<T>): Promise<T> => {
+    const refused = refusal();
+    if (refused) throw refused;
+    const answer = call();
+    underWay.add(answer);
+    try {
+      return await answer;
+    } catch (error) {
+      throw toStoreError(error, table);
+    } finally {
+      underWay.delete(answer);
+    }
+  };
+
+  return {
+    refusal,
+    track,
+
+    async run<T>(tenant: string, call: (deadline: Deadline) => Promise<T>): Promise<T> {
+      if (!running.take(tenant, 1)) throw new StoreOverloadedError('too many calls are under way');
+      const turn = <R>(request: () => Promise<R>) => turns.run(tenant, request);
+      try {
+        return await track(() => withDeadline(call, callBudgetMs, { retries, turn }));
+      } finally {
+        running.give(tenant, 1);
+      }
+    },
+
+    /** A call that is nobody's: without a share of its own, and with a place for its one request at any time. */
+    outside: <T>(call: (deadline: Deadline) => Promise<T>): Promise<T> =>
+      track(() => withDeadline(call, callBudgetMs)),
+
+    /** Refuses further calls; resolves when those under way are over. */
+    async close(): Promise<void> {
+      closed = true;
+      await Promise.allSettled(underWay);
+    },
+  };
+}
+
+/** One run for all who ask while it is under way. */
+export function shared<T>(run: () => Promise<T>): () => Promise<T> {
+  let underWay: Promise<T> | undefined;
+  return () => {
+    underWay ??= run().finally(() => (underWay = undefined));
+    return underWay;
+  };
+}
