@@ -4,8 +4,10 @@ import { createKeyAuthenticator } from './access/key-authenticator.ts';
 import { createLocalAuthenticator } from './access/local.ts';
 import { createRateLimiter } from './access/rate-limiter.ts';
 import { createSecretVerifier } from './access/secret-verifier.ts';
+import { clockLog } from './clock-log.ts';
 import type { Config } from './config.ts';
-import { createClock } from './events/clock.ts';
+import { createClock, SYSTEM_TIME } from './events/clock.ts';
+import type { TimeSource } from './events/clock.ts';
 import type { Server } from './http/server.ts';
 import { createServer } from './http/server.ts';
 import { unversionedRoutes } from './http/unversioned/routes.ts';
@@ -29,19 +31,29 @@ export interface App {
  * Puts the parts together and listens; the only place that names concrete ones. Rejects when the data folder or the port
  * cannot be had.
  *
- * @param wallMs the wall clock, in milliseconds; tests bring their own.
  * @param onFatal the store has failed for good: nothing that was acknowledged is lost, but the process should end.
+ * @param time tests bring their own.
  */
 export async function startApp(
   config: Config,
   logger: Logger,
   onFatal: (error: Error) => void,
-  wallMs: () => number = Date.now,
+  time: TimeSource = SYSTEM_TIME,
 ): Promise<App> {
   let draining = false;
-  const store = await openStore(config, { log: logger, onFatal, exclusive: true, create: true, wallMs });
+  const clockReport = clockLog(logger);
+  const clock = createClock({ time, onStep: clockReport.step });
+  const store = await openStore(config, {
+    log: logger,
+    onFatal,
+    exclusive: true,
+    create: true,
+    clock,
+    monotonicMs: time.monotonicMs,
+  });
+  clock.startAfter(store.newestTime);
+  clockReport.start(clock);
   const access = createAccess(config, store.keys, logger);
-  const clock = createClock(store.newestTime, wallMs);
   const services = { store, clock, version };
   const server = createServer({
     routes: [

@@ -77,7 +77,9 @@ async function stop(app: App | undefined, log: Log): Promise<void> {
     log.logger.info('stopped');
   } catch (error) {
     log.logger.fatal({ err: error }, 'could not stop in good order');
-    process.exitCode = 1;
+    log.flush();
+    // process.exit() waits for the threads of libuv's pool, and the one that could not be closed may wait for ever.
+    process.kill(process.pid, 'SIGKILL');
   }
   log.flush();
   process.exit();

@@ -1,4 +1,6 @@
 import type { Config } from './config.ts';
+import { createClock, SYSTEM_TIME } from './events/clock.ts';
+import type { ServiceClock } from './events/clock.ts';
 import type { DynamoStoreOptions } from './store/dynamodb/store.ts';
 import type { EmbeddedOptions } from './store/embedded/store.ts';
 import type { EventStore, KeyStore } from './store/store.ts';
@@ -18,21 +20,23 @@ export interface StoreOptions {
   readonly exclusive: boolean;
   /** False: where there is no store yet, none is made. */
   readonly create: boolean;
-  /** The wall clock, in milliseconds. */
-  readonly wallMs?: () => number;
+  /** The clock of the service, which the store shares; without one, as for the command line, it has its own. */
+  readonly clock?: ServiceClock;
+  /** Milliseconds of a clock that is never set. */
+  readonly monotonicMs?: () => number;
 }
 
 /** Opens the store that the configuration names; the only place, beside the store's own command, that names stores. */
 export async function openStore(
   config: Config,
-  { wallMs = Date.now, ...options }: StoreOptions,
+  { clock = createClock(), monotonicMs = SYSTEM_TIME.monotonicMs, ...options }: StoreOptions,
 ): Promise<Store> {
   const { eventTtlSeconds, dataDir, dynamodb } = config;
-  const time = { now: () => wallMs() * 1000, eventTtl: eventTtlSeconds * 1e6 };
+  const time = { now: () => clock.now(), eventTtl: eventTtlSeconds * 1e6 };
   // Each is loaded only where it is used: the AWS SDK alone takes a third of a second to load.
   if (config.store === 'embedded') {
     const { openEmbeddedStore } = await import('./store/embedded/store.ts');
-    return openEmbeddedStore({ path: dataDir, ...time, ...options });
+    return openEmbeddedStore({ path: dataDir, ...time, monotonicMs, ...options });
   }
   const { openDynamoStore } = await import('./store/dynamodb/store.ts');
   const { endpoint, ...rest } = dynamodb;
@@ -40,7 +44,9 @@ export async function openStore(
     ...rest,
     ...(endpoint === null ? {} : { endpoint }),
     ...time,
+    checkedClocks: [() => clock.now(), () => clock.upcoming()],
     log: options.log,
+    servesEvents: options.exclusive,
   });
   // Instances share the tables: their clocks, not this process's past, order the events.
   return { ...store, newestTime: 0 };

@@ -207,7 +207,7 @@ void t.test('model and engine agree', async (t) => {
   }
   const shown = await createIndexReader(tablesThrough(send).events.client, 'events').query(
     'acme#0',
-    '',
+    { after: '', to: null },
     5,
     {},
     never.signal,
@@ -295,7 +295,10 @@ function consumer(name: string, kind: 'acknowledge' | 'remove'): Actor {
     async run(send, now) {
       const { events } = tablesThrough(send);
       const reader = createIndexReader(events.client, events.name);
-      const { entries } = await insist(() => reader.query('acme#0', '', 1, {}, never.signal), never);
+      const { entries } = await insist(
+        () => reader.query('acme#0', { after: '', to: null }, 1, {}, never.signal),
+        never,
+      );
       const [entry] = entries;
       if (entry === undefined) return undefined;
       const id = idOfPosition(entry.position);

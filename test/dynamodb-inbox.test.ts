@@ -247,11 +247,84 @@ void t.test('a position that this store does not give out is refused', async (t)
   const store = await openStore(t, await startDynalite(t));
   const event = newEvent();
   await store.append(event);
-  for (const after of ['', '0', 'x', 'acme#1', `${'1'.repeat(16)}#${'x'.repeat(2_000)}`, '\u20ac']) {
+  const place = `${'1'.repeat(16)}#x`;
+  const ends = [
+    '!',
+    '!0',
+    '!x',
+    `!${place} `,
+    `!${place}!${place}`,
+    `!${'1'.repeat(16)}#${'x'.repeat(2_000)}`,
+  ];
+  for (const after of [
+    ...['', '0', 'x', 'acme#1', `${'1'.repeat(16)}#${'x'.repeat(2_000)}`, '\u20ac'],
+    ...ends.map((end) => place + end),
+  ]) {
     await t.rejects(store.listPending('acme', { limit: 1, after }), { name: 'InvalidPositionError' }, after);
   }
   const made = await store.listPending('acme', { limit: 1, after: `${'1'.repeat(16)}#x` });
   t.strictSame(made.events, [event], 'made up, but a place in the inbox');
+  for (const [end, events] of [
+    ['1'.repeat(16), []],
+    ['0'.repeat(16), []],
+    [place, []],
+    [`${place}"`, []],
+    ['9'.repeat(16), [event]],
+  ] as const) {
+    const page = await store.listPending('acme', { limit: 1, after: `${place}!${end}` });
+    t.strictSame(page, { events, next: null }, `a made-up end, ${end}`);
+  }
+});
+
+void t.test(
+  'a position of the version before, which says no end, goes on to the end as it is now',
+  async (t) => {
+    const store = await openStore(t, await startDynalite(t));
+    const events = Array.from({ length: 12 }, () => newEvent());
+    for (const event of events) await store.append(event);
+    const [, , third, fourth] = events as [StoredEvent, StoredEvent, StoredEvent, StoredEvent];
+    const before = `${String(third.createdAt)}#${third.id}`;
+    const page = await store.listPending('acme', { limit: 4, after: before });
+    t.strictSame(page.events, events.slice(3, 7));
+    await store.append(newEvent());
+    t.strictSame(await walk(store, { limit: 2 }, undefined, page.next), events.slice(7));
+
+    const { next } = await store.listPending('acme', { limit: 3, after: null });
+    const [place] = String(next).split('!');
+    t.equal(place, before, 'what it goes by');
+    t.match(next, /^\d{16}(?:#[ -~]{1,100})?$/, 'which the version before takes');
+    t.ok(String(next) < `${String(fourth.createdAt)}#`, 'for the same place');
+  },
+);
+
+void t.test('a walk neither reads nor pays for what comes after its end', async (t) => {
+  let [read, newest] = [0, 0];
+  const wrapIndex = (reader: IndexReader): IndexReader => ({
+    ...reader,
+    async query(...request) {
+      const page = await reader.query(...request);
+      read += page.scanned;
+      return page;
+    },
+    newest(...request) {
+      newest += 1;
+      return reader.newest(...request);
+    },
+  });
+  const store = await openStore(t, await startDynalite(t), { wrapIndex });
+  const add = async (events: number) => {
+    const added = Array.from({ length: events }, () => newEvent());
+    for (const event of added) await store.append(event);
+    return added;
+  };
+  const before = await add(30);
+  const first = await store.listPending('acme', { limit: 10, after: null });
+  t.ok(newest >= 1 && newest <= 4, 'the first page asks the shards that go on for their end');
+  await add(60);
+  [read, newest] = [0, 0];
+  t.strictSame(await walk(store, { limit: 100 }, undefined, first.next), before.slice(10));
+  t.equal(read, 20);
+  t.equal(newest, 0, 'once a walk');
 });
 
 void t.test('expired events are not even read from the index', async (t) => {
@@ -279,9 +352,10 @@ async function walk(
   store: EventStore,
   request: Omit<PageRequest, 'after'>,
   between?: (page: readonly StoredEvent[]) => Promise<unknown>,
+  from: string | null = null,
 ): Promise<StoredEvent[]> {
   const seen: StoredEvent[] = [];
-  let after: string | null = null;
+  let after = from;
   do {
     const page = await store.listPending('acme', { ...request, after });
     seen.push(...page.events);
@@ -301,19 +375,27 @@ function freezableIndex() {
       real = reader;
       return {
         ...reader,
-        query(shard, after, limit, filter, signal) {
-          const entries = frozen?.get(shard)?.filter(({ position }) => position > after);
-          if (entries === undefined) return reader.query(shard, after, limit, filter, signal);
+        query(shard, span, limit, filter, signal) {
+          const { after, to } = span;
+          const entries = frozen
+            ?.get(shard)
+            ?.filter(({ position }) => position > after && (to === null || position <= to));
+          if (entries === undefined) return reader.query(shard, span, limit, filter, signal);
           const page = entries.slice(0, limit);
           const readTo = page.length < entries.length ? (page.at(-1)?.position ?? null) : null;
           return Promise.resolve({ entries: page, readTo, scanned: page.length });
+        },
+        newest(shard, after, signal) {
+          const entries = frozen?.get(shard)?.filter(({ position }) => position > after);
+          if (entries === undefined) return reader.newest(shard, after, signal);
+          return Promise.resolve(entries.at(-1)?.position ?? null);
         },
       };
     },
     async freeze(tenant: string) {
       const shards = [0, 1, 2, 3].map((shard) => `${tenant}#${String(shard)}`);
       const pages = await Promise.all(
-        shards.map(async (shard) => real?.query(shard, '0', 1_000, {}, signal)),
+        shards.map(async (shard) => real?.query(shard, { after: '0', to: null }, 1_000, {}, signal)),
       );
       frozen = new Map(shards.map((shard, i) => [shard, pages[i]?.entries ?? []]));
     },

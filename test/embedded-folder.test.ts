@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import t from 'tap';
 import { openEmbeddedStore } from '../src/store/embedded/store.ts';
 import { openTestStore } from './support/embedded.ts';
+import { quietLog } from './support/quiet-log.ts';
 
 void t.test('a second server on the same folder is refused until the first has closed', async (t) => {
   const path = t.testdir();
@@ -36,7 +37,7 @@ void t.test('a missing folder is made, for its owner alone', async (t) => {
 void t.test('a folder that cannot be used is named', async (t) => {
   const folder = t.testdir({ file: 'text' });
   for (const path of [join(folder, 'file'), join(folder, 'file', 'below'), '/sys/data']) {
-    const options = { path, now: () => 0, eventTtl: 1, log: { error: () => 0 }, onFatal: () => 0 };
+    const options = { path, now: () => 0, eventTtl: 1, log: quietLog, onFatal: () => 0 };
     await t.rejects(openEmbeddedStore(options), { message: `The data folder ${path} cannot be used` });
   }
 });

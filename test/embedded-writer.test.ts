@@ -1,11 +1,17 @@
 import { join } from 'node:path';
 import t from 'tap';
 import { openLmdb } from '../src/store/embedded/database.ts';
-import { createWriter } from '../src/store/embedded/writer.ts';
+import { createWriter, DEFAULT_LIMITS, HOUSE } from '../src/store/embedded/writer.ts';
 import { CorruptEventError, StoreOverloadedError, StoreUnavailableError } from '../src/store/errors.ts';
 import { openTestStore } from './support/embedded.ts';
 
-const limits = { batchWrites: 512, batchBytes: 1e6, batchMs: 1000, waitingWrites: 1000, waitingBytes: 1e6 };
+const limits = {
+  ...DEFAULT_LIMITS,
+  batchBytes: 1e6,
+  batchMs: 1000,
+  waitingWrites: 2000,
+  waitingBytes: 2e6,
+};
 
 /** A writer over transactions that wait for `sync`, which stands for the disk. */
 function setUp({ fail }: { fail?: Error } = {}) {
@@ -31,10 +37,11 @@ function setUp({ fail }: { fail?: Error } = {}) {
   const turn = () => new Promise((resolve) => setImmediate(resolve));
   return {
     writer,
+    turn,
     clock,
     sizes,
     fatal,
-    write: (bytes = 1) => writer.write(bytes, () => ++size),
+    write: (bytes = 1, tenant = 'acme') => writer.write(tenant, bytes, () => ++size),
     sync: async () => {
       await turn();
       sync();
@@ -68,10 +75,11 @@ void t.test('a write resolves after the disk, not before', async (t) => {
 });
 
 void t.test('a disk that does not answer shows in the time of the transaction under way', async (t) => {
-  const { writer, write, sync, clock } = setUp();
+  const { writer, write, sync, turn, clock } = setUp();
   clock.ms = 100;
   t.equal(writer.busyFor(), 0);
   const writing = write();
+  await turn();
   clock.ms = 5_100;
   t.equal(writer.busyFor(), 5_000);
   await sync();
@@ -93,7 +101,7 @@ void t.test(
 void t.test('a transaction is bounded by time', async (t) => {
   const { writer, write, sync, sizes, clock } = setUp();
   const slow = Array.from({ length: 5 }, () =>
-    writer.write(1, () => {
+    writer.write('acme', 1, () => {
       clock.ms += 400;
     }),
   );
@@ -109,7 +117,7 @@ void t.test('a damaged event fails its own write alone', async (t) => {
   const damaged = new CorruptEventError('damaged');
   const writes = [
     write(),
-    writer.write(1, () => {
+    writer.write('acme', 1, () => {
       throw damaged;
     }),
     write(),
@@ -150,8 +158,8 @@ void t.test('close completes what was accepted and refuses the rest', async (t) 
 
 void t.test('beyond its bounds the store refuses at once, and what it has accepted is stored', async (t) => {
   for (const tight of [
-    { ...limits, waitingWrites: 10 },
-    { ...limits, waitingBytes: 1500 },
+    { ...limits, waitingWrites: 20 },
+    { ...limits, waitingBytes: 3000 },
   ]) {
     const { store, event, inbox } = await openTestStore(t, t.testdir(), { limits: tight });
     const events = Array.from({ length: 30 }, () => event());
@@ -169,7 +177,7 @@ void t.test('beyond its bounds the store refuses at once, and what it has accept
 });
 
 void t.test('a write that throws undoes its whole transaction', async (t) => {
-  const lmdb = openLmdb(join(t.testdir(), 'store.mdb'));
+  const lmdb = openLmdb(join(t.testdir(), 'store.mdb'), () => undefined);
   t.teardown(() => lmdb.close());
   const fatal: Error[] = [];
   const writer = createWriter({
@@ -178,23 +186,121 @@ void t.test('a write that throws undoes its whole transaction', async (t) => {
     onFatal: (error) => fatal.push(error),
   });
   const text = (value: string) => Buffer.from(value);
-  await writer.write(1, () => {
-    lmdb.counts.putSync(text('before'), text('1'));
+  await writer.write('acme', 1, () => {
+    lmdb.keys.putSync(text('before'), text('1'));
   });
   const ends = await Promise.allSettled([
-    writer.write(1, () => {
-      lmdb.counts.putSync(text('first'), text('1'));
+    writer.write('acme', 1, () => {
+      lmdb.keys.putSync(text('first'), text('1'));
     }),
-    writer.write(1, () => {
-      lmdb.counts.putSync(text('second'), text('1'));
-      lmdb.counts.putSync(Buffer.alloc(3_000, 'a key that LMDB does not take'), text('1'));
+    writer.write('acme', 1, () => {
+      lmdb.keys.putSync(text('second'), text('1'));
+      lmdb.keys.putSync(Buffer.alloc(3_000, 'a key that LMDB does not take'), text('1'));
     }),
-    writer.write(1, () => {
-      lmdb.counts.putSync(text('third'), text('1'));
+    writer.write('acme', 1, () => {
+      lmdb.keys.putSync(text('third'), text('1'));
     }),
   ]);
   const name = 'StoreUnavailableError';
   t.match(ends, [{ reason: { name } }, { reason: { name } }, { reason: { name } }]);
   t.equal(fatal.length, 1);
-  t.strictSame([...lmdb.counts.getKeys({})].map(String), ['before']);
+  t.strictSame([...lmdb.keys.getKeys({})].map(String), ['before']);
+});
+
+void t.test('of thirty tries during a stall one is stored: the one that was under way', async (t) => {
+  const { writer, sync, turn, clock } = setUp();
+  const stored: number[] = [];
+  const tries: Promise<string>[] = [];
+  for (let n = 0; n < 30; n++) {
+    const one = writer.write('acme', 1, () => stored.push(n));
+    tries.push(one.then(() => 'stored', String));
+    // The first is in its transaction now. A client that got its 503 tries again.
+    await turn();
+    clock.ms += 900;
+    writer.check();
+  }
+  clock.ms += 1_501;
+  await sync();
+  await sync();
+  const [first, ...others] = await Promise.all(tries);
+  t.equal(first, 'stored');
+  t.ok(others.every((end) => /^StoreOverloadedError: .*too long.*not run/.test(end)));
+  t.strictSame(stored, [0]);
+});
+
+void t.test('what has waited too long is rejected while the stall lasts, and holds no place', async (t) => {
+  const { writer, write, sync, turn, clock } = setUp();
+  const first = write();
+  await turn();
+  const full = Array.from({ length: 1000 }, () => write());
+  const ends = Promise.allSettled(full);
+  await t.rejects(write(), { name: 'StoreOverloadedError', message: /Too many/ });
+  clock.ms = 1_501;
+  const fresh = write();
+  t.ok(
+    (await ends).every((end) => end.status === 'rejected'),
+    'by the next write that comes',
+  );
+  clock.ms = 2_000;
+  writer.check();
+  await sync();
+  await sync();
+  t.strictSame(await Promise.all([first, fresh]), [1, 1], 'one that came later is run');
+});
+
+void t.test('what became late while its transaction waited to begin is not run', async (t) => {
+  const { write, sync, clock } = setUp();
+  const late = write();
+  clock.ms = 1_501;
+  const ends = Promise.allSettled([late]);
+  await sync();
+  t.match(await ends, [{ status: 'rejected', reason: { name: 'StoreOverloadedError' } }]);
+});
+
+void t.test('a tenant that floods the queue is refused, and neither others nor the house', async (t) => {
+  for (const bytes of [1, 5_000]) {
+    const { write, sync } = setUp();
+    const flood = Array.from({ length: 5_000 }, () => write(bytes, 'flood'));
+    const others = Array.from({ length: 20 }, (_, n) => write(bytes, `tenant-${String(n)}`));
+    const house = write(bytes, HOUSE);
+    const ends = Promise.allSettled(flood);
+    for (let i = 0; i < 20; i++) await sync();
+    await Promise.all([...others, house]);
+    const refused = (await ends).filter((end) => end.status === 'rejected');
+    t.ok(refused.length > 0, 'the flood was one');
+  }
+});
+
+void t.test('a transaction that does not end is the end of the writer', async (t) => {
+  const { writer, write, sync, turn, fatal, clock } = setUp();
+  const settled = Promise.allSettled([write()]);
+  await turn();
+  clock.ms = 30_000;
+  writer.check();
+  t.strictSame(fatal, []);
+  clock.ms = 30_001;
+  const waiting = Promise.allSettled([write()]);
+  writer.check();
+  writer.check();
+  const reason = { name: 'StoreUnavailableError', message: /has not ended for 30 s/ };
+  t.match([...(await settled), ...(await waiting)], [{ reason }, { reason }]);
+  await t.rejects(write(), reason);
+  t.match(fatal, [{ name: reason.name, message: reason.message }]);
+  t.equal(fatal.length, 1);
+  await writer.close();
+  t.ok(writer.busyFor() > 0, 'closed, with the transaction still under way');
+  await sync();
+  t.equal(writer.busyFor(), 0);
+  t.equal(fatal.length, 1, 'its late end changes nothing');
+});
+
+void t.test('close does not wait for a transaction that is given up meanwhile', async (t) => {
+  const { writer, write, turn, clock } = setUp();
+  const settled = Promise.allSettled([write()]);
+  await turn();
+  const closing = writer.close();
+  clock.ms = 30_001;
+  writer.check();
+  await closing;
+  t.match(await settled, [{ status: 'rejected' }]);
 });

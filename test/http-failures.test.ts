@@ -11,6 +11,7 @@ import { openEmbeddedStore } from '../src/store/embedded/store.ts';
 import { CorruptEventError, StoreOverloadedError, StoreUnavailableError } from '../src/store/errors.ts';
 import type { Appended, EventStore } from '../src/store/store.ts';
 import type { Json } from './support/app.ts';
+import { quietLog } from './support/quiet-log.ts';
 
 const ID = '00000000-0000-4000-8000-000000000000';
 const EVENT = '{"source":"s","event_type":"t","payload":{}}';
@@ -35,7 +36,7 @@ async function start(
     path: t.testdir(),
     now: () => Date.now() * 1000,
     eventTtl: 1e12,
-    log: { error: () => undefined },
+    log: quietLog,
     onFatal: () => undefined,
   });
   const ended: Exchange[] = [];

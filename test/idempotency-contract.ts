@@ -5,6 +5,7 @@ import { v1Error } from './support/app.ts';
 import { isOneFirst, untilAnswered } from './support/harness.ts';
 import type { ServiceHarness, Start } from './support/harness.ts';
 import { sendRaw } from './support/raw.ts';
+import { fakeTime } from './support/time.ts';
 
 /** Idempotency keys of `/v1` over HTTP, on whichever store the service runs. */
 export function idempotencyContract(t: Test, { start }: ServiceHarness): void {
@@ -85,12 +86,12 @@ async function places(t: Test, start: Start): Promise<void> {
 }
 
 async function lifetime(t: Test, start: Start): Promise<void> {
-  let now = Date.now();
-  const app = await start(t, { EVENT_TTL_SECONDS: '600' }, () => now);
+  const time = fakeTime();
+  const app = await start(t, { EVENT_TTL_SECONDS: '600' }, time);
   const first = await create(app, 'k');
-  now += 598_000;
+  time.advance(598_000);
   isReplayOf(t, await create(app, 'k'), first);
-  now += 3_000;
+  time.advance(3_000);
   const second = await create(app, 'k', { ...EVENT, payload: {} });
   t.equal(second.status, 201);
   t.not(second.json['event_id'], first.json['event_id']);

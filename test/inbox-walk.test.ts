@@ -91,6 +91,13 @@ void t.test('late in the call a walk ends where it is', async (t) => {
   t.equal(walk.reached(), world.positions[36], 'what the shard that came least far has been read to');
 });
 
+void t.test('a consumer that is a little slower than its producers sees what comes late', async (t) => {
+  const longest = { walksEnd: await longestUnseen(true), theyDoNot: await longestUnseen(false) };
+  t.comment('seconds unseen at most, in half an hour', longest);
+  t.ok(longest.walksEnd < 150, 'a walk takes as long as what is pending at its start');
+  t.ok(longest.theyDoNot > 1_700, 'a walk without an end never gets back to it');
+});
+
 void t.test('a count stops at 10,000 and says so', async (t) => {
   for (const [events, count, exact] of [
     [0, 0, true],
@@ -100,7 +107,7 @@ void t.test('a count stops at 10,000 and says so', async (t) => {
     [35_000, 10_000, false],
   ] as const) {
     const { reader, read } = newWorld(events, 4, (i) => i % 4);
-    const options = { reader, readShards: 4, log: silentLog } as Parameters<typeof countInbox>[0];
+    const options = { reader, readShards: () => 4, log: silentLog } as Parameters<typeof countInbox>[0];
     t.strictSame(await countInbox(options, 'acme', 0, endless()), { count, exact });
     t.ok(read.entries <= 10_004, 'each shard its part');
   }
@@ -109,12 +116,63 @@ void t.test('a count stops at 10,000 and says so', async (t) => {
 void t.test('a count of shards that are filled unevenly reads no more than it counts', async (t) => {
   for (const events of [9_000, 10_000, 30_000]) {
     const { reader, read } = newWorld(events, 16, (i) => (i % 100 === 0 ? 5 : 3));
-    const options = { reader, readShards: 16, log: silentLog } as Parameters<typeof countInbox>[0];
+    const options = { reader, readShards: () => 16, log: silentLog } as Parameters<typeof countInbox>[0];
     const count = Math.min(events, 10_000);
     t.strictSame(await countInbox(options, 'acme', 0, endless()), { count, exact: events <= 10_000 });
     t.ok(read.entries <= 10_016, `${String(read.entries)} entries`);
   }
 });
+
+/**
+ * Half an hour of 100 events a second, one of which is placed 2 s into the past, and of a consumer that takes 95 a second in
+ * pages of 95. The longest time, in seconds, for which an event was there and was not seen, be it to this moment.
+ */
+async function longestUnseen(walksEnd: boolean): Promise<number> {
+  const keys = Array.from({ length: 4 }, (_, shard) => shardKey('acme', shard));
+  const entries = new Map<string, MemoryEntry[]>(keys.map((key) => [key, []]));
+  const unseenSince = new Map<string, number>();
+  const { reader } = memoryIndex(entries);
+  const put = (second: number, n: number) => {
+    const isLate = n === 0;
+    const position = positionOf(1e9 + (second - (isLate ? 2 : 0)) * 1e6 + n * 1e4, String(n));
+    const shard = entries.get(shardKey('acme', n % 4)) ?? [];
+    shard.push({ position, payloadBytes: 1 });
+    if (isLate) {
+      shard.sort((a, b) => (a.position < b.position ? -1 : 1));
+      unseenSince.set(position, second);
+    }
+  };
+  let walkPosition: { after: string; end: string | null } = { after: '', end: null };
+  let longest = 0;
+  for (let second = 0; second < 1_800; second++) {
+    for (let n = 0; n < 100; n++) put(second, n);
+    const walk = walkInbox({
+      ...{ reader, shards: keys, filter: {}, firstAsk: 48, deadline: endless() },
+      ...walkPosition,
+    });
+    const page = new Set<string>();
+    while (page.size < 95) {
+      const entry = await walk.next();
+      if (entry === undefined) break;
+      page.add(entry.position);
+    }
+    const goesOn = await walk.hasMore();
+    walkPosition = goesOn
+      ? { after: walk.reached(), end: walksEnd ? await walk.end() : null }
+      : { after: '', end: null };
+    for (const [key, shard] of entries) {
+      entries.set(
+        key,
+        shard.filter(({ position }) => !page.has(position)),
+      );
+    }
+    for (const position of page) {
+      longest = Math.max(longest, second - (unseenSince.get(position) ?? second));
+      unseenSince.delete(position);
+    }
+  }
+  return Math.max(longest, ...[...unseenSince.values()].map((since) => 1_800 - since));
+}
 
 function newWorld(
   events: number,
@@ -138,6 +196,7 @@ function newWorld(
         reader,
         shards: keys,
         after: '',
+        end: null,
         filter: {},
         firstAsk: 5,
         deadline: endless(),

@@ -5,6 +5,7 @@ import { openLmdb } from '../src/store/embedded/database.ts';
 import { join } from 'node:path';
 import { apiKey, keyStoreContract } from './key-store-contract.ts';
 import { keysInSecondProcess } from './support/key-store-process.ts';
+import { quietLog } from './support/quiet-log.ts';
 
 keyStoreContract(t, async (t) => {
   const path = t.testdir();
@@ -27,7 +28,7 @@ void t.test('a damaged record is an error for whoever asks for it, and nobody el
   const before = await open(t, path);
   for (const key of [sound, damaged]) await before.keys.create(key);
   await before.close();
-  const lmdb = openLmdb(join(path, 'store.mdb'));
+  const lmdb = openLmdb(join(path, 'store.mdb'), () => undefined);
   const id = Buffer.from(damaged.keyId);
   const record = Buffer.from(lmdb.keys.get(id) ?? []);
   record.writeUInt8(record.readUInt8(20) ^ 1, 20);
@@ -65,10 +66,12 @@ async function open(t: Test, path: string, onError?: (report: object) => void): 
     eventTtl: 1e12,
     sweepSeconds: 0,
     log: {
+      ...quietLog,
       error(report) {
         if (onError) onError(report);
         else t.fail('damage', report);
       },
+      warn: () => undefined,
     },
     onFatal: (error) => t.fail(error),
   });

@@ -17,6 +17,7 @@ import { createMemoryKeyStore } from './memory-key-store.ts';
 import { startTestApp, v1Error, type Answer, type Json, type TestApp } from './support/app.ts';
 import { startDynalite } from './support/dynamodb.ts';
 import { createKey, keysJson, runKeys, spawnKeys } from './support/keys-cli.ts';
+import { quietLog } from './support/quiet-log.ts';
 
 const EVENT = { source: 's', event_type: 't', payload: { a: 1 } };
 const UNKNOWN_ID = '00000000-0000-4000-8000-000000000000';
@@ -213,7 +214,7 @@ async function startCounting(t: Test) {
     path: t.testdir(),
     now: () => Date.now() * 1000,
     eventTtl: 1e12,
-    log: { error: () => undefined },
+    log: quietLog,
     onFatal: (error) => t.fail(error),
   });
   const store = new Proxy<EventStore>(real, {

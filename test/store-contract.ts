@@ -30,6 +30,7 @@ import type { Micros, StoredEvent } from '../src/events/event.ts';
 import { StoreUnavailableError } from '../src/store/errors.ts';
 import type { EventStore, PageRequest } from '../src/store/store.ts';
 import { sampleEvent } from './support/event.ts';
+import { walksThatEnd } from './walks-contract.ts';
 
 export interface StoreHarness {
   readonly name: string;
@@ -60,6 +61,7 @@ export function storeContract(t: Test, harness: StoreHarness): void {
     removing,
     listing,
     'walking on while things change': walking,
+    'walks that end': walksThatEnd,
     filtering,
     'page size': pageSize,
     counting,
@@ -79,7 +81,7 @@ export function storeContract(t: Test, harness: StoreHarness): void {
   }
 }
 
-type It = (name: string, body: (t: Test, world: World) => Promise<void>) => void;
+export type It = (name: string, body: (t: Test, world: World) => Promise<void>) => void;
 
 const TTL: Micros = 7 * 86_400 * 1e6;
 const MAX_PAYLOAD = 409_600;
@@ -612,7 +614,7 @@ function closing(it: It): void {
   });
 }
 
-type World = Awaited<ReturnType<typeof newWorld>>;
+export type World = Awaited<ReturnType<typeof newWorld>>;
 type Filter = Partial<Omit<PageRequest, 'after'>>;
 
 /** A fresh store, its clock, and the ways to fill it and to look into it. */

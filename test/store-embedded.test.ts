@@ -3,6 +3,7 @@ import { openEmbeddedStore } from '../src/store/embedded/store.ts';
 import { claimsContract } from './claims-contract.ts';
 import type { StoreHarness } from './store-contract.ts';
 import { storeContract } from './store-contract.ts';
+import { quietLog } from './support/quiet-log.ts';
 
 const harness: StoreHarness = {
   name: 'embedded',
@@ -13,9 +14,11 @@ const harness: StoreHarness = {
       eventTtl,
       sweepSeconds: 0,
       log: {
+        ...quietLog,
         error: (detail: object) => {
           t.fail('a store that nobody has damaged reports damage', detail);
         },
+        warn: () => undefined,
       },
       onFatal: (error: Error) => {
         t.fail(error);

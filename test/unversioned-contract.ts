@@ -6,6 +6,8 @@ import * as schemas from '../src/http/unversioned/schemas.ts';
 import type { Answer, Json } from './support/app.ts';
 import { atOnce } from './support/harness.ts';
 import type { ServiceHarness, Shown, Start } from './support/harness.ts';
+import { fakeTime } from './support/time.ts';
+import { walkHasAnEnd } from './support/walk-end.ts';
 
 const UNKNOWN_ID = '00000000-0000-4000-8000-000000000000';
 const TIME = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z$/;
@@ -15,6 +17,9 @@ export function unversionedContract(t: Test, { start, shown = atOnce }: ServiceH
   void t.test('an event goes in, is listed, read, delivered and kept', (t) => lifecycle(t, start, shown));
   void t.test('status', (t) => status(t, start));
   void t.test('ten events in two pages, and what is wrong with a query', (t) => pages(t, start, shown));
+  void t.test('however fast events come, a walk ends', async (t) => {
+    await walkHasAnEnd(t, await start(t), '/inbox', shown);
+  });
   void t.test('5,000 events walked in pages of 200', (t) => longWalk(t, start, shown));
   void t.test('equal events within the window are one', (t) => deduplication(t, start, shown));
   void t.test('after the window the same event is new', (t) => window(t, start));
@@ -185,14 +190,14 @@ async function deduplication(t: Test, start: Start, shown: Shown): Promise<void>
 }
 
 async function window(t: Test, start: Start): Promise<void> {
-  let now = Date.now();
-  const app = await start(t, { DEDUP_WINDOW_SECONDS: '300' }, () => now);
+  const time = fakeTime();
+  const app = await start(t, { DEDUP_WINDOW_SECONDS: '300' }, time);
   const post = async (): Promise<Json> =>
     (await app.request('POST', '/events', '{"event_type":"t","payload":{}}')).json;
   const first = await post();
-  now += 299_000;
+  time.advance(299_000);
   t.match(await post(), { event_id: first['event_id'], deduplicated: true, timestamp: first['timestamp'] });
-  now += 2_000;
+  time.advance(2_000);
   const second = await post();
   t.equal(second['deduplicated'], false, 'counted from the first, not from the last');
   t.not(second['event_id'], first['event_id']);

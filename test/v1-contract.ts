@@ -7,6 +7,7 @@ import type { Answer, Json, TestApp } from './support/app.ts';
 import { v1Error } from './support/app.ts';
 import { atOnce } from './support/harness.ts';
 import type { ServiceHarness, Shown, Start } from './support/harness.ts';
+import { walkHasAnEnd } from './support/walk-end.ts';
 
 const UUID_V4 = /^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/;
 const TIME = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z$/;
@@ -26,6 +27,9 @@ export function v1Contract(t: Test, { start, shown = atOnce }: ServiceHarness): 
   void t.test('sizes at their limits', (t) => sizes(t, start));
   void t.test('what is wrong with an event is said field by field', (t) => invalidEvents(t, start));
   void t.test('the inbox in pages', (t) => pages(t, start, shown));
+  void t.test('however fast events come, a walk ends', async (t) => {
+    await walkHasAnEnd(t, await start(t), '/v1/inbox', shown);
+  });
   void t.test('the inbox with filters', (t) => filters(t, start, shown));
   void t.test('an inbox page ends once it holds 4 MiB', (t) => largePages(t, start, shown));
   void t.test('inbox parameters and cursors that are wrong', (t) => invalidQueries(t, start, shown));

@@ -27,7 +27,11 @@ export interface EventStore {
   /** Consistent: sees every write that resolved before the call. */
   get(tenant: string, id: string): Promise<StoredEvent | undefined>;
 
-  /** Pending events of the tenant, oldest first. A damaged event is reported to the log and left out. */
+  /**
+   * One page of a walk through the tenant's pending events, oldest first. A walk returns, once each, every event that is
+   * visible at its first page and stays pending, and ends with them, so that it ends however fast events come: what becomes
+   * visible later, behind it or ahead, is seen by the next walk. A damaged event is reported to the log and left out.
+   */
   listPending(tenant: string, page: PageRequest): Promise<PendingPage>;
 
   countPending(tenant: string): Promise<PendingCount>;
@@ -67,8 +71,8 @@ export interface PageRequest {
   /** At least 1. */
   readonly limit: number;
   /**
-   * `next` of the page before; null starts at the oldest event. Any other text is a place in this tenant's own inbox or
-   * rejects with an `InvalidPositionError`.
+   * `next` of the page before; null starts a walk, at the oldest event. Any other text is a place in this tenant's own
+   * inbox or rejects with an `InvalidPositionError`.
    */
   readonly after: string | null;
   /** Exact match; absent: any. */
@@ -83,7 +87,10 @@ export interface PendingPage {
    * budget of one call is used up on events that the filter leaves out (the page may then be empty).
    */
   readonly events: readonly StoredEvent[];
-  /** Where the walk goes on, opaque and of printable ASCII; null only when nothing that matches is left. */
+  /**
+   * Where the walk goes on and where it ends, opaque and of printable ASCII; null exactly when nothing that matches is left
+   * before its end.
+   */
   readonly next: string | null;
 }
 

@@ -4,6 +4,7 @@ import { LOCAL_KEY } from '../../src/access/local.ts';
 import type { App } from '../../src/app.ts';
 import { startApp } from '../../src/app.ts';
 import { readConfig } from '../../src/config.ts';
+import type { TimeSource } from '../../src/events/clock.ts';
 import { createLogger } from '../../src/log.ts';
 
 export type Json = Record<string, unknown>;
@@ -31,7 +32,7 @@ export interface TestApp {
 export async function startTestApp(
   t: Test,
   env: Record<string, string> = {},
-  wallMs?: () => number,
+  time?: TimeSource,
 ): Promise<TestApp> {
   const logged: Json[] = [];
   const sink = new Writable({
@@ -49,7 +50,7 @@ export async function startTestApp(
   const onFatal = (error: Error): void => {
     t.fail(error.message);
   };
-  const app = await startApp(config, createLogger(config.logLevel, sink), onFatal, wallMs);
+  const app = await startApp(config, createLogger(config.logLevel, sink), onFatal, time);
   t.teardown(() => app.close());
 
   const request: TestApp['request'] = async (method, path, body, headers = {}) => {

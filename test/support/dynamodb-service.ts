@@ -3,6 +3,7 @@ import type { Test } from 'tap';
 import type { TestApp } from './app.ts';
 import { startTestApp } from './app.ts';
 import { eventually, freshTables } from './dynamodb.ts';
+import { startFaultyEndpoint } from './faulty-endpoint.ts';
 import type { ServiceHarness } from './harness.ts';
 
 interface DynamoService extends Required<ServiceHarness> {
@@ -23,8 +24,15 @@ export function dynamoService(endpoint: (t: Test) => Promise<string>): DynamoSer
     };
   };
   return {
-    async start(t, env = {}, wallMs) {
-      const app = await startTestApp(t, { ...(await environment(t)), ...env }, wallMs);
+    async start(t, env = {}, time) {
+      const environmentOfTest = await environment(t);
+      if (time !== undefined) {
+        // Time that passes passes for the engine, too; its clock is never set.
+        const proxy = await startFaultyEndpoint(t, String(environmentOfTest['DYNAMODB_ENDPOINT_URL']));
+        proxy.dateMs = time.trueMs;
+        environmentOfTest['DYNAMODB_ENDPOINT_URL'] = proxy.endpoint;
+      }
+      const app = await startTestApp(t, { ...environmentOfTest, ...env }, time);
       await untilReady(app);
       return app;
     },

@@ -5,6 +5,7 @@
 import { randomUUID } from 'node:crypto';
 import { writeSync } from 'node:fs';
 import { openEmbeddedStore } from '../../src/store/embedded/store.ts';
+import { quietLog } from './quiet-log.ts';
 
 const [path = ''] = process.argv.slice(2);
 const say = (text: string) => writeSync(1, `${text}\n`);
@@ -16,7 +17,11 @@ const store = await openEmbeddedStore({
   now: () => time,
   eventTtl: 1e12,
   sweepSeconds: 0,
-  log: { error: (_, message) => say(`log ${message}`) },
+  log: {
+    ...quietLog,
+    error: (_, message) => say(`log ${message}`),
+    warn: (_, message) => say(`log ${message}`),
+  },
   onFatal: (error) => say(`fatal ${error.message}`),
 });
 

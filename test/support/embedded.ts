@@ -6,23 +6,30 @@ import type { StoredEvent } from '../../src/events/event.ts';
 import { openEmbeddedStore } from '../../src/store/embedded/store.ts';
 import type { EmbeddedOptions } from '../../src/store/embedded/store.ts';
 import { sampleEvent } from './event.ts';
+import { quietLog } from './quiet-log.ts';
 
 /** An embedded store with a clock of its own, and what it reports. Closed at the end of the test. */
 export async function openTestStore(t: Test, path: string, options: Partial<EmbeddedOptions> = {}) {
   const clock = { time: Date.now() * 1000 };
   const damage: string[] = [];
+  const warnings: string[] = [];
   const store = await openEmbeddedStore({
     path,
     now: () => clock.time,
+    monotonicMs: () => clock.time / 1000,
     eventTtl: TTL,
     sweepSeconds: 0,
-    log: { error: (detail) => damage.push((detail as { err: Error }).err.message) },
+    log: {
+      ...quietLog,
+      error: (detail) => damage.push((detail as { err: Error }).err.message),
+      warn: (_, message) => warnings.push(message),
+    },
     onFatal: (error) => {
       t.fail(error);
     },
     ...options,
   });
-  t.teardown(() => store.close());
+  t.teardown(() => store.close().catch(() => undefined));
   const event = (fields: Partial<StoredEvent> = {}): StoredEvent =>
     sampleEvent(fields.createdAt ?? ++clock.time, fields);
   const add = async (fields?: Partial<StoredEvent>) => {
@@ -41,16 +48,20 @@ export async function openTestStore(t: Test, path: string, options: Partial<Embe
   };
   /** The store reads what another handle has written as of its next commit or turn, whichever is first: this is a commit. */
   const refresh = () => store.remove('acme', randomUUID());
-  return { store, clock, damage, event, add, addOwn, inbox, refresh };
+  return { store, clock, damage, warnings, event, add, addOwn, inbox, refresh };
 }
 
 export const TTL = 1e12;
 
-export type Name = 'events' | 'ids' | 'inbox' | 'counts';
+export type Name = 'events' | 'ids' | 'inbox' | 'keys' | 'claims' | 'claims-by-expiry';
 
-/** The same LMDB file by another handle, to look at it and to damage it. */
-export function openRaw(t: Test, path: string) {
-  const binary = { encoding: 'binary', keyEncoding: 'binary', cache: false } as const;
+/** From expiry to deletion. */
+export const MARGIN = 86_400e6;
+
+const binary = { encoding: 'binary', keyEncoding: 'binary', cache: false } as const;
+
+/** The same LMDB file by another handle. */
+export function openRoot(t: Test, path: string) {
   const root = open<Buffer, Buffer>({
     path: join(path, 'store.mdb'),
     noSubdir: true,
@@ -58,8 +69,29 @@ export function openRaw(t: Test, path: string) {
     ...binary,
   });
   t.teardown(() => root.close());
+  return root;
+}
+
+/** Its tables, to look at them and to damage them. */
+export function openRaw(t: Test, path: string) {
+  return tablesOf(openRoot(t, path));
+}
+
+/** By the same handle, what is known of the folder as a whole. */
+export function openRawMeta(t: Test, path: string) {
+  return openRoot(t, path).openDB<Buffer, Buffer>({ name: 'meta', ...binary });
+}
+
+export function tablesOf(root: ReturnType<typeof openRoot>) {
   const table = (name: Name) => root.openDB<Buffer, Buffer>({ name, ...binary });
-  return { events: table('events'), ids: table('ids'), inbox: table('inbox'), counts: table('counts') };
+  return {
+    events: table('events'),
+    ids: table('ids'),
+    inbox: table('inbox'),
+    keys: table('keys'),
+    claims: table('claims'),
+    'claims-by-expiry': table('claims-by-expiry'),
+  };
 }
 
 /** Copies: what LMDB hands out is good until the next read. */

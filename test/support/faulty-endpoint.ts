@@ -32,6 +32,8 @@ export interface FaultyEndpoint {
   readonly counts: Map<string, number>;
   /** Decides for each request; undefined lets it pass. */
   fault: (operation: string, body: string) => Fault | undefined;
+  /** What answers say in `Date`, in milliseconds: absent the real time, null nothing. */
+  dateMs?: () => number | null;
   /** Nobody listens any more, and open connections break. */
   goDown(): Promise<void>;
   /** Listens again, on the same port. */
@@ -73,6 +75,9 @@ export async function startFaultyEndpoint(
   async function pass(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const operation = String(request.headers['x-amz-target']).split('.')[1] ?? '';
     proxy.counts.set(operation, (proxy.counts.get(operation) ?? 0) + 1);
+    const date = proxy.dateMs?.();
+    if (date === null) response.sendDate = false;
+    else if (date !== undefined) response.setHeader('date', new Date(date).toUTCString());
     const body = await read(request);
     const fault = proxy.fault(operation, body);
     switch (fault?.kind) {

@@ -1,8 +1,9 @@
 import type { Test } from 'tap';
 import type { Answer, TestApp } from './app.ts';
+import type { FakeTime } from './time.ts';
 
-/** A service for a test, with an empty inbox, closed with the test. `wallMs` is its clock. */
-export type Start = (t: Test, env?: Record<string, string>, wallMs?: () => number) => Promise<TestApp>;
+/** A service for a test, with an empty inbox, closed with the test. `time` is its time, and its engine's. */
+export type Start = (t: Test, env?: Record<string, string>, time?: FakeTime) => Promise<TestApp>;
 
 /** Resolves once so many events are in the inbox. */
 export type Shown = (app: TestApp, events: number) => Promise<void>;

@@ -1,4 +1,4 @@
-import type { Filter, IndexReader } from '../../src/store/dynamodb/index-reader.ts';
+import type { Filter, IndexReader, Span } from '../../src/store/dynamodb/index-reader.ts';
 
 export interface MemoryEntry {
   readonly position: string;
@@ -9,18 +9,14 @@ export interface MemoryEntry {
 
 /** An index that shows what the test put into it, and keeps account of what is read. */
 export function memoryIndex(shards: ReadonlyMap<string, readonly MemoryEntry[]>) {
-  const read = { entries: 0, largest: 0 };
-  const after = (shard: string, position: string) => {
-    const entries = shards.get(shard) ?? [];
-    const first = entries.findIndex((entry) => entry.position > position);
-    return first === -1 ? [] : entries.slice(first);
-  };
+  const read = { entries: 0, largest: 0, newest: 0 };
+  const within = (shard: string, { after, to }: Span) =>
+    (shards.get(shard) ?? []).filter(({ position }) => position > after && (to === null || position <= to));
   const matches = (entry: MemoryEntry, { source, type }: Filter) =>
     (source === undefined || entry.source === source) && (type === undefined || entry.type === type);
 
-  const part = (shard: string, from: string, limit: number) => {
-    const rest = after(shard, from);
-    const scanned = rest.slice(0, limit);
+  const part = (shard: string, span: Span, limit: number) => {
+    const scanned = within(shard, span).slice(0, limit);
     read.entries += scanned.length;
     read.largest = Math.max(read.largest, limit);
     // Like DynamoDB, which cannot know that the last entry it read was the last there is.
@@ -28,13 +24,18 @@ export function memoryIndex(shards: ReadonlyMap<string, readonly MemoryEntry[]>)
   };
 
   const reader: IndexReader = {
-    query(shard, from, limit, filter) {
-      const { scanned, readTo } = part(shard, from, limit);
+    query(shard, span, limit, filter) {
+      const { scanned, readTo } = part(shard, span, limit);
       const entries = scanned.filter((entry) => matches(entry, filter));
       return Promise.resolve({ entries, readTo, scanned: scanned.length });
     },
-    count(shard, from, limit) {
-      const { scanned, readTo } = part(shard, from, limit);
+    newest(shard, after) {
+      const entry = within(shard, { after, to: null }).at(-1);
+      read.newest += 1;
+      return Promise.resolve(entry?.position ?? null);
+    },
+    count(shard, after, limit) {
+      const { scanned, readTo } = part(shard, { after, to: null }, limit);
       return Promise.resolve({ count: scanned.length, readTo });
     },
   };

@@ -5,6 +5,7 @@ import type { Appended, Claim } from '../store.ts';
 import { CLAIMED_BYTES, holding } from './bytes.ts';
 import { appendClaimed, type PackedEvent } from './claimed-append.ts';
 import type { ClaimsTable } from './claims-table.ts';
+import type { ClockCheck } from './clock-check.ts';
 import type { Compression } from './compression.ts';
 import { withDeadline, type Deadline } from './deadline.ts';
 import { putItemOnce, putItems, type EventsTable } from './events-table.ts';
@@ -19,6 +20,7 @@ export interface AppendOptions extends ItemOptions {
   readonly compression: Compression;
   readonly retries: Retries;
   readonly now: () => Micros;
+  readonly clockCheck: ClockCheck | undefined;
 }
 
 /** The two ways into the events table. */
@@ -32,12 +34,12 @@ export interface Appends {
 }
 
 export function createAppends(options: AppendOptions): Appends {
-  const { events, compression } = options;
+  const { events, compression, clockCheck } = options;
   const commits = commitTo(events, options.retries);
-
   const claimedBytes = createShares(CLAIMED_BYTES);
 
   const pack = async (event: StoredEvent, deadline: number): Promise<PackedEvent> => {
+    clockCheck?.refuse();
     const { payload, tenant } = event;
     const payloadBytes = Buffer.byteLength(payload);
     const packed = compression.pack(payload, payloadBytes, { tenant, deadline });

@@ -35,7 +35,7 @@ export async function appendClaimed(
   const { claims, events, now, eventTtl } = options;
   const mine = { ...claim, eventId: event.id, createdAt: event.createdAt };
   for (;;) {
-    const held = await takeClaim(claims, mine, now(), deadline);
+    const held = await takeClaim(claims, mine, deadline);
     if (held === undefined) continue;
     const { eventId: id, createdAt, expiresAt: claimExpiresAt } = held;
     const put = async (keptFrom: Micros | null) => {
@@ -50,14 +50,18 @@ export async function appendClaimed(
     if (held.fingerprint !== claim.fingerprint) return { outcome: 'conflict' };
     if (!(await wasPut(events, id, deadline))) {
       const time = now();
-      await put(time - createdAt > eventTtl / LATE ? time : null);
+      await put(time - createdAt > Math.min(LATE, eventTtl * LATE_PART) ? time : null);
     }
     return { outcome: 'duplicate', id, createdAt };
   }
 }
 
 /**
- * An event that is completed after this part of its life lives on from then, and is listed as of then. Below, it keeps
- * its place by `createdAt`: often its first writer is still at it.
+ * An event that is completed later than this lives on from then, and is listed as of then: what is placed far into the past lies
+ * behind every walk that is under way. Sooner, it keeps its place by `createdAt`: its first writer may be at it still, which
+ * gives up when its call has had its time, 1.8 s.
  */
-const LATE = 1_000;
+const LATE: Micros = 2e6;
+
+/** Of the life of an event; where that is short, it must not be born half dead. */
+const LATE_PART = 1 / 1_000;

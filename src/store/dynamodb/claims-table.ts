@@ -23,8 +23,8 @@ export interface HeldClaim {
 }
 
 /**
- * Takes the claim if nobody holds it at the time `now`. Our clock decides: the engine deletes what has expired a day
- * later, or never.
+ * Takes the claim if nobody holds it at the time of the event that brings it. That time decides: the engine deletes what
+ * has expired a day later, or never, and the wall clock may have been set back since the claim was made.
  *
  * @returns who holds it now. That may be `mine` by an earlier try whose answer was lost. Undefined: whoever held it
  *   has gone between two requests; ask again.
@@ -32,14 +32,13 @@ export interface HeldClaim {
 export async function takeClaim(
   claims: ClaimsTable,
   mine: HeldClaim,
-  now: Micros,
   deadline: Deadline,
 ): Promise<HeldClaim | undefined> {
   const request = new PutCommand({
     TableName: claims.name,
     Item: toItem(mine),
-    ConditionExpression: 'attribute_not_exists(claim_key) OR expires_at <= :now',
-    ExpressionAttributeValues: { ':now': now },
+    ConditionExpression: 'attribute_not_exists(claim_key) OR expires_at <= :made',
+    ExpressionAttributeValues: { ':made': mine.createdAt },
     ReturnValuesOnConditionCheckFailure: 'ALL_OLD',
   });
   try {
@@ -51,7 +50,7 @@ export async function takeClaim(
     }
     const item = await foundInstead(error, () => getClaim(claims, mine.key, deadline));
     const held = item && fromItem(item);
-    return held !== undefined && held.expiresAt > now ? held : undefined;
+    return held !== undefined && held.expiresAt > mine.createdAt ? held : undefined;
   }
 }
 

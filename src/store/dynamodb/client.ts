@@ -5,6 +5,7 @@ import { DynamoDBDocumentClient } from '@aws-sdk/lib-dynamodb';
 import { fromEnv } from '@aws-sdk/credential-provider-env';
 import { fromIni } from '@aws-sdk/credential-provider-ini';
 import { NodeHttpHandler } from '@smithy/node-http-handler';
+import type { ClockCheck } from './clock-check.ts';
 import { CALL_BUDGET_MS } from './deadline.ts';
 
 export interface Connection {
@@ -24,6 +25,7 @@ export const MAX_SOCKETS = 512;
 export function createClient(
   { endpoint, region }: Connection,
   callBudgetMs: number = CALL_BUDGET_MS,
+  clockCheck?: ClockCheck,
 ): DynamoDBDocumentClient {
   const agent = { keepAlive: true, maxSockets: MAX_SOCKETS };
   const client = new DynamoDBClient({
@@ -41,7 +43,22 @@ export function createClient(
     }),
     ...(endpoint === undefined ? {} : { endpoint, credentials: localCredentials }),
   });
+  if (clockCheck !== undefined) watchClock(client, clockCheck);
   return DynamoDBDocumentClient.from(client, { marshallOptions: { removeUndefinedValues: true } });
+}
+
+/** Next to the wire, so that answers that are errors count too. */
+function watchClock(client: DynamoDBClient, clockCheck: ClockCheck): void {
+  client.middlewareStack.add(
+    (next) => async (args) => {
+      const sentAt = clockCheck.read();
+      const result = await next(args);
+      const { headers } = result.response as { readonly headers: Readonly<Record<string, string>> };
+      clockCheck.answered(headers['date'], sentAt);
+      return result;
+    },
+    { name: 'clockCheck', step: 'deserialize', priority: 'low' },
+  );
 }
 
 /**

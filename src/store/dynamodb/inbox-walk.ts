@@ -6,16 +6,20 @@ import { insist } from './deadline.ts';
 export interface InboxWalk {
   /** The next entry; undefined when there is none or the budget is used up. */
   next(): Promise<IndexEntry | undefined>;
-  /** Whether `next` might give another entry, now or to a walk that starts later. */
+  /** Whether `next` might give another entry, now or to a walk that goes on from here. */
   hasMore(): Promise<boolean>;
   /** Everything up to this position has been given out or left out by the filter. */
   reached(): string;
+  /** The last position of the walk: as it was given, or else that of the newest entry when the walk began. */
+  end(): Promise<string>;
 }
 
 export interface WalkOptions {
   readonly reader: IndexReader;
   readonly shards: readonly string[];
   readonly after: string;
+  /** Null: the walk begins here, and ends with the newest entry there is. */
+  readonly end: string | null;
   readonly filter: Filter;
   /** Entries asked of each shard at first. */
   readonly firstAsk: number;
@@ -39,12 +43,16 @@ interface Shard {
   readTo: string;
   ended: boolean;
   ask: number;
+  /** Of what lay beyond the first query, on a walk that begins here; null: nothing. */
+  newest: Promise<string | null> | undefined;
 }
 
 export function walkInbox(options: WalkOptions): InboxWalk {
-  const { reader, filter, deadline } = options;
+  const { reader, filter, deadline, end: to } = options;
+  const ended = (readTo: string | null) => readTo === null || (to !== null && readTo >= to);
   const shards = options.shards.map((key): Shard => {
-    return { key, entries: [], taken: 0, readTo: options.after, ended: false, ask: options.firstAsk };
+    const start = { readTo: options.after, ended: ended(options.after), ask: options.firstAsk };
+    return { key, entries: [], taken: 0, ...start, newest: undefined };
   });
   const walk = { reached: options.after, scanned: 0 };
   const filtered = filter.source !== undefined || filter.type !== undefined;
@@ -62,6 +70,7 @@ export function walkInbox(options: WalkOptions): InboxWalk {
     },
     hasMore: async () => (await firstShard()) !== undefined || shards.some(isDry),
     reached: () => walk.reached,
+    end: async () => to ?? (await newestOf(shards)),
   };
 
   /** The shard whose entry comes next. */
@@ -84,21 +93,40 @@ export function walkInbox(options: WalkOptions): InboxWalk {
 
   async function refill(shard: Shard): Promise<void> {
     const page = await insist(
-      (signal) => reader.query(shard.key, shard.readTo, shard.ask, filter, signal),
+      (signal) => reader.query(shard.key, { after: shard.readTo, to }, shard.ask, filter, signal),
       deadline,
     );
     walk.scanned += page.scanned;
     shard.entries = page.entries;
     shard.taken = 0;
-    shard.ended = page.readTo === null;
+    shard.ended = ended(page.readTo);
     if (page.readTo !== null) shard.readTo = page.readTo;
+    if (to === null && !shard.ended) askForNewest(shard);
     if (filtered) shard.ask = Math.min(LARGEST_ASK, shard.ask * 4);
+  }
+
+  /** While the page is fetched, so that nobody waits for it. */
+  function askForNewest(shard: Shard): void {
+    shard.newest ??= insist((signal) => reader.newest(shard.key, shard.readTo, signal), deadline);
+    // Its error is that of whoever asks for the end, if anybody does.
+    shard.newest.catch(() => undefined);
   }
 
   /** The first query is always made: a page that did not move on would be asked for for ever. */
   function isLate(): boolean {
     return walk.scanned > 0 && performance.now() > deadline.at - RESERVE_MS;
   }
+}
+
+/** The greatest position known of any shard; empty: there is none. */
+async function newestOf(shards: readonly Shard[]): Promise<string> {
+  const beyond = await Promise.all(shards.map(async ({ newest }) => newest));
+  // The replica that was asked last may be behind the one that was asked first.
+  const positions = shards.flatMap(({ entries, readTo }, at) => [
+    entries.at(-1)?.position ?? readTo,
+    beyond[at] ?? readTo,
+  ]);
+  return positions.reduce((a, b) => (a > b ? a : b), '');
 }
 
 function head(shard: Shard): IndexEntry | undefined {

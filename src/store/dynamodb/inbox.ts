@@ -1,5 +1,5 @@
 import type { Micros, StoredEvent } from '../../events/event.ts';
-import { CorruptEventError, InvalidPositionError, StoreOverloadedError } from '../errors.ts';
+import { CorruptEventError, StoreOverloadedError } from '../errors.ts';
 import { PAGE_PAYLOAD_BYTES, type PageRequest, type PendingCount, type PendingPage } from '../store.ts';
 import type { Compression } from './compression.ts';
 import { insist, type Deadline } from './deadline.ts';
@@ -8,13 +8,14 @@ import type { IndexEntry, IndexReader } from './index-reader.ts';
 import { walkInbox, type InboxWalk } from './inbox-walk.ts';
 import { fromItem, idOfPosition, shardKey, timePosition } from './item.ts';
 import type { StoreLog } from './log.ts';
+import { formatWalkPosition, parseWalkPosition } from './walk-position.ts';
 
 export interface InboxOptions {
   readonly reader: IndexReader;
   readonly events: EventsTable;
   readonly compression: Compression;
   /** Shards that are read: at least those that any instance writes. */
-  readonly readShards: number;
+  readonly readShards: () => number;
   readonly log: StoreLog;
 }
 
@@ -29,16 +30,19 @@ const COUNT_LIMIT = 10_000;
 export async function readPage(
   options: InboxOptions,
   tenant: string,
-  { limit, after, ...filter }: PageRequest,
+  { limit, after: position, ...filter }: PageRequest,
   horizon: Micros,
   deadline: Deadline,
   take: (bytes: number) => boolean,
 ): Promise<PendingPage> {
-  const shards = shardKeys(tenant, options.readShards);
+  const shards = shardKeys(tenant, options.readShards());
+  const oldest = oldestPosition(horizon);
+  const { after, end } = position === null ? { after: oldest, end: null } : parseWalkPosition(position);
   const walk = walkInbox({
     reader: options.reader,
     shards,
-    after: startAt(after, horizon),
+    after: after > oldest ? after : oldest,
+    end,
     filter,
     firstAsk: Math.ceil((2 * limit) / shards.length),
     deadline,
@@ -64,7 +68,15 @@ export async function readPage(
   if (cutAt !== undefined && page.length === 0) {
     throw new StoreOverloadedError('too many bytes of inbox pages are under way');
   }
-  return { events: page, next: cutAt ?? ((await walk.hasMore()) ? walk.reached() : null) };
+  return { events: page, next: await nextPosition(walk, cutAt) };
+}
+
+/** Null: the walk is over. */
+async function nextPosition(walk: InboxWalk, cutAt: string | undefined): Promise<string | null> {
+  if (cutAt === undefined && !(await walk.hasMore())) return null;
+  const [reached, end] = [cutAt ?? walk.reached(), await walk.end()];
+  // What lay ahead has left the inbox meanwhile.
+  return end > reached ? formatWalkPosition(reached, end) : null;
 }
 
 interface TakenEntries {
@@ -116,7 +128,7 @@ export async function countInbox(
   deadline: Deadline,
 ): Promise<PendingCount> {
   let count = 0;
-  let open = shardKeys(tenant, readShards).map((key) => ({ key, readTo: startAt(null, horizon) }));
+  let open = shardKeys(tenant, readShards()).map((key) => ({ key, readTo: oldestPosition(horizon) }));
   while (open.length > 0 && count <= COUNT_LIMIT) {
     // Of each its part: all that is missing, asked of each, would be read several times over.
     const most = Math.ceil((COUNT_LIMIT + 1 - count) / open.length);
@@ -137,13 +149,8 @@ function shardKeys(tenant: string, shards: number): readonly string[] {
 }
 
 /** Expired events that the engine has not deleted yet are never even read. */
-function startAt(after: string | null, horizon: Micros): string {
-  // Anything of this form is a place in the inbox; DynamoDB would not take much longer text as a key.
-  if (after !== null && !/^\d{16}(?:#[ -~]{1,100})?$/.test(after)) {
-    throw new InvalidPositionError('a position of another store');
-  }
-  const oldest = timePosition(horizon + 1);
-  return after !== null && after > oldest ? after : oldest;
+function oldestPosition(horizon: Micros): string {
+  return timePosition(horizon + 1);
 }
 
 function idOf({ position }: IndexEntry): string {

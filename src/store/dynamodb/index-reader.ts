@@ -3,10 +3,19 @@ import { INBOX_INDEX } from './tables.ts';
 
 /** What the inbox index knows of one shard. It may lag behind the table: it is eventually consistent. */
 export interface IndexReader {
-  /** Entries with a position after `after`, in order. Reads `limit` entries at most, before the filter. */
-  query(shard: string, after: string, limit: number, filter: Filter, signal: AbortSignal): Promise<IndexPage>;
+  /** Entries of the span, in order. Reads `limit` entries at most, before the filter. */
+  query(shard: string, span: Span, limit: number, filter: Filter, signal: AbortSignal): Promise<IndexPage>;
+  /** Position of the last entry after `after`; null: there is none. Reads one entry. */
+  newest(shard: string, after: string, signal: AbortSignal): Promise<string | null>;
   /** Counts entries with a position after `after`. Reads `limit` entries at most. */
   count(shard: string, after: string, limit: number, signal: AbortSignal): Promise<IndexCount>;
+}
+
+export interface Span {
+  /** Not part of it. */
+  readonly after: string;
+  /** Greater than `after`, and part of it; null: no end. */
+  readonly to: string | null;
 }
 
 export interface Filter {
@@ -33,16 +42,20 @@ export interface IndexCount {
 }
 
 export function createIndexReader(client: DynamoDBDocumentClient, table: string): IndexReader {
-  const within = (shard: string, after: string) => ({
+  const within = (shard: string, { after, to }: Span) => ({
     TableName: table,
     IndexName: INBOX_INDEX,
-    KeyConditionExpression: 'inbox_shard = :shard AND inbox_position > :after',
-    ExpressionAttributeValues: { ':shard': shard, ':after': after },
+    KeyConditionExpression: `inbox_shard = :shard AND inbox_position ${to === null ? '> :after' : 'BETWEEN :from AND :to'}`,
+    ExpressionAttributeValues: {
+      ':shard': shard,
+      // A key takes one condition, and BETWEEN takes in both ends. Nothing lies between a position and that with `!` behind it.
+      ...(to === null ? { ':after': after } : { ':from': `${after}!`, ':to': to }),
+    },
   });
 
   return {
-    async query(shard, after, limit, { source, type }, abortSignal) {
-      const input = within(shard, after);
+    async query(shard, span, limit, { source, type }, abortSignal) {
+      const input = within(shard, span);
       const filters = [
         ...(source === undefined ? [] : ['#source = :source']),
         ...(type === undefined ? [] : ['event_type = :type']),
@@ -63,8 +76,23 @@ export function createIndexReader(client: DynamoDBDocumentClient, table: string)
       return { entries: Items.map(toEntry), readTo: positionIn(LastEvaluatedKey), scanned: ScannedCount };
     },
 
+    async newest(shard, after, abortSignal) {
+      const query = new QueryCommand({
+        ...within(shard, { after, to: null }),
+        ProjectionExpression: 'inbox_position',
+        ScanIndexForward: false,
+        Limit: 1,
+      });
+      const { Items: [newest] = [] } = await client.send(query, { abortSignal });
+      return positionIn(newest);
+    },
+
     async count(shard, after, limit, abortSignal) {
-      const query = new QueryCommand({ ...within(shard, after), Select: 'COUNT', Limit: limit });
+      const query = new QueryCommand({
+        ...within(shard, { after, to: null }),
+        Select: 'COUNT',
+        Limit: limit,
+      });
       const { Count = 0, LastEvaluatedKey } = await client.send(query, { abortSignal });
       return { count: Count, readTo: positionIn(LastEvaluatedKey) };
     },

@@ -8,6 +8,7 @@ import { createAppends } from './append.ts';
 import { holding, PAGE_BYTES } from './bytes.ts';
 import { createRequestTurns, shared, trackCalls } from './calls.ts';
 import { createClient, type Connection } from './client.ts';
+import { createClockCheck, type ClockCheck } from './clock-check.ts';
 import { createCompression } from './compression.ts';
 import { cacheCounts } from './count-cache.ts';
 import { CALL_BUDGET_MS, type Deadline } from './deadline.ts';
@@ -16,6 +17,7 @@ import type { EventsTable } from './events-table.ts';
 import { toStoreError } from './failure.ts';
 import { createIndexReader, type IndexReader } from './index-reader.ts';
 import { countInbox, readPage } from './inbox.ts';
+import { createInboxShards, type InboxShards } from './inbox-shards.ts';
 import { acknowledgedAtOf, fromItem, isVisible } from './item.ts';
 import { createDynamoKeys } from './keys.ts';
 import type { StoreLog } from './log.ts';
@@ -29,10 +31,16 @@ export interface DynamoStoreOptions extends Connection {
   readonly createTables: boolean;
   /** Shards of a tenant's inbox that new events are spread over. */
   readonly shards: number;
-  /** Shards that are read: at least the `shards` of every instance. */
+  /** Shards that are read at least; beside them all that any instance writes. */
   readonly readShards: number;
+  /** False: neither writes events nor lists them, and takes no part in what instances agree on. */
+  readonly servesEvents?: boolean;
+  /** How often the number of shards is read again, in milliseconds. */
+  readonly shardsEveryMs?: number;
   readonly now: () => Micros;
   readonly eventTtl: Micros;
+  /** What dates and judges events, to be compared with the engine's clock. Absent, as in tests that make up their time: nothing is. */
+  readonly checkedClocks?: readonly (() => Micros)[];
   readonly log: StoreLog;
   /** How long a call may take, in milliseconds; more than the default only for emulators on busy machines. */
   readonly callBudgetMs?: number;
@@ -63,21 +71,19 @@ const FIRST_TRY_MS = 2_000;
  */
 export async function openDynamoStore(options: DynamoStoreOptions): Promise<DynamoStore> {
   const { tables, log, now, eventTtl, callBudgetMs = CALL_BUDGET_MS } = options;
-  const client = createClient(options, callBudgetMs);
-  const readiness = becomeReady((signal) => prepare(client, options, signal), log);
-  await Promise.race([readiness.tried, sleep(FIRST_TRY_MS, undefined, { ref: false })]);
+  const clockCheck = options.checkedClocks && createClockCheck(options.checkedClocks, log);
+  const client = createClient(options, callBudgetMs, clockCheck);
   const events: EventsTable = { client, name: tables.events };
-  const compression = createCompression();
   const retries = options.retries ?? createRetries({ clockMs: () => performance.now(), random: Math.random });
+  const shards = createInboxShards({ ...options, events, callBudgetMs, retries });
+  const readiness = becomeReady((signal) => prepare(client, options, shards, signal), log);
+  await Promise.race([readiness.tried, sleep(FIRST_TRY_MS, undefined, { ref: false })]);
+  const compression = createCompression();
   const claims = { client, name: tables.claims };
-  const appends = createAppends({ ...options, events, claims, compression, retries });
-  const reader = createIndexReader(client, tables.events);
-  const inbox = {
-    ...options,
-    events,
-    compression,
-    reader: options.wrapIndex ? options.wrapIndex(reader) : reader,
-  };
+  const appends = createAppends({ ...options, events, claims, compression, clockCheck, retries });
+  const index = createIndexReader(client, tables.events);
+  const reader = options.wrapIndex?.(index) ?? index;
+  const inbox = { ...options, events, compression, reader, readShards: () => shards.toRead() };
   const common = { callBudgetMs, retries, turns: createRequestTurns(), problem: readiness.problem };
   const calls = trackCalls({ ...common, table: tables.events });
   const keyCalls = trackCalls({ ...common, table: tables.keys });
@@ -124,15 +130,25 @@ export async function openDynamoStore(options: DynamoStoreOptions): Promise<Dyna
         return table.removeItem(events, request, deadline);
       }),
 
-    ping: shared(() => calls.outside((deadline) => table.probe(events, deadline))),
+    ping: shared(() => calls.outside((deadline) => probe(events, clockCheck, deadline))),
 
     async close() {
       readiness.stop();
-      await Promise.all([calls.close(), keyCalls.close()]);
+      await Promise.all([shards.stop(), calls.close(), keyCalls.close()]);
       await appends.close();
       client.destroy();
     },
   };
+}
+
+async function probe(
+  events: EventsTable,
+  clockCheck: ClockCheck | undefined,
+  deadline: Deadline,
+): Promise<void> {
+  await table.probe(events, deadline);
+  // Only then: its answer may be the one that clears the clock.
+  clockCheck?.refuse();
 }
 
 async function acknowledge(
@@ -150,7 +166,8 @@ async function acknowledge(
 
 async function prepare(
   client: DynamoDBDocumentClient,
-  { tables, createTables }: DynamoStoreOptions,
+  { tables, createTables, servesEvents = true }: DynamoStoreOptions,
+  shards: InboxShards,
   signal: AbortSignal,
 ): Promise<void> {
   for (const definition of tableDefinitions(tables)) {
@@ -161,4 +178,8 @@ async function prepare(
       throw toStoreError(error, String(definition.TableName));
     }
   }
+  if (!servesEvents) return;
+  await shards.join().catch((error: unknown) => {
+    throw toStoreError(error, tables.events);
+  });
 }

@@ -7,13 +7,14 @@ import { claimEntry, claimExpiryEntry, claimExpiryKey, claimKey, decodeClaim, is
 
 /** First come, first served. All within a transaction of the writer. */
 export interface Claims {
-  /** Undefined: nobody held the claim, and now this event does. */
+  /**
+   * Undefined: nobody held the claim when the event was made, and now this event does. One time, that of the events, says
+   * when a claim was made and when it ends: the wall clock may have been set back in between.
+   */
   take(claim: Claim, event: { readonly id: string; readonly createdAt: Micros }): Appended | undefined;
-  /** Deletes up to `limit` claims that have expired; gives how many. */
-  sweep(limit: number): number;
 }
 
-export function createClaims({ claims, claimsByExpiry }: Lmdb, now: () => Micros): Claims {
+export function createClaims({ claims, claimsByExpiry }: Lmdb): Claims {
   return {
     take(claim, event) {
       const key = claimKey(claim.key);
@@ -21,7 +22,7 @@ export function createClaims({ claims, claimsByExpiry }: Lmdb, now: () => Micros
       if (value !== undefined) {
         if (!isIntact(key, value)) throw new CorruptEventError(`The record of claim ${claim.key} is damaged`);
         const held = decodeClaim(value);
-        if (held.expiresAt > now()) {
+        if (held.expiresAt > event.createdAt) {
           if (held.fingerprint !== claim.fingerprint) return { outcome: 'conflict' };
           return { outcome: 'duplicate', id: held.id, createdAt: held.createdAt };
         }
@@ -33,22 +34,5 @@ export function createClaims({ claims, claimsByExpiry }: Lmdb, now: () => Micros
       claimsByExpiry.putSync(expiry.key, expiry.value);
       return undefined;
     },
-
-    sweep(limit) {
-      const end = claimExpiryKey(now() + 1, NO_KEY);
-      const expired = [...claimsByExpiry.getKeys({ end, limit })];
-      for (const entry of expired) {
-        const key = Buffer.from(entry.subarray(EXPIRY_BYTES));
-        const value = readValue(claims, key);
-        // Taken anew meanwhile, it has an entry of its own.
-        if (value !== undefined && (!isIntact(key, value) || decodeClaim(value).expiresAt <= now()))
-          claims.removeSync(key);
-        claimsByExpiry.removeSync(entry);
-      }
-      return expired.length;
-    },
   };
 }
-
-const EXPIRY_BYTES = 8;
-const NO_KEY = Buffer.alloc(0);

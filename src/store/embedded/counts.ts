@@ -1,54 +1,106 @@
-import { CorruptEventError } from '../errors.ts';
-import { readValue } from './database.ts';
+import { LRUCache } from 'lru-cache';
+import type { Micros } from '../../events/event.ts';
 import type { Lmdb } from './database.ts';
-import { countEntry, countEntryBody, countKey, inboxEnd, inboxKey, isIntact } from './record.ts';
 import type { Sequence } from './record.ts';
+import { covers, createAdvance, isCurrent, newTally } from './tally.ts';
+import type { Tally } from './tally.ts';
+import { HOUSE } from './writer.ts';
+import type { Writer } from './writer.ts';
 
-/** How many entries the inbox of each tenant has, kept in the transactions that change it. */
+/**
+ * How many pending events each tenant has: in memory, because a count on disk is one more random page for each tenant and
+ * transaction (docs/decisions/008-counts-in-memory.md).
+ *
+ * The first question for a tenant counts its inbox, in slices; after that it is known. It is a state of the writer's order:
+ * as exact as the inbox is within a transaction, and so ahead of the disk by the transaction under way, if at all.
+ */
 export interface Counts {
-  /** Within a transaction, which ends with `flush`: one put a tenant and batch instead of one an event. */
-  add(tenant: string, difference: number): void;
-  flush(): void;
-  /** Entries of the inbox but those up to `expiredTo`. Exact: what has expired and is not yet swept is counted off. */
-  pending(tenant: string, expiredTo: Sequence): number;
+  /** Within a transaction of the writer: an entry has come into the inbox. */
+  added(tenant: string, sequence: Sequence): void;
+  /** Within a transaction of the writer: an entry that was there is gone. */
+  removed(tenant: string, sequence: Sequence): void;
+  /** Entries of the inbox that have not expired. Rejects as a write does: what is not known is counted by the writer. */
+  pending(tenant: string): Promise<number>;
 }
 
-export function createCounts({ counts, inbox }: Lmdb, onDamage: (error: Error) => void): Counts {
-  const differences = new Map<string, number>();
+interface Parts {
+  readonly lmdb: Pick<Lmdb, 'inbox'>;
+  readonly writer: Pick<Writer, 'write'>;
+  /** Events up to this time have expired. */
+  readonly expiredTo: () => Micros;
+  /** Milliseconds of a clock that is never set. */
+  readonly monotonic?: () => number;
+  /** Entries of the first slice of a walk. */
+  readonly firstSlice?: number;
+  /** How many tenants are remembered. */
+  readonly tenants?: number;
+}
+
+/** A tenant takes about 200 bytes. One that is forgotten is counted again when it is asked for. */
+const TENANTS = 10_000;
+
+export function createCounts({
+  lmdb: { inbox },
+  writer,
+  expiredTo,
+  monotonic = () => performance.now(),
+  firstSlice = 1_000,
+  tenants = TENANTS,
+}: Parts): Counts {
+  const tallies = new LRUCache<string, Tally>({ max: tenants });
+  /** A tally that is being made must not be forgotten: it would miss what comes meanwhile. Bounded by the writer's queue. */
+  const walks = new Map<string, { readonly tally: Tally; readonly count: Promise<number> }>();
+  const horizon = () => Math.max(0, expiredTo());
 
   return {
-    add(tenant, difference) {
-      differences.set(tenant, (differences.get(tenant) ?? 0) + difference);
+    added(tenant, sequence) {
+      const tally = tallyOf(tenant);
+      if (tally === undefined || !covers(tally, sequence)) return;
+      tally.live++;
+      tally.oldest = Math.min(tally.oldest, sequence);
     },
-    flush() {
-      for (const [tenant, difference] of differences) {
-        // A recount sees the entries of this transaction already.
-        const count = stored(tenant, difference) ?? inboxSize(tenant);
-        const { key, value } = countEntry(tenant, count);
-        if (count === 0) counts.removeSync(key);
-        else counts.putSync(key, value);
-      }
-      differences.clear();
+
+    removed(tenant, sequence) {
+      const tally = tallyOf(tenant);
+      if (tally !== undefined && covers(tally, sequence)) tally.live--;
     },
-    pending(tenant, expiredTo) {
-      const count = stored(tenant, 0) ?? inboxSize(tenant);
-      if (count === 0) return 0;
-      const start = inboxKey(tenant, 0);
-      return count - inbox.getKeysCount({ start, end: inboxKey(tenant, Math.max(0, expiredTo + 1)) });
+
+    pending(tenant) {
+      // A walk under way ends with the horizon of its last slice, which is yet to come.
+      const underWay = walks.get(tenant);
+      if (underWay !== undefined) return underWay.count;
+      let tally = tallies.get(tenant);
+      if (tally === undefined) {
+        tally = newTally(horizon());
+        tallies.set(tenant, tally);
+      } else if (isCurrent(tally, horizon())) return Promise.resolve(tally.live);
+      const count = walk(tenant, tally);
+      walks.set(tenant, { tally, count });
+      return count;
     },
   };
 
-  /** Undefined when the record is damaged. */
-  function stored(tenant: string, difference: number): number | undefined {
-    const key = countKey(tenant);
-    const value = readValue(counts, key);
-    if (value === undefined) return difference;
-    if (isIntact(key, value)) return countEntryBody(value) + difference;
-    onDamage(new CorruptEventError(`The count of tenant ${tenant} is damaged; its inbox is counted anew`));
-    return undefined;
+  function tallyOf(tenant: string): Tally | undefined {
+    return tallies.peek(tenant) ?? walks.get(tenant)?.tally;
   }
 
-  function inboxSize(tenant: string): number {
-    return inbox.getKeysCount({ start: inboxKey(tenant, 0), end: inboxEnd(tenant) });
+  /** Each slice is a write: between two of them others go on, and `added` and `removed` tell of what they did. */
+  async function walk(tenant: string, tally: Tally): Promise<number> {
+    const advance = createAdvance(inbox, monotonic, firstSlice);
+    try {
+      for (;;) {
+        const count = await writer.write(HOUSE, 0, () => {
+          if (!advance(tenant, tally, horizon())) return undefined;
+          walks.delete(tenant);
+          tallies.set(tenant, tally);
+          return tally.live;
+        });
+        if (count !== undefined) return count;
+      }
+    } catch (error) {
+      // Whatever part is counted stays right: who asks next goes on from there.
+      walks.delete(tenant);
+      throw error;
+    }
   }
 }

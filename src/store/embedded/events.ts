@@ -3,6 +3,7 @@ import { CorruptEventError } from '../errors.ts';
 import type { Acknowledgement, Appended, Claim } from '../store.ts';
 import type { Claims } from './claims.ts';
 import type { Counts } from './counts.ts';
+import type { Disk } from './disk.ts';
 import { appendEntry, readValue } from './database.ts';
 import type { Lmdb } from './database.ts';
 import { locate } from './event-id.ts';
@@ -39,36 +40,42 @@ interface Parts {
   /** Events up to this time have expired. */
   readonly expiredTo: () => Micros;
   readonly newest: NewestRecord;
+  readonly disk: Disk | undefined;
 }
 
 /** Writing and reading single events. */
-export function createEvents({ lmdb, writer, counts, claims, expiredTo, newest }: Parts) {
+export function createEvents({ lmdb, writer, counts, claims, expiredTo, newest, disk }: Parts) {
   const { events, ids, inbox } = lmdb;
   const find = createLookup(lmdb, expiredTo);
+  /** The sequence given out last, be its event on disk already or not. Writes are committed in this order. */
   let last = newest.sequence;
 
-  return { append, get, acknowledge, remove };
+  return { append, get, acknowledge, remove, newest: () => last };
 
   function append(event: StoredEvent, claim?: Claim): Promise<Appended> {
     const id = idKey(event.id);
     if (id === undefined) {
       return Promise.reject(new TypeError(`The id of an event is a UUID in lower case, not ${event.id}`));
     }
+    const refusal = disk?.refusal();
+    if (refusal !== undefined) return Promise.reject(refusal);
     // Writes keep the order of their calls, so the sequence is known, and the record made, before the transaction.
     do {
       last = Math.max(last + 1, event.createdAt);
     } while (newest.damagedAfter.has(last));
-    const record = eventEntry(event, id, last);
-    const index = locate(id, event.tenant) === last ? undefined : idEntry(id, last, event.tenant);
-    const pending = event.acknowledgedAt === null ? inboxEntry(event, last) : undefined;
-    return writer.write(record.value.length, () => {
+    const sequence = last;
+    const record = eventEntry(event, id, sequence);
+    const index = locate(id, event.tenant) === sequence ? undefined : idEntry(id, sequence, event.tenant);
+    const pending = event.acknowledgedAt === null ? inboxEntry(event, sequence) : undefined;
+    return writer.write(event.tenant, record.value.length, () => {
+      disk?.admit(record.value.length);
       const held = claim && claims.take(claim, event);
       if (held !== undefined) return held;
       appendEntry(events, record);
       if (index !== undefined) ids.putSync(index.key, index.value);
       if (pending !== undefined) {
         inbox.putSync(pending.key, pending.value);
-        counts.add(event.tenant, 1);
+        counts.added(event.tenant, sequence);
       }
       return STORED;
     });
@@ -80,7 +87,7 @@ export function createEvents({ lmdb, writer, counts, claims, expiredTo, newest }
   }
 
   async function acknowledge(tenant: string, id: string, at: Micros): Promise<Acknowledgement> {
-    return writer.write(SMALL, () => {
+    return writer.write(tenant, SMALL, () => {
       const place = find(tenant, id);
       if (place === undefined) return { outcome: 'missing' };
       const record = recordAt(place, id);
@@ -95,18 +102,19 @@ export function createEvents({ lmdb, writer, counts, claims, expiredTo, newest }
 
   /** By its place alone, so that a damaged event can be removed. */
   async function remove(tenant: string, id: string): Promise<boolean> {
-    return writer.write(SMALL, () => {
+    return writer.write(tenant, SMALL, () => {
       const place = find(tenant, id);
       if (place === undefined) return false;
-      events.removeSync(place.key);
       if (place.indexEntry !== null) ids.removeSync(place.indexEntry);
+      if (place.record === ANOTHERS) return true;
+      events.removeSync(place.key);
       removePending(tenant, place.sequence);
       return true;
     });
   }
 
   function removePending(tenant: string, sequence: Sequence): void {
-    if (inbox.removeSync(inboxKey(tenant, sequence))) counts.add(tenant, -1);
+    if (inbox.removeSync(inboxKey(tenant, sequence))) counts.removed(tenant, sequence);
   }
 }
 
@@ -121,7 +129,10 @@ interface Place {
   readonly indexEntry: Buffer | null;
 }
 
-type Damage = 'damaged' | 'not where it should be';
+type Damage = 'damaged' | 'not where it should be' | typeof ANOTHERS;
+
+/** Its key was damaged, and its place has gone to another event. */
+const ANOTHERS = 'lost: another event is in its place';
 
 function recordAt({ record }: Place, id: string): Buffer {
   if (typeof record === 'string') throw new CorruptEventError(`The record of event ${id} is ${record}`);
@@ -167,7 +178,13 @@ function createLookup({ events, ids, inbox }: Lmdb, expiredTo: () => Micros) {
     if (entry.tenant !== tenant) return undefined;
     const key = sequenceKey(entry.sequence);
     const record = checked(key, readValue(events, key));
-    return { sequence: entry.sequence, key, record, indexEntry: idBytes };
+    const isAnothers =
+      typeof record !== 'string' &&
+      !(recordedId(record).equals(idBytes) && recordedTenant(record) === tenant);
+    return {
+      ...{ sequence: entry.sequence, key, indexEntry: idBytes },
+      record: isAnothers ? ANOTHERS : record,
+    };
   }
 
   function checked(key: Buffer, value: Buffer | undefined): Buffer | Damage {

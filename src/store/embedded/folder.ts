@@ -1,12 +1,34 @@
-import { accessSync, closeSync, constants, existsSync, fsyncSync, mkdirSync, openSync } from 'node:fs';
+import {
+  accessSync,
+  closeSync,
+  constants,
+  existsSync,
+  fsyncSync,
+  lstatSync,
+  mkdirSync,
+  openSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { tryLock } from 'fs-native-extensions';
 
 const FILE = 'store.mdb';
 
+/** What a new store takes at most, with the file of its locks. LMDB does not come back from a disk that is full meanwhile. */
+const NEW_STORE_BYTES = 256 * 1024;
+
 export interface Folder {
   /** The LMDB file. */
   readonly file: string;
+  /** A server that had the folder before could not write, and none has shown since that its file can grow. */
+  readonly hasFailed: boolean;
+  /** Notes for the next server that this one could not write; no more than a try. */
+  noteFailure(): void;
+  /** Whether the LMDB file could grow by so many bytes. */
+  readonly canGrow: (bytes: number) => boolean;
   /** Lets another server have the folder. */
   release(): void;
 }
@@ -17,7 +39,7 @@ export interface Folder {
  *
  * @param exclusive false: open beside a server, without a lock.
  * @param create false: the store must be there.
- * @throws Error that names the folder: no folder, not writable, or another server has it.
+ * @throws Error that names the folder: no folder, not writable, no space for a new store, or another server has it.
  */
 export function takeFolder(path: string, exclusive: boolean, create: boolean): Folder {
   const folder = resolve(path);
@@ -25,19 +47,81 @@ export function takeFolder(path: string, exclusive: boolean, create: boolean): F
     throw new Error(`There is no store in ${folder}; check DATA_DIR`);
   }
   try {
-    mkdirSync(folder, { recursive: true, mode: 0o700 });
+    makeFolder(folder);
     accessSync(folder, constants.R_OK | constants.W_OK | constants.X_OK);
+    if (!existsSync(join(folder, FILE)) || !existsSync(join(folder, `${FILE}-lock`))) {
+      tryToGrow(folder, 0, NEW_STORE_BYTES);
+    }
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
     throw new Error(`The data folder ${folder} cannot be used: ${reason}`, { cause: error });
   }
   const lock = exclusive ? lockFolder(folder) : undefined;
+  const file = join(folder, FILE);
+  const failure = join(folder, 'write-failed');
   return {
-    file: join(folder, FILE),
+    file,
+    hasFailed: existsSync(failure),
+    noteFailure() {
+      try {
+        writeFileSync(failure, '', { mode: 0o600 });
+      } catch {
+        // Then the next server finds out as this one did.
+      }
+    },
+    canGrow(bytes) {
+      try {
+        tryToGrow(folder, statSync(file).size, bytes);
+        rmSync(failure, { force: true });
+        return true;
+      } catch {
+        return false;
+      }
+    },
     release() {
       if (lock !== undefined) closeSync(lock);
     },
   };
+}
+
+/**
+ * With the folders above it. Not by `recursive: true`: where the parent is there and mkdir still answers ENOENT, as in /proc,
+ * Node 20 tries again for ever.
+ */
+function makeFolder(folder: string): void {
+  const found = lstatSync(folder, { throwIfNoEntry: false });
+  if (found?.isSymbolicLink() && !existsSync(folder)) {
+    throw new Error('it is a symbolic link to what is not there');
+  }
+  if (found !== undefined) {
+    if (!statSync(folder).isDirectory()) throw new Error('it is a file, not a folder');
+    return;
+  }
+  makeFolder(dirname(folder));
+  try {
+    mkdirSync(folder, { mode: 0o700 });
+  } catch (error) {
+    // Another process, started at the same moment, may have made it.
+    if (!existsSync(folder)) throw error;
+  }
+}
+
+/**
+ * Throws what the system says unless a file in the folder can grow from one size by so many bytes. It is really written: a
+ * quota, or a limit of the process, does not show in statfs.
+ */
+function tryToGrow(folder: string, from: number, bytes: number): void {
+  const probe = join(folder, 'probe.tmp');
+  const fd = openSync(probe, 'w', 0o600);
+  try {
+    const block = Buffer.alloc(Math.min(bytes, 1024 * 1024), 0xa5);
+    for (let written = 0; written < bytes;) {
+      written += writeSync(fd, block, 0, Math.min(block.length, bytes - written), from + written);
+    }
+  } finally {
+    closeSync(fd);
+    rmSync(probe, { force: true });
+  }
 }
 
 /** LMDB syncs what is in its file. That the file is in the folder, and the folder in its parent, is ours to sync. */

@@ -6,7 +6,6 @@ import { readValue } from './database.ts';
 import type { Lmdb } from './database.ts';
 import {
   decodeEvent,
-  inboxEnd,
   inboxFilter,
   inboxKey,
   inboxSequence,
@@ -22,16 +21,23 @@ const SCAN_BUDGET = 5_000;
 interface Source {
   readonly lmdb: Lmdb;
   readonly expiredTo: Micros;
+  /** Of the newest event: a walk that starts now ends with it. */
+  readonly newest: Sequence;
   readonly onDamage: (error: Error) => void;
 }
 
-/** One page from the inbox index. A position is the sequence of the last entry looked at, as text. */
+/**
+ * One page from the inbox index. A position is the sequence of the last entry looked at and that of the last one of the
+ * walk, as text: `17-42`.
+ */
 export function listPending(source: Source, tenant: string, request: PageRequest): PendingPage {
-  const { lmdb, expiredTo } = source;
+  const { lmdb, expiredTo, onDamage } = source;
   const matches = inboxFilter(request.source, request.type);
-  const after = request.after === null ? 0 : parsePosition(request.after);
+  const { after, last } = startOrGoOn(request.after, source.newest);
   const start = Math.max(after, expiredTo, 0) + 1;
-  const range = { start: inboxKey(tenant, start), end: inboxEnd(tenant) };
+  if (start > last) return { events: [], next: null };
+  const range = { start: inboxKey(tenant, start), end: inboxKey(tenant, last + 1) };
+  const next = (position: Sequence) => `${String(position)}-${String(last)}`;
 
   const found: StoredEvent[] = [];
   let bytes = 0;
@@ -40,13 +46,19 @@ export function listPending(source: Source, tenant: string, request: PageRequest
   // Without a filter the values are not needed: the records say all.
   const entries = matches === undefined ? keysOnly(lmdb.inbox.getKeys(range)) : lmdb.inbox.getRange(range);
   for (const { key, value } of entries) {
-    if (scanned++ === SCAN_BUDGET) return { events: found, next: String(position) };
-    const sequence = inboxSequence(key);
+    if (scanned++ === SCAN_BUDGET) return { events: found, next: next(position) };
+    const sequence = inboxSequence(key, tenant);
+    if (sequence === undefined) {
+      onDamage(
+        new CorruptEventError(`The inbox of tenant ${tenant} has a damaged key, ${key.toString('hex')}`),
+      );
+      continue;
+    }
     // A damaged entry does not tell what it is of; its record does, if there is one.
     if (matches === undefined || value === undefined || !isIntact(key, value) || matches(value)) {
       // Full, and there is more.
       if (found.length === request.limit || bytes >= PAGE_PAYLOAD_BYTES) {
-        return { events: found, next: String(position) };
+        return { events: found, next: next(position) };
       }
       const record = readPending(source, tenant, sequence, request);
       if (record !== undefined) {
@@ -89,10 +101,16 @@ function readPending(
   return fits ? { event, bytes } : undefined;
 }
 
-function parsePosition(text: string): Sequence {
-  const position = /^\d{1,16}$/.test(text) ? Number(text) : NaN;
-  if (!Number.isSafeInteger(position)) throw new InvalidPositionError(`${text} is no position of this store`);
-  return position;
+function startOrGoOn(position: string | null, newest: Sequence): { after: Sequence; last: Sequence } {
+  if (position === null) return { after: 0, last: newest };
+  const [, after, last] = /^(\d{1,16})(?:-(\d{1,16}))?$/.exec(position) ?? [];
+  // The version before gave out positions without an end.
+  const walk = { after: Number(after), last: last === undefined ? newest : Number(last) };
+  // One more than the last is the end of a range.
+  if (!Number.isSafeInteger(walk.after) || !Number.isSafeInteger(walk.last + 1)) {
+    throw new InvalidPositionError(`${position} is no position of this store`);
+  }
+  return walk;
 }
 
 function* keysOnly(keys: Iterable<Buffer>): Generator<{ key: Buffer; value?: Buffer }> {

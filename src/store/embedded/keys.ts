@@ -3,6 +3,7 @@ import type { ApiKey, KeyChanges } from '../store.ts';
 import { readValue } from './database.ts';
 import type { Lmdb } from './database.ts';
 import { apiKeyEntry, apiKeyKey, decodeApiKey, isIntact } from './record.ts';
+import { HOUSE } from './writer.ts';
 import type { Writer } from './writer.ts';
 
 interface Parts {
@@ -30,7 +31,7 @@ export function createKeys({ lmdb: { keys }, writer, onDamage }: Parts) {
 
   async function create(apiKey: ApiKey): Promise<boolean> {
     const { key, value } = apiKeyEntry(apiKey);
-    return writer.write(SMALL, () => {
+    return writer.write(HOUSE, SMALL, () => {
       if (readValue(keys, key) !== undefined) return false;
       keys.putSync(key, value);
       return true;
@@ -51,14 +52,14 @@ export function createKeys({ lmdb: { keys }, writer, onDamage }: Parts) {
 
   /** The record is read within the transaction: two processes that change one key at once both succeed. */
   async function update(keyId: string, changes: KeyChanges): Promise<ApiKey | undefined> {
-    return writer.write(SMALL, () => {
+    return writer.write(HOUSE, SMALL, () => {
       const before = get(keyId);
       return before && put({ ...before, ...changes });
     });
   }
 
   async function touch(keyId: string, usedAt: number): Promise<void> {
-    await writer.write(SMALL, () => {
+    await writer.write(HOUSE, SMALL, () => {
       const before = get(keyId);
       if (before && usedAt > (before.lastUsedAt ?? 0)) put({ ...before, lastUsedAt: usedAt });
     });

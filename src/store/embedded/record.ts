@@ -34,9 +34,11 @@ export function sequenceKey(sequence: Sequence): Buffer {
   return key;
 }
 
-/** Whether it is as long as one: a damaged key need not be. */
-export function isSequenceKey(key: Buffer): boolean {
-  return key.length === SEQUENCE_BYTES;
+/** Of the key of an event record; undefined when it is none that `sequenceKey` makes. */
+export function sequenceOf(key: Buffer): Sequence | undefined {
+  if (key.length !== SEQUENCE_BYTES) return undefined;
+  const sequence = readSequence(key, 0);
+  return Number.isSafeInteger(sequence) ? sequence : undefined;
 }
 
 export function readSequence(buffer: Buffer, offset: number): Sequence {
@@ -85,13 +87,24 @@ export function inboxEnd(tenant: string): Buffer {
   return Buffer.from(`${tenant}\u0001`, 'latin1');
 }
 
-export function inboxSequence(key: Buffer): Sequence {
-  return readSequence(key, key.length - SEQUENCE_BYTES);
+/** Of a key of that tenant's inbox; undefined when it is none that `inboxKey` makes. */
+export function inboxSequence(key: Buffer, tenant: string): Sequence | undefined {
+  if (key.length !== inboxKeyBytes(tenant)) return undefined;
+  const sequence = readSequence(key, tenant.length + 1);
+  return Number.isSafeInteger(sequence) ? sequence : undefined;
 }
 
-/** Tenant whose count this is. */
-export function countKey(tenant: string): Buffer {
-  return Buffer.from(tenant, 'latin1');
+/** The tenant whose inbox a key is of; undefined when it is none that `inboxKey` makes. */
+export function inboxTenant(key: Buffer): string | undefined {
+  const end = key.length - 1 - SEQUENCE_BYTES;
+  return end > 0 && key.indexOf(0) === end ? key.toString('latin1', 0, end) : undefined;
+}
+
+/** Where a key of that tenant's inbox lies, however long damage has made it: a walk that goes on after this makes progress. */
+export function sequenceAfter(key: Buffer, tenant: string): Sequence {
+  const bytes = Buffer.alloc(SEQUENCE_BYTES);
+  key.copy(bytes, 0, tenant.length + 1);
+  return readSequence(bytes, 0);
 }
 
 /**
@@ -146,17 +159,6 @@ export function inboxFilter(
   };
 }
 
-export function countEntry(tenant: string, count: number): Entry {
-  const entry = newEntry(tenant.length, SEQUENCE_BYTES);
-  entry.key.write(tenant, 0, 'latin1');
-  writeSequence(entry.value, count, 1);
-  return sealed(entry);
-}
-
-export function countEntryBody(value: Buffer): number {
-  return readSequence(value, 1);
-}
-
 /** Key of a claim. */
 export function claimKey(key: string): Buffer {
   return Buffer.from(key, 'hex');
@@ -185,6 +187,16 @@ export function decodeClaim(value: Buffer): Omit<Claim, 'key'> & Pick<StoredEven
 
 export function claimExpiryKey(expiresAt: Micros, key: Buffer): Buffer {
   return Buffer.concat([sequenceKey(expiresAt), key]);
+}
+
+/** Whether it is as long as one: a damaged key need not be. */
+export function isClaimExpiryKey(key: Buffer): boolean {
+  return key.length === SEQUENCE_BYTES + CLAIM_KEY_BYTES;
+}
+
+/** What such a key says. */
+export function decodeClaimExpiry(key: Buffer): { expiresAt: Micros; claim: Buffer } {
+  return { expiresAt: readSequence(key, 0), claim: Buffer.from(key.subarray(SEQUENCE_BYTES)) };
 }
 
 export function claimExpiryEntry(expiresAt: Micros, key: Buffer): Entry {
@@ -276,6 +288,20 @@ export function decodeApiKey(value: Buffer): ApiKey {
   return JSON.parse(value.toString('utf8', 1, value.length - CRC_BYTES)) as ApiKey;
 }
 
+/** What the store remembers of itself under that name. Read and written seldom, so its body is JSON. */
+export function metaEntry(name: string, body: unknown): Entry {
+  const text = Buffer.from(JSON.stringify(body));
+  const entry = newEntry(Buffer.byteLength(name), text.length);
+  entry.key.write(name, 'latin1');
+  text.copy(entry.value, 1);
+  return sealed(entry);
+}
+
+/** The body of an intact entry. */
+export function metaBody(value: Buffer): unknown {
+  return JSON.parse(value.toString('utf8', 1, value.length - CRC_BYTES));
+}
+
 /** A copy of an intact record, acknowledged at that time. */
 export function acknowledgedEntry(key: Buffer, value: Buffer, at: Micros): Entry {
   const entry = newEntry(key.length, value.length - 1 - CRC_BYTES);
@@ -307,6 +333,7 @@ const CRC_BYTES = 4;
 /** CRC-32 of any bytes followed by their own CRC-32, least byte first. */
 const RESIDUE = 0x2144df1c;
 const SEQUENCE_BYTES = 8;
+const CLAIM_KEY_BYTES = 32;
 const NO_SOURCE = 0xffff;
 const UUID_LENGTH = 36;
 const DASH = 0x2d;

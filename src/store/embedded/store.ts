@@ -1,20 +1,25 @@
+import { statfsSync } from 'node:fs';
 import type { Micros } from '../../events/event.ts';
 import { StoreUnavailableError } from '../errors.ts';
 import type { EventStore, KeyStore } from '../store.ts';
-import { openLmdb } from './database.ts';
 import type { Lmdb } from './database.ts';
+import { createBallast } from './ballast.ts';
 import { createClaims } from './claims.ts';
 import { createCounts } from './counts.ts';
+import { createDisk } from './disk.ts';
 import { createEvents } from './events.ts';
 import type { NewestRecord } from './events.ts';
 import { newEventId } from './event-id.ts';
-import { syncFolder, takeFolder } from './folder.ts';
+import type { Statfs } from './file-system.ts';
+import type { Folder } from './folder.ts';
+import { openFolder } from './open-folder.ts';
 import { listPending } from './inbox.ts';
 import { createKeys } from './keys.ts';
-import { isIntact, isSequenceKey, readSequence } from './record.ts';
+import { isIntact, sequenceOf } from './record.ts';
 import type { Sequence } from './record.ts';
+import { createRetention } from './retention.ts';
 import { createSweep } from './sweep.ts';
-import { createWriter } from './writer.ts';
+import { createWriter, HOUSE } from './writer.ts';
 import type { WriterLimits } from './writer.ts';
 
 export interface EmbeddedStore extends EventStore {
@@ -22,7 +27,12 @@ export interface EmbeddedStore extends EventStore {
   readonly keys: KeyStore;
   /** Time of the newest event at open, 0 without one: a clock that starts after it keeps the order over a restart. */
   readonly newestTime: Micros;
-  /** Deletes the events that have expired; resolves with their number. Runs by itself every `sweepSeconds`. */
+  /**
+   * Writes all that is stored at one moment to a file that is not there yet, for `store.mdb` of another folder. Rejects with an
+   * Error for people; what it has written by then is the caller's to remove.
+   */
+  backUp(file: string): Promise<void>;
+  /** Deletes the events that expired a day ago, and claims; resolves with their number. Runs by itself every `sweepSeconds`. */
   sweep(): Promise<number>;
 }
 
@@ -30,10 +40,12 @@ export interface EmbeddedOptions {
   /** Folder; made if missing. */
   readonly path: string;
   readonly now: () => Micros;
+  /** Milliseconds of a clock that is never set. */
+  readonly monotonicMs?: () => number;
   /** Time from `createdAt` to expiry. */
   readonly eventTtl: Micros;
-  /** Told of damaged records, with `{ err }`. */
-  readonly log: { error(detail: object, message: string): void };
+  /** Told of damaged records, with `{ err }`, of what is wrong with the disk, and of doubts about the time. */
+  readonly log: Record<'info' | 'warn' | 'error', (detail: object, message: string) => void>;
   /**
    * A write has failed, the disk being full or broken: no write is taken any more. What was acknowledged is on disk;
    * the process should end and start anew. Called once.
@@ -46,10 +58,14 @@ export interface EmbeddedOptions {
   /** 0: only on call. */
   readonly sweepSeconds?: number;
   readonly limits?: WriterLimits;
+  readonly statfs?: Statfs;
 }
 
 /** A transaction that takes longer leaves its callers without an answer in time: the disk stalls. */
 const STALL_MS = 2_000;
+
+/** How often the writer looks at what waits: a late write is answered so much later at most. */
+const TEND_MS = 250;
 
 /**
  * The event store on LMDB, for one server process a folder.
@@ -59,63 +75,67 @@ const STALL_MS = 2_000;
 // Async so that what cannot be opened is a rejection, as with any other store.
 // eslint-disable-next-line @typescript-eslint/require-await
 export async function openEmbeddedStore(options: EmbeddedOptions): Promise<EmbeddedStore> {
-  const { path, now, eventTtl, log, exclusive = true, create = true, sweepSeconds = 10 } = options;
-  const folder = takeFolder(path, exclusive, create);
-  const lmdb = openFile(folder);
-  syncFolder(path);
-
+  const { now, eventTtl, log, exclusive = true, sweepSeconds = 10 } = options;
+  const { monotonicMs = () => performance.now() } = options;
   const onDamage = (err: Error) => {
     log.error({ err }, 'a damaged record');
   };
+  const { folder, lmdb } = openFolder(options, onDamage);
   const expiredTo = () => now() - eventTtl;
-  const counts = createCounts(lmdb, onDamage);
-  const writer = createWriter({
-    transact: (run) => lmdb.transact(run),
-    beforeCommit: () => {
-      counts.flush();
-    },
-    onFatal: options.onFatal,
-    ...(options.limits && { limits: options.limits }),
+  const { writer, disk, stopTending } = openWriter(options, folder, lmdb, (writes) => {
+    sweep.step(writes);
   });
+  if (exclusive) emptyCounts(lmdb);
   const newest = newestRecord(lmdb);
-  const claims = createClaims(lmdb, now);
-  const sweep = createSweep({ lmdb, writer, counts, claims, expiredTo, onDamage });
+  const newestTime = newest.sequence;
+  const retention = createRetention({ lmdb, writer, now, monotonicMs, eventTtl, newestTime, log });
+  const claims = createClaims(lmdb);
+  const counts = createCounts({ lmdb, writer, expiredTo });
+  const sweep = createSweep({ lmdb, writer, counts, onDamage, ...retention });
   if (exclusive && sweepSeconds > 0) sweep.every(sweepSeconds * 1000);
 
   let closed: Promise<void> | undefined;
   /** For reads: a closed LMDB must not be asked. */
   const opened =
-    <A extends unknown[], T>(read: (...args: A) => T) =>
-    // eslint-disable-next-line @typescript-eslint/require-await
+    <A extends unknown[], T>(read: (...args: A) => T | Promise<T>) =>
     async (...args: A): Promise<T> => {
       if (closed !== undefined) throw new StoreUnavailableError('The store is closed');
       return read(...args);
     };
 
-  const events = createEvents({ lmdb, writer, counts, claims, expiredTo, newest });
+  const events = createEvents({ lmdb, writer, counts, claims, expiredTo, newest, disk });
+  // What another process appends it alone has counted.
+  const newestNow = exclusive ? events.newest : () => newestRecord(lmdb).sequence;
   const keys = createKeys({ lmdb, writer, onDamage });
   return {
     keys: { ...keys, get: opened(keys.get), getMany: opened(keys.getMany), list: opened(keys.list) },
-    newestTime: newest.sequence,
+    newestTime,
     newId: newEventId,
     append: events.append,
     get: opened(events.get),
     acknowledge: events.acknowledge,
     remove: events.remove,
     listPending: opened((tenant, page) =>
-      listPending({ lmdb, expiredTo: expiredTo(), onDamage }, tenant, page),
+      listPending({ lmdb, expiredTo: expiredTo(), newest: newestNow(), onDamage }, tenant, page),
     ),
-    countPending: opened((tenant) => ({ count: counts.pending(tenant, expiredTo()), exact: true })),
+    countPending: opened(async (tenant) => ({ count: await counts.pending(tenant), exact: true })),
     ping: opened(() => {
       const refusal = writer.refusal();
       if (refusal !== undefined) throw refusal;
       if (writer.busyFor() > STALL_MS) throw new StoreUnavailableError('The disk does not answer');
     }),
+    backUp: lmdb.backUp,
     sweep: () => sweep.run(),
     close() {
-      sweep.stop();
       closed ??= (async () => {
+        await sweep.stop();
         await writer.close();
+        stopTending();
+        if (writer.busyFor() > 0) {
+          throw new StoreUnavailableError(
+            'A transaction has not ended: it has the data folder until the process is killed',
+          );
+        }
         await lmdb.close();
         folder.release();
       })();
@@ -124,20 +144,72 @@ export async function openEmbeddedStore(options: EmbeddedOptions): Promise<Embed
   };
 }
 
-function openFile(folder: { file: string; release(): void }): Lmdb {
+/** The writer, and the disk that it writes to: a server looks after that, who opens beside one does not. */
+function openWriter(
+  { path, log, limits, onFatal, exclusive = true, statfs = statfsSync }: EmbeddedOptions,
+  folder: Folder,
+  lmdb: Lmdb,
+  beforeCommit: (writes: number) => void,
+) {
+  const ballast = createBallast(lmdb.ballast);
+  const writer = createWriter({
+    transact: async (run) => {
+      if (disk?.look()) for (const step of ballast.giveUp) await lmdb.transact(step);
+      return lmdb.transact(run);
+    },
+    beforeCommit,
+    onFatal: (error) => {
+      if (exclusive) folder.noteFailure();
+      onFatal(error);
+    },
+    oneByOne: () => disk?.isTight() === true,
+    ...(limits && { limits }),
+  });
+  const disk = exclusive
+    ? createDisk({
+        path,
+        statfs,
+        reusable: lmdb.reusable,
+        ballast,
+        write: (run) => {
+          // Busy, closed or failed: the next look finds that it is still to be done.
+          writer.write(HOUSE, 0, run).catch(() => undefined);
+        },
+        canGrow: folder.canGrow,
+        doubtful: folder.hasFailed,
+        log,
+        monotonic: () => performance.now(),
+      })
+    : undefined;
+  const tending = setInterval(() => {
+    writer.check();
+    if (writer.refusal() === undefined) disk?.tend();
+  }, TEND_MS).unref();
+  return {
+    writer,
+    disk,
+    stopTending: () => {
+      clearInterval(tending);
+    },
+  };
+}
+
+/** Of versions that kept counts on disk: they are not kept up any more. */
+function emptyCounts(lmdb: Lmdb): void {
   try {
-    return openLmdb(folder.file);
-  } catch (error) {
-    folder.release();
-    throw error;
+    lmdb.clear('counts');
+  } catch {
+    // A full disk: nothing reads them, and the next start tries again.
   }
 }
 
 function newestRecord({ events }: Lmdb): NewestRecord {
   const damagedAfter = new Set<Sequence>();
   for (const { key, value } of events.getRange({ reverse: true })) {
-    if (isIntact(key, value)) return { sequence: readSequence(key, 0), damagedAfter };
-    if (isSequenceKey(key)) damagedAfter.add(readSequence(key, 0));
+    const sequence = sequenceOf(key);
+    if (sequence === undefined) continue;
+    if (isIntact(key, value)) return { sequence, damagedAfter };
+    damagedAfter.add(sequence);
   }
   return { sequence: 0, damagedAfter };
 }

@@ -1,115 +1,113 @@
 import type { Micros } from '../../events/event.ts';
-import { CorruptEventError, StoreOverloadedError, StoreUnavailableError } from '../errors.ts';
-import type { Claims } from './claims.ts';
+import { StoreOverloadedError, StoreUnavailableError } from '../errors.ts';
 import type { Counts } from './counts.ts';
-import { readValue } from './database.ts';
 import type { Lmdb } from './database.ts';
-import { locate } from './event-id.ts';
-import {
-  HEADER_BYTES,
-  idEntryBody,
-  inboxKey,
-  isIntact,
-  readSequence,
-  recordedId,
-  recordedTenant,
-  sequenceKey,
-} from './record.ts';
-import type { Sequence } from './record.ts';
+import { createExpiredClaims } from './expired-claims.ts';
+import { createExpiredEvents } from './expired-events.ts';
+import { createPace } from './expired.ts';
+import { createLane, takeStep } from './sweep-steps.ts';
+import { HOUSE } from './writer.ts';
 import type { Writer } from './writer.ts';
-
-/** Events of one transaction: a few ms of the event loop, and their pages may have to come from disk. */
-const CHUNK = 200;
 
 interface Parts {
   readonly lmdb: Lmdb;
-  readonly writer: Writer;
+  readonly writer: Pick<Writer, 'write'>;
   readonly counts: Counts;
-  readonly claims: Claims;
-  readonly expiredTo: () => Micros;
+  /** Events up to this time may be deleted: later than they expire (`retention.ts`). */
+  readonly deletableTo: () => Micros;
+  /** Claims that end by this time may be deleted. */
+  readonly claimsDeletableTo: () => Micros;
   readonly onDamage: (error: Error) => void;
+  /** Milliseconds of a clock that is never set. */
+  readonly monotonic?: () => number;
 }
 
 export interface Sweep {
-  /** Deletes what has expired; calls at once share one walk. Resolves with the number of events deleted. */
+  /** Deletes what may be deleted; calls at once share one walk. Resolves with the number of events deleted. */
   run(): Promise<number>;
   every(milliseconds: number): void;
-  stop(): void;
-}
-
-/** The events lie in the order of their time, so the expired ones are the first: no index of expiry is needed. */
-export function createSweep(parts: Parts): Sweep {
-  let running: Promise<number> | undefined;
-  let timer: NodeJS.Timeout | undefined;
-  const run = () => (running ??= sweepAll(parts).finally(() => (running = undefined)));
-  return {
-    run,
-    every(milliseconds) {
-      timer = setInterval(() => {
-        run().catch((error: unknown) => {
-          // Closed, failed or busy: the next one, if there is one, finds the same events.
-          if (error instanceof StoreUnavailableError || error instanceof StoreOverloadedError) return;
-          throw error;
-        });
-      }, milliseconds).unref();
-    },
-    stop() {
-      clearInterval(timer);
-    },
-  };
-}
-
-async function sweepAll(parts: Parts): Promise<number> {
-  const { writer, claims, expiredTo } = parts;
-  while ((await writer.write(0, () => claims.sweep(CHUNK))) === CHUNK);
-  let total = 0;
-  for (;;) {
-    const swept = await writer.write(0, () => sweepChunk(parts, expiredTo()));
-    total += swept;
-    if (swept < CHUNK) return total;
-  }
-}
-
-function sweepChunk({ lmdb, counts, onDamage }: Parts, expiredTo: Sequence): number {
-  const { events, ids, inbox } = lmdb;
-  const end = sequenceKey(Math.max(0, expiredTo + 1));
-  const keys = [...events.getKeys({ end, limit: CHUNK })];
-  for (const key of keys) {
-    const sequence = readSequence(key, 0);
-    const owner = ownerOf(lmdb, key, sequence);
-    if (owner === undefined) {
-      onDamage(
-        new CorruptEventError(`Expired record ${String(sequence)} disagrees with the index; it is removed`),
-      );
-    } else if (owner.indexedId !== undefined) ids.removeSync(owner.indexedId);
-    for (const tenant of owner === undefined ? tenants(lmdb) : [owner.tenant]) {
-      if (inbox.removeSync(inboxKey(tenant, sequence))) counts.add(tenant, -1);
-    }
-    events.removeSync(key);
-  }
-  return keys.length;
+  /** At the end of a transaction with so many writes: deletes some of what `run` has found. Without a run under way it does nothing. */
+  step(writes: number): void;
+  /** Resolves when a run under way has ended: it reads no more. */
+  stop(): Promise<void>;
 }
 
 /**
- * Whose event it is, and its id where that has an index entry. By the id in its record, and by the place that this tells
- * or that its index entry does: the two prove each other, so that the checksum over what may be 400 KB need not be made.
+ * What has expired is found, and its pages fetched, beside the requests; it is deleted at the end of their transactions, twice as
+ * much as was written, so that the sweep keeps up with any rate of ingest. While nobody writes, it has transactions of its own.
  */
-function ownerOf(
-  { events, ids }: Lmdb,
-  key: Buffer,
-  sequence: Sequence,
-): { tenant: string; indexedId?: Buffer } | undefined {
-  const record = readValue(events, key);
-  if (record === undefined || record.length < HEADER_BYTES) return undefined;
-  const [id, tenant] = [recordedId(record), recordedTenant(record)];
-  if (locate(id, tenant) === sequence) return { tenant };
-  const value = readValue(ids, id);
-  if (value === undefined || !isIntact(id, value)) return undefined;
-  const entry = idEntryBody(value);
-  return entry.sequence === sequence ? { tenant: entry.tenant, indexedId: id } : undefined;
-}
+export function createSweep({ monotonic = () => performance.now(), ...parts }: Parts): Sweep {
+  const { writer, onDamage } = parts;
+  let running: Promise<number> | undefined;
+  let timer: NodeJS.Timeout | undefined;
+  let isStopped = false;
+  const pace = createPace(() => isStopped, monotonic);
+  const events = createLane(createExpiredEvents({ ...parts, pace }));
+  const claims = createLane(createExpiredClaims({ ...parts, deletableTo: parts.claimsDeletableTo, pace }));
+  const lanes = [events, claims];
+  /** A write that begins a transaction where nobody else does; at most one waits. */
+  let own: Promise<void> | undefined;
+  /** It is in the transaction under way. */
+  let isOwn = false;
+  let onStep: () => void = () => undefined;
 
-/** Every tenant with pending events. */
-function tenants({ counts }: Lmdb): string[] {
-  return Array.from(counts.getKeys({}), (key) => key.toString('latin1'));
+  return { run, every, step, stop };
+
+  function run(): Promise<number> {
+    return (running ??= sweepAll().finally(() => (running = undefined)));
+  }
+
+  function every(milliseconds: number): void {
+    timer = setInterval(() => {
+      run().catch((error: unknown) => {
+        // Closed, failed or busy: the next one, if there is one, finds the same events.
+        if (error instanceof StoreUnavailableError || error instanceof StoreOverloadedError) return;
+        // Not the end of a process that serves events, and would end again after each start.
+        onDamage(new Error('The sweep has failed', { cause: error }));
+      });
+    }, milliseconds).unref();
+  }
+
+  function step(writes: number): void {
+    const isAlone = isOwn && writes === 1;
+    isOwn = false;
+    if (lanes.every((lane) => lane.isEmpty())) return;
+    takeStep(lanes, isAlone ? Infinity : writes, monotonic);
+    onStep();
+  }
+
+  async function stop(): Promise<void> {
+    isStopped = true;
+    clearInterval(timer);
+    onStep();
+    await running?.catch(() => undefined);
+  }
+
+  async function sweepAll(): Promise<number> {
+    for (const lane of lanes) lane.rewind();
+    for (;;) {
+      await Promise.all(lanes.map((lane) => lane.refill()));
+      if (lanes.every((lane) => lane.isDone())) break;
+      await nextStep();
+    }
+    // The last step may not be on disk yet.
+    if (lanes.some((lane) => lane.deleted() > 0)) await writer.write(HOUSE, 0, () => undefined);
+    return events.deleted();
+  }
+
+  async function nextStep(): Promise<void> {
+    const stepped = new Promise<void>((resolve) => (onStep = resolve));
+    own ??= writer
+      .write(HOUSE, 0, () => {
+        isOwn = true;
+      })
+      .finally(() => (own = undefined));
+    const ended = own.catch((error: unknown) => {
+      // The writes of others fill the queue: their transactions take the step.
+      if (error instanceof StoreOverloadedError) return stepped;
+      throw error;
+    });
+    await Promise.race([stepped, ended]);
+    if (isStopped) throw new StoreUnavailableError('The store is closed');
+  }
 }

@@ -4,35 +4,48 @@ import {
   StoreOverloadedError,
   StoreUnavailableError,
 } from '../errors.ts';
+import { createShares } from '../shares.ts';
 
 /** Group commit: writes that wait at one moment share one transaction and one fsync. */
 export interface Writer {
   /**
    * Runs `run` inside a transaction and resolves with its result once that is on disk. `run` reads before it writes: a
-   * `CorruptEventError` or `CorruptKeyError` that it throws before its first put is its caller's alone; whatever else it throws undoes the
-   * whole batch and is the end of this writer.
+   * `CorruptEventError`, `CorruptKeyError` or `StoreUnavailableError` that it throws before its first put is its caller's alone; whatever
+   * else it throws undoes the whole batch and is the end of this writer.
    *
-   * Rejects with `StoreOverloadedError` at once when too much waits, with `StoreUnavailableError` after close or failure.
+   * Rejects with `StoreOverloadedError` and does not run when too much waits, at once, or when it has waited for
+   * `waitingMs`; with `StoreUnavailableError` after close or failure.
    *
+   * @param tenant whose share of the queue it takes; `HOUSE` for what is no tenant's.
    * @param bytes about what the write holds in memory while it waits.
    */
-  write<T>(bytes: number, run: () => T): Promise<T>;
+  write<T>(tenant: string, bytes: number, run: () => T): Promise<T>;
   /** Why no more writes are taken. */
   refusal(): StoreUnavailableError | undefined;
   /** For how many milliseconds the transaction under way has been so; 0 without one. */
   busyFor(): number;
-  /** Refuses new writes and resolves when those accepted have ended. */
+  /**
+   * Rejects what has waited too long, and fails when the transaction under way has been so for `stuckMs`. To be called every
+   * now and then: neither shows by itself while the disk does not answer.
+   */
+  check(): void;
+  /** Refuses new writes and resolves when those accepted have ended, at once when the transaction under way is given up. */
   close(): Promise<void>;
 }
+
+/** API keys and the sweep: a share of their own, as a tenant has, under what cannot be a tenant's name. */
+export const HOUSE = '';
 
 export interface WriterOptions {
   /** Runs the function in a transaction that is undone if it throws; resolves after fsync. */
   readonly transact: (run: () => void) => Promise<unknown>;
-  /** Runs at the end of each transaction. */
-  readonly beforeCommit: () => void;
+  /** Runs at the end of each transaction, told how many writes it has. What it throws is the end of this writer. */
+  readonly beforeCommit: (writes: number) => void;
   /** A transaction has failed; called once, when all that waited has been rejected. */
   readonly onFatal: (error: Error) => void;
   readonly limits?: WriterLimits;
+  /** Whether a transaction takes one write only, for the time being. */
+  readonly oneByOne?: () => boolean;
   /** Milliseconds of a clock that is never set. */
   readonly monotonic?: () => number;
 }
@@ -45,17 +58,29 @@ export interface WriterLimits {
   readonly batchWrites: number;
   readonly batchBytes: number;
   readonly batchMs: number;
-  /** Of writes that wait for the next transaction. */
+  /** Of writes that wait for the next transaction, shared by tenants (`../shares.ts`): one alone can have half. */
   readonly waitingWrites: number;
   readonly waitingBytes: number;
+  /**
+   * How long a write may wait. Shorter than the 1.8 s after which HTTP answers 503 by itself: who was told to try again must
+   * not find the first one stored as well.
+   */
+  readonly waitingMs: number;
+  /**
+   * A transaction that takes longer will never end. One that cannot begin does not settle in lmdb-js (3.5.6, writer.cpp), and
+   * one that waits for a lock of LMDB waits for as long as another process holds it.
+   */
+  readonly stuckMs: number;
 }
 
-const DEFAULT_LIMITS: WriterLimits = {
+export const DEFAULT_LIMITS: WriterLimits = {
   batchWrites: 512,
   batchBytes: 8 * 1024 * 1024,
   batchMs: 20,
-  waitingWrites: 10_000,
-  waitingBytes: 64 * 1024 * 1024,
+  waitingWrites: 20_000,
+  waitingBytes: 128 * 1024 * 1024,
+  waitingMs: 1_500,
+  stuckMs: 30_000,
 };
 
 export function createWriter({
@@ -63,45 +88,59 @@ export function createWriter({
   beforeCommit,
   onFatal,
   limits = DEFAULT_LIMITS,
+  oneByOne = () => false,
   monotonic = () => performance.now(),
 }: WriterOptions): Writer {
   const waiting = createQueue(limits);
   let refusal: StoreUnavailableError | undefined;
+  let failed = false;
   let committing: Promise<void> | undefined;
   let begun: number | undefined;
+  let batch: Write[] = [];
+  let giveUp!: () => void;
+  const givenUp = new Promise<void>((resolve) => (giveUp = resolve));
+  const busyFor = () => (begun === undefined ? 0 : monotonic() - begun);
 
   return {
-    write<T>(bytes: number, run: () => T): Promise<T> {
+    write<T>(tenant: string, bytes: number, run: () => T): Promise<T> {
       if (refusal !== undefined) return Promise.reject(refusal);
-      if (waiting.isFull(bytes)) {
-        return Promise.reject(new StoreOverloadedError('Too many writes wait for the disk already'));
-      }
+      const since = monotonic();
+      waiting.rejectLate(since);
       return new Promise<T>((resolve, reject) => {
-        waiting.push(newWrite(bytes, run, resolve as (value: unknown) => void, reject));
-        committing ??= commitAll();
+        const write = { tenant, bytes, since, run, resolve: resolve as Write['resolve'], reject };
+        if (waiting.push({ ...write, result: undefined, error: undefined })) committing ??= commitAll();
+        else reject(new StoreOverloadedError('Too many writes wait for the disk already'));
       });
     },
 
     refusal: () => refusal,
 
-    busyFor: () => (begun === undefined ? 0 : monotonic() - begun),
+    busyFor,
+
+    check() {
+      waiting.rejectLate(monotonic());
+      if (busyFor() <= limits.stuckMs) return;
+      fail(new Error(`a transaction has not ended for ${String(limits.stuckMs / 1000)} s`));
+      giveUp();
+    },
 
     async close() {
       refusal ??= new StoreUnavailableError('The store is closed');
-      await committing;
+      await Promise.race([committing, givenUp]);
     },
   };
 
   async function commitAll(): Promise<void> {
     while (!waiting.isEmpty()) {
-      const batch: Write[] = [];
+      batch = [];
       begun = monotonic();
       try {
         await transact(() => {
-          runInto(batch);
+          runInto(batch, waiting, oneByOne() ? 0 : limits.batchMs, monotonic);
+          beforeCommit(batch.length);
         });
       } catch (error) {
-        await fail(error, batch);
+        fail(await commitCause(error));
         break;
       }
       settle(batch);
@@ -110,31 +149,35 @@ export function createWriter({
     begun = undefined;
   }
 
-  /** Takes writes now that the transaction is open: what came while the one before was synced is all in. */
-  function runInto(batch: Write[]): void {
-    const until = monotonic() + limits.batchMs;
-    let bytes = 0;
-    do {
-      const write = waiting.next(batch.length, bytes);
-      if (write === undefined) break;
-      batch.push(write);
-      bytes += write.bytes;
-      runOne(write);
-    } while (monotonic() < until);
-    beforeCommit();
-  }
-
-  async function fail(error: unknown, batch: readonly Write[]): Promise<void> {
-    const cause = await commitCause(error);
+  function fail(cause: Error): void {
+    if (failed) return;
+    failed = true;
     refusal = new StoreUnavailableError(`The store has failed to write: ${cause.message}`, { cause });
     for (const { reject } of batch) reject(refusal);
-    for (const { reject } of waiting.takeAll()) reject(refusal);
+    waiting.rejectAll(refusal);
     onFatal(refusal);
   }
 }
 
+/** Takes writes now that the transaction is open: what came while the one before was synced is all in. */
+function runInto(batch: Write[], waiting: Queue, batchMs: number, monotonic: () => number): void {
+  const start = monotonic();
+  waiting.rejectLate(start);
+  let bytes = 0;
+  do {
+    const write = waiting.next(batch.length, bytes);
+    if (write === undefined) break;
+    batch.push(write);
+    bytes += write.bytes;
+    runOne(write);
+  } while (monotonic() < start + batchMs);
+}
+
 interface Write {
+  readonly tenant: string;
   readonly bytes: number;
+  /** When it came. */
+  readonly since: number;
   readonly run: () => unknown;
   readonly resolve: (value: unknown) => void;
   readonly reject: (error: Error) => void;
@@ -143,47 +186,61 @@ interface Write {
   error: Error | undefined;
 }
 
-function newWrite(
-  bytes: number,
-  run: () => unknown,
-  resolve: (value: unknown) => void,
-  reject: (error: Error) => void,
-): Write {
-  return { bytes, run, resolve, reject, result: undefined, error: undefined };
-}
+type Queue = ReturnType<typeof createQueue>;
 
-/** Writes in the order of their calls, bounded by number and bytes. */
-function createQueue({ batchWrites, batchBytes, waitingWrites, waitingBytes }: WriterLimits) {
+/** Writes in the order of their calls, bounded by time, and by number and bytes, which tenants share. */
+function createQueue({ batchWrites, batchBytes, waitingWrites, waitingBytes, waitingMs }: WriterLimits) {
+  const places = createShares(waitingWrites);
+  const memory = createShares(waitingBytes);
   let writes: Write[] = [];
   let head = 0;
-  let held = 0;
+
   return {
     isEmpty: () => head === writes.length,
-    isFull: (bytes: number) => writes.length - head >= waitingWrites || held + bytes > waitingBytes,
-    push(write: Write) {
+
+    /** False: its tenant's share is used up. */
+    push(write: Write): boolean {
+      if (!places.take(write.tenant, 1)) return false;
+      if (!memory.take(write.tenant, write.bytes)) {
+        places.give(write.tenant, 1);
+        return false;
+      }
       writes.push(write);
-      held += write.bytes;
+      return true;
     },
+
     /** The next write that goes into a batch of so many writes and bytes; the first always does. */
     next(size: number, bytes: number): Write | undefined {
       const write = writes[head];
       if (write === undefined) return undefined;
       if (size > 0 && (size >= batchWrites || bytes + write.bytes > batchBytes)) return undefined;
-      held -= write.bytes;
-      // The taken ones are let go in one go: a `shift` each would move the whole queue.
-      if (++head === writes.length || head === batchWrites) {
-        writes = writes.slice(head);
-        head = 0;
-      }
-      return write;
+      return take(write);
     },
-    takeAll() {
-      const rest = writes.slice(head);
-      writes = [];
-      head = held = 0;
-      return rest;
+
+    rejectLate(now: number): void {
+      // They lie in the order of their coming, so the late ones are the first.
+      for (let write = writes[head]; write && now - write.since > waitingMs; write = writes[head]) {
+        take(write).reject(
+          new StoreOverloadedError('The write has waited too long for the disk and was not run'),
+        );
+      }
+    },
+
+    rejectAll(error: Error): void {
+      for (let write = writes[head]; write; write = writes[head]) take(write).reject(error);
     },
   };
+
+  function take(write: Write): Write {
+    places.give(write.tenant, 1);
+    memory.give(write.tenant, write.bytes);
+    // The taken ones are let go in one go: a `shift` each would move the whole queue.
+    if (++head === writes.length || head === batchWrites) {
+      writes = writes.slice(head);
+      head = 0;
+    }
+    return write;
+  }
 }
 
 function settle(batch: readonly Write[]): void {
@@ -193,12 +250,15 @@ function settle(batch: readonly Write[]): void {
   }
 }
 
+/** What is wrong with one write and no other. */
+const OWN_ERRORS = [CorruptEventError, CorruptKeyError, StoreUnavailableError];
+
 function runOne(write: Write): void {
   try {
     write.result = write.run();
   } catch (error) {
-    if (!(error instanceof CorruptEventError || error instanceof CorruptKeyError)) throw error;
-    write.error = error;
+    if (!OWN_ERRORS.some((own) => error instanceof own)) throw error;
+    write.error = error as Error;
   }
 }
 

@@ -1,0 +1,114 @@
+import { closeSync, existsSync, fsyncSync, openSync, renameSync, rmSync, statSync } from 'node:fs';
+import { dirname, resolve } from 'node:path';
+import { parseArgs } from 'node:util';
+import { readConfig } from '../config.ts';
+import { openEmbeddedStore } from '../store/embedded/store.ts';
+import type { Surroundings } from './keys-command.ts';
+
+const USAGE = `Usage: npm run backup -- FILE
+
+Copies the embedded store (DATA_DIR) to FILE, as it is at one moment, while the service runs or not. FILE is complete
+and synced, or not there: it is written under another name first. To restore it, put it into a new folder as store.mdb.
+
+  --force   replace FILE if there is one
+  --help    print this
+
+Exit status: 0 done, 1 failed, 2 not understood.
+`;
+
+/** The command line is not understood; the message says why. */
+class UsageError extends Error {}
+
+/** The command behind `npm run backup`; resolves with its exit status. */
+export async function backupCommand(
+  args: readonly string[],
+  { env, stdout, stderr }: Surroundings,
+): Promise<number> {
+  try {
+    const command = parse(args);
+    stdout(command === 'help' ? USAGE : await backUp(command, env));
+    return 0;
+  } catch (error) {
+    const usage = error instanceof UsageError;
+    const message = error instanceof Error ? error.message : String(error);
+    stderr(`backup: ${message}${usage ? '\nbackup: --help tells what there is' : ''}\n`);
+    return usage ? 2 : 1;
+  }
+}
+
+interface Command {
+  readonly file: string;
+  readonly force: boolean;
+}
+
+function parse(args: readonly string[]): Command | 'help' {
+  try {
+    const { values, positionals } = parseArgs({
+      args: [...args],
+      allowPositionals: true,
+      options: { force: { type: 'boolean', default: false }, help: { type: 'boolean', short: 'h' } },
+    });
+    if (values.help) return 'help';
+    const [file, ...more] = positionals;
+    if (file === undefined || file === '' || more.length > 0)
+      throw new UsageError('this command takes one FILE');
+    return { file: resolve(file), force: values.force };
+  } catch (error) {
+    if (error instanceof TypeError) throw new UsageError(error.message);
+    throw error;
+  }
+}
+
+/** Resolves with what to print. */
+async function backUp({ file, force }: Command, env: Surroundings['env']): Promise<string> {
+  const config = readConfig({ ...env, AUTH_MODE: 'keys' });
+  if (config.store !== 'embedded')
+    throw new Error('only the embedded store is backed up so; see docs/dynamodb.md');
+  if (existsSync(file) && !force) throw new Error(`${file} is there already; --force replaces it`);
+  // lmdb-js would make it.
+  if (!existsSync(dirname(file))) throw new Error(`there is no folder ${dirname(file)}`);
+  const draft = `${file}.draft`;
+  const umask = process.umask(0o077);
+  try {
+    // LMDB writes no file that is there.
+    rmSync(draft, { force: true });
+    await copyStore(config.dataDir, draft);
+    sync(draft);
+    const { size } = statSync(draft);
+    renameSync(draft, file);
+    sync(dirname(file));
+    return `${file}: ${String(size)} bytes\n`;
+  } catch (error) {
+    rmSync(draft, { force: true });
+    throw error;
+  } finally {
+    process.umask(umask);
+  }
+}
+
+async function copyStore(path: string, file: string): Promise<void> {
+  const quiet = () => undefined;
+  const store = await openEmbeddedStore({
+    path,
+    now: () => Date.now() * 1000,
+    eventTtl: Number.MAX_SAFE_INTEGER,
+    log: { info: quiet, warn: quiet, error: quiet },
+    onFatal: quiet,
+    exclusive: false,
+    create: false,
+  });
+  try {
+    await store.backUp(file);
+  } finally {
+    await store.close();
+  }
+}
+
+function sync(path: string): void {
+  const fd = openSync(path, 'r');
+  try {
+    fsyncSync(fd);
+  } finally {
+    closeSync(fd);
+  }
+}

@@ -1,0 +1,128 @@
+import { UpdateCommand } from '@aws-sdk/lib-dynamodb';
+import { withDeadline, insist, type Deadline } from './deadline.ts';
+import { getItem, type EventsTable } from './events-table.ts';
+import { isConditionFailed } from './failure.ts';
+import type { StoreLog } from './log.ts';
+import type { Retries } from './retries.ts';
+
+/**
+ * How many shards an inbox has: as many as any instance writes, which the events table says. An instance that read fewer
+ * would lose sight of events without a word: `docs/decisions/017-shards-on-record.md`.
+ */
+export interface InboxShards {
+  /** Shards to read now. Never goes down. */
+  toRead(): number;
+  /**
+   * Puts on record how many this instance writes, learns how many the others do, and follows that from then on. To resolve
+   * before this instance writes. Rejects with an error of the SDK, or with an Error when the record is damaged.
+   */
+  join(): Promise<void>;
+  /** Stops following. */
+  stop(): Promise<void>;
+}
+
+export interface InboxShardsOptions {
+  readonly events: EventsTable;
+  /** Shards that this instance writes. */
+  readonly shards: number;
+  /** Shards that are read whatever the record says. */
+  readonly readShards: number;
+  readonly log: StoreLog;
+  readonly callBudgetMs: number;
+  readonly retries: Retries;
+  /** Milliseconds between two looks at the record. */
+  readonly shardsEveryMs?: number;
+}
+
+/** How long an event in a new shard may be out of sight of the instances that were there before. */
+const EVERY_MS = 10_000;
+
+/** Looks in a row that may fail in silence: whoever uses the table meanwhile reports it anyway. */
+const SILENT_FAILURES = 2;
+
+export function createInboxShards(options: InboxShardsOptions): InboxShards {
+  const { events, shards, log, callBudgetMs, shardsEveryMs = EVERY_MS } = options;
+  let known = Math.max(shards, options.readShards);
+  let failures = 0;
+  let timer: NodeJS.Timeout | undefined;
+  let looking: Promise<void> | undefined;
+  let stopped = false;
+
+  const sending = { retries: options.retries, turn: <T>(request: () => Promise<T>) => request() };
+  const agree = () => withDeadline((deadline) => raiseTo(events, shards, deadline), callBudgetMs, sending);
+
+  return {
+    toRead: () => known,
+
+    async join() {
+      const recorded = await agree();
+      if (recorded > shards) {
+        log.warn({ written_here: shards, recorded }, 'other instances write more inbox shards; all are read');
+      }
+      known = Math.max(known, recorded);
+      if (stopped) return;
+      timer = setInterval(() => {
+        looking ??= look().finally(() => (looking = undefined));
+      }, shardsEveryMs).unref();
+    },
+
+    async stop() {
+      stopped = true;
+      clearInterval(timer);
+      await looking;
+    },
+  };
+
+  async function look(): Promise<void> {
+    try {
+      const recorded = await agree();
+      failures = 0;
+      if (recorded <= known) return;
+      log.info({ from: known, to: recorded }, 'inbox shards to read have risen');
+      known = recorded;
+    } catch (error) {
+      failures += 1;
+      if (failures !== SILENT_FAILURES + 1 || stopped) return;
+      log.warn(
+        { err: error, read: known },
+        'the number of inbox shards cannot be read; the last one known serves',
+      );
+    }
+  }
+}
+
+/** No UUID, so that no client can ask for it; without tenant, inbox keys and ttl it is no event to anybody. */
+const RECORD_ID = 'inbox-shards';
+
+/** What `INBOX_SHARDS` takes: a record beyond it is damaged. */
+const MOST_SHARDS = 100;
+
+/** Raises the record to `shards` where it is lower or missing. @returns what it says then. */
+async function raiseTo(events: EventsTable, shards: number, deadline: Deadline): Promise<number> {
+  for (;;) {
+    const recorded = recordedIn(await getItem(events, RECORD_ID, deadline), events.name);
+    if (recorded >= shards) return recorded;
+    const request = new UpdateCommand({
+      TableName: events.name,
+      Key: { event_id: RECORD_ID },
+      UpdateExpression: 'SET shards = :shards',
+      ConditionExpression: 'attribute_not_exists(shards) OR shards < :shards',
+      ExpressionAttributeValues: { ':shards': shards },
+    });
+    try {
+      await insist((abortSignal) => events.client.send(request, { abortSignal }), deadline);
+      return shards;
+    } catch (error) {
+      // Another instance was faster, or a first try of our own.
+      if (!isConditionFailed(error)) throw error;
+    }
+  }
+}
+
+function recordedIn(item: Readonly<Record<string, unknown>> | undefined, table: string): number {
+  const shards = item?.['shards'] ?? 0;
+  if (Number.isInteger(shards) && Number(shards) >= 0 && Number(shards) <= MOST_SHARDS) return Number(shards);
+  throw new Error(
+    `item ${RECORD_ID} of table ${table} says ${JSON.stringify(shards)} shards: correct it to the highest INBOX_SHARDS, at most ${String(MOST_SHARDS)}`,
+  );
+}

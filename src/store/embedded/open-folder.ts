@@ -1,0 +1,32 @@
+import { statfsSync } from 'node:fs';
+import { openLmdb } from './database.ts';
+import type { Lmdb } from './database.ts';
+import { checkFileSystem } from './file-system.ts';
+import { syncFolder, takeFolder } from './folder.ts';
+import type { Folder } from './folder.ts';
+import { checkFormat } from './format.ts';
+import type { EmbeddedOptions } from './store.ts';
+
+/**
+ * Takes the folder and opens the file in it, after all that can be seen to be wrong with either.
+ *
+ * @throws Error for people that names the folder or the file.
+ */
+export function openFolder(
+  { path, log, exclusive = true, create = true, statfs = statfsSync }: EmbeddedOptions,
+  onDamage: (error: Error) => void,
+): { folder: Folder; lmdb: Lmdb } {
+  const folder = takeFolder(path, exclusive, create);
+  try {
+    const warning = checkFileSystem(path, statfs(path).type);
+    if (warning !== undefined) log.warn({ data_dir: path }, warning);
+    const lmdb = openLmdb(folder.file, (meta) => {
+      checkFormat(meta, folder.file, onDamage);
+    });
+    syncFolder(path);
+    return { folder, lmdb };
+  } catch (error) {
+    folder.release();
+    throw error;
+  }
+}

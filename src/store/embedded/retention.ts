@@ -1,0 +1,209 @@
+import { formatMicros } from '../../events/clock.ts';
+import type { Micros } from '../../events/event.ts';
+import { createFollower } from '../../events/follower.ts';
+import type { Doubt } from '../../events/follower.ts';
+import { StoreOverloadedError, StoreUnavailableError } from '../errors.ts';
+import { readValue } from './database.ts';
+import type { Lmdb } from './database.ts';
+import { isIntact, metaBody, metaEntry, sequenceKey, sequenceOf } from './record.ts';
+import { HOUSE } from './writer.ts';
+import type { Writer } from './writer.ts';
+
+/** When what has expired may be deleted for good. What is hidden too early comes back; what is deleted does not. */
+export interface Retention {
+  /** Events up to this time: they expired a day ago, by a time and by a TTL that have stood for a day of uptime. */
+  readonly deletableTo: () => Micros;
+  /** Claims that ended up to this time. */
+  readonly claimsDeletableTo: () => Micros;
+}
+
+export interface RetentionLog {
+  warn(detail: object, message: string): void;
+}
+
+interface Parts {
+  readonly lmdb: Lmdb;
+  readonly writer: Pick<Writer, 'write'>;
+  readonly now: () => Micros;
+  readonly monotonicMs: () => number;
+  /** As configured. */
+  readonly eventTtl: Micros;
+  readonly newestTime: Micros;
+  readonly log: RetentionLog;
+}
+
+const DAY_MS = 86_400_000;
+/** From expiry to deletion, as on DynamoDB: a clock or a TTL that is wrong can be set right meanwhile. */
+const MARGIN: Micros = 86_400e6;
+/** Claims end by the times of events, and an event may be 2 s old when it is stored. */
+const CLAIMS_MARGIN: Micros = 60e6;
+/** Below it a gap is a restart or a suspended machine, and much less than the margin. */
+const SLACK_MS = 3_600_000;
+const REVIEW_MS = 10_000;
+/** A process that is killed forgets so much uptime at most. */
+const SAVE_MS = 600_000;
+const WARN_MS = 3_600_000;
+
+/**
+ * Deletion has a clock of its own. It goes on by uptime and follows `now()`, which may have been set to anything, only where
+ * that has been at most an hour ahead, or farther ahead for a whole day of uptime (`Follower`). It is kept in the folder:
+ * the newest stored event, where an older build has left the folder, is only as right as the clock that dated it. In the
+ * same way a shorter TTL counts for deletion once it has been configured for a day of uptime.
+ *
+ * Why: docs/decisions/007-one-time-that-is-not-believed-at-once.md.
+ */
+export function createRetention(parts: Parts): Retention {
+  const { lmdb, writer, now, monotonicMs, eventTtl, newestTime } = parts;
+  const started = monotonicMs();
+  const saved = readSaved(lmdb);
+  const before = saved === 'damaged' ? undefined : saved;
+  const clock = createFollower({
+    time: startTime(saved, newestTime, now) / 1000,
+    mono: started,
+    tolerance: SLACK_MS,
+    confirm: DAY_MS,
+    doubt: before?.doubt,
+  });
+  const ttl = createTtl(before?.ttl, eventTtl, started);
+  const report = createReport(parts);
+  let reviewedAt = -Infinity;
+  let savedAt = -Infinity;
+
+  const follow = (time: Micros, mono: number): Micros => Math.floor(clock.follow(time / 1000, mono) * 1000);
+
+  return {
+    deletableTo() {
+      const [mono, time] = [monotonicMs(), now()];
+      // `now()` may have gone back.
+      const trusted = Math.min(time, follow(time, mono));
+      const kept = ttl.kept(mono);
+      const deletableTo = trusted - kept - MARGIN;
+      if (mono - reviewedAt >= REVIEW_MS) {
+        reviewedAt = mono;
+        const ahead = clock.doubt() === undefined ? 0 : time - trusted;
+        report({ mono, time, ahead, kept, deletableTo });
+        if (mono - savedAt >= SAVE_MS) {
+          savedAt = mono;
+          save({ clock: follow(time, mono), doubt: clock.doubt(), ttl: ttl.state(mono) });
+        }
+      }
+      return deletableTo;
+    },
+
+    claimsDeletableTo() {
+      const time = now();
+      return Math.min(time, follow(time, monotonicMs())) - CLAIMS_MARGIN;
+    },
+  };
+
+  function save(state: Saved): void {
+    const { key, value } = metaEntry(KEY, state);
+    writer
+      .write(HOUSE, value.length, () => {
+        lmdb.meta.putSync(key, value);
+      })
+      .catch((error: unknown) => {
+        // Closed, failed or busy: what was saved before is only more cautious.
+        if (error instanceof StoreUnavailableError || error instanceof StoreOverloadedError) return;
+        throw error;
+      });
+  }
+}
+
+interface Review {
+  readonly mono: number;
+  readonly time: Micros;
+  /** How far that is ahead of what deletion believes; 0: not in doubt. */
+  readonly ahead: Micros;
+  /** The TTL that counts for deletion. */
+  readonly kept: Micros;
+  readonly deletableTo: Micros;
+}
+
+/** Says what is held back and why, at first and then each hour, and when it is over. */
+function createReport({ lmdb, eventTtl, log }: Parts): (review: Review) => void {
+  let warnedAt: number | undefined;
+
+  return ({ mono, time, ahead, kept, deletableTo }) => {
+    const reasons: string[] = [];
+    if (ahead > 0) {
+      reasons.push(`the clock is ${seconds(ahead)} s ahead of the time that was seen to pass (set, or off?)`);
+    }
+    if (kept > eventTtl) {
+      reasons.push(`EVENT_TTL_SECONDS was ${seconds(kept)} before and is ${seconds(eventTtl)} now`);
+    }
+    if (reasons.length === 0) {
+      if (warnedAt !== undefined) log.warn({ now: formatMicros(time) }, 'expired events are deleted again');
+      warnedAt = undefined;
+      return;
+    }
+    if (warnedAt !== undefined && mono - warnedAt < WARN_MS) return;
+    const held = firstAfter(lmdb, deletableTo);
+    if (held === undefined || held > time - eventTtl - MARGIN) return;
+    warnedAt = mono;
+    log.warn(
+      { now: formatMicros(time), oldest_event: formatMicros(held) },
+      `expired events are hidden but not deleted until this has stood for a day of uptime: ${reasons.join('; ')}`,
+    );
+  };
+}
+
+function seconds(time: Micros): string {
+  return (time / 1e6).toFixed(0);
+}
+
+interface TtlState {
+  /** What counts for deletion. */
+  readonly kept: Micros;
+  /** What was configured last. */
+  readonly wanted: Micros;
+  /** For how many ms of uptime. */
+  readonly wantedFor: number;
+}
+
+/** The configured TTL, and the longer one of before until the shorter one has stood for a day of uptime. */
+function createTtl(before: TtlState | undefined, wanted: Micros, started: number) {
+  let kept = Math.max(wanted, before?.kept ?? 0);
+  const stoodBefore = before?.wanted === wanted ? before.wantedFor : 0;
+  const wantedFor = (mono: number): number => stoodBefore + mono - started;
+
+  return {
+    kept(mono: number): Micros {
+      if (wantedFor(mono) >= DAY_MS) kept = wanted;
+      return kept;
+    },
+    state: (mono: number): TtlState => ({ kept, wanted, wantedFor: wantedFor(mono) }),
+  };
+}
+
+/** Under `KEY` in the table `meta`. */
+interface Saved {
+  /** Time of the deletion clock. */
+  readonly clock: Micros;
+  readonly doubt?: Doubt | undefined;
+  readonly ttl: TtlState;
+}
+
+const KEY = 'retention';
+
+function readSaved({ meta }: Lmdb): Saved | 'damaged' | undefined {
+  const key = Buffer.from(KEY);
+  const value = readValue(meta, key);
+  if (value === undefined) return undefined;
+  return isIntact(key, value) ? (metaBody(value) as Saved) : 'damaged';
+}
+
+function startTime(saved: Saved | 'damaged' | undefined, newestTime: Micros, now: () => Micros): Micros {
+  // Before all events: the doubt, and so the waiting, is as long as can be.
+  if (saved === 'damaged') return 0;
+  if (saved !== undefined) return saved.clock;
+  return newestTime === 0 ? now() : newestTime;
+}
+
+/** Time of the oldest event after that time. */
+function firstAfter({ events }: Lmdb, time: Micros): Micros | undefined {
+  const start = sequenceKey(Math.max(0, time + 1));
+  const [key] = events.getKeys({ start, limit: 1 });
+  // A damaged key tells no time; the sweep removes it.
+  return key && sequenceOf(key);
+}

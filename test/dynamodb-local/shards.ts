@@ -1,0 +1,5 @@
+import t from 'tap';
+import { shardsContract } from '../shards-contract.ts';
+import { localEndpoint } from '../support/dynamodb.ts';
+
+shardsContract(t, () => Promise.resolve(localEndpoint()));
