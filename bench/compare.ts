@@ -9,6 +9,7 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { measure } from './harness/load.ts';
+import type { Emulator } from './harness/service.ts';
 import { startEmulator, startService } from './harness/service.ts';
 import type { Measurement } from './load/job.ts';
 import { median } from './results.ts';
@@ -71,6 +72,14 @@ function build(commit: string): string {
 
 async function ingest(path: string): Promise<Measurement> {
   const emulator = values.store === 'dynamodb' ? await startEmulator() : null;
+  try {
+    return await ingestOn(emulator, path);
+  } finally {
+    await emulator?.stop();
+  }
+}
+
+async function ingestOn(emulator: Emulator | null, path: string): Promise<Measurement> {
   const service = await startService(emulator, { script: join(path, 'dist/main.js') });
   try {
     const measurement = await measure(
@@ -89,6 +98,5 @@ async function ingest(path: string): Promise<Measurement> {
     return measurement;
   } finally {
     await service.stop();
-    await emulator?.stop();
   }
 }

@@ -7,11 +7,12 @@
  * as in the embedded store. The ways take turns, each round in a fresh file; the table has the median and the rounds.
  */
 import { randomBytes } from 'node:crypto';
-import { mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { mkdtempSync, rmSync, statSync } from 'node:fs';
 import { loadavg, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { open } from 'lmdb';
 import type { RootDatabase } from 'lmdb';
+import { writtenBytes } from './harness/written.ts';
 import { describeMachine } from './results.ts';
 
 const [seconds = 3, rounds = 3] = process.argv.slice(2).map(Number);
@@ -136,15 +137,6 @@ async function round(way: Way, callers: number) {
     bytes: size / times.length,
     written: written / times.length,
   };
-}
-
-/** Bytes that this process has caused to be sent to disk; NaN where the system does not tell. */
-function writtenBytes(): number {
-  try {
-    return Number(/^write_bytes: (\d+)$/m.exec(readFileSync('/proc/self/io', 'utf8'))?.[1]);
-  } catch {
-    return NaN;
-  }
 }
 
 const { machine, node, commit } = describeMachine();

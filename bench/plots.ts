@@ -7,11 +7,16 @@ import { IDLE, median } from './results.ts';
 /** SVG text of a plot, or null where the results lack what it shows. */
 export type Plot = (rows: readonly Row[]) => string | null;
 
-const WIDTH = 860;
+const WIDTH = 880;
 const HEIGHT = 440;
+const LEGEND = 235;
 
-/** Okabe and Ito's colours, which stay apart for every kind of colour vision. */
-const COLOURS = ['#0072B2', '#D55E00', '#009E73', '#CC79A7', '#E69F00', '#56B4E9', '#555555', '#000000'];
+/** Okabe and Ito's colours, which stay apart for every kind of colour vision, and one more, whose line is dashed. */
+const COLOURS = [
+  ...['#0072B2', '#D55E00', '#009E73', '#CC79A7', '#E69F00', '#56B4E9', '#555555', '#000000'],
+  '#6A3D9A',
+];
+const SOLID = 8;
 
 /** Suites of which the latency plot shows a curve each. */
 const CURVES = ['health', 'create-v1', 'create', 'inbox', 'walk', 'mixed'];
@@ -133,15 +138,19 @@ function render(
   series: LineSeriesOption[],
   axes: Pick<EChartsOption, 'xAxis' | 'yAxis'>,
 ): string {
+  if (series.length > COLOURS.length) throw new Error(`${title}: more curves than colours`);
   const chart = echarts.init(null, null, { renderer: 'svg', ssr: true, width: WIDTH, height: HEIGHT });
   chart.setOption({
     ...axes,
     backgroundColor: '#ffffff',
     color: COLOURS,
     title: { text: title, left: 'center', top: 8, textStyle: { fontSize: 16, color: '#111111' } },
-    legend: { orient: 'vertical', right: 8, top: 'middle', textStyle: TEXT, width: 200 },
-    grid: { left: 70, right: 250, top: 48, bottom: 56 },
-    series,
+    // From its left: without a browser, echarts takes text to be narrower than it is.
+    legend: { orient: 'vertical', left: WIDTH - LEGEND, top: 'middle', textStyle: TEXT },
+    grid: { left: 70, right: LEGEND + 20, top: 48, bottom: 56 },
+    series: series.map((one, index) =>
+      index < SOLID ? one : { ...one, lineStyle: { ...one.lineStyle, type: 'dashed' } },
+    ),
   });
   const svg = chart.renderToSVGString();
   chart.dispose();

@@ -27,7 +27,11 @@ const FUNCTIONS = 40;
 
 const kind = values.allocations ? 'allocations' : 'cpu';
 const onDynamo = values.store === 'dynamodb';
-const ofEmulator = onDynamo && values.of === 'emulator';
+const ofEmulator = values.of === 'emulator';
+if (ofEmulator ? !onDynamo : values.of !== 'service') {
+  console.error('--of takes service, or with --store dynamodb emulator');
+  process.exit(2);
+}
 const where = ofEmulator ? '-emulator' : onDynamo ? '-dynamodb' : '';
 const file = `bench/results/${values.traffic}${where}.${values.allocations ? 'heapprofile' : 'cpuprofile'}`;
 mkdirSync('bench/results', { recursive: true });

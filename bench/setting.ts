@@ -40,6 +40,6 @@ export function address({ url, key, pid }: Target): Target {
 }
 
 /** An emulator needs whatever core is free. */
-export function loadPlace({ store }: Setting): Place {
+export function loadPlace({ store }: Pick<Setting, 'store'>): Place {
   return store === 'embedded' ? 'load' : 'any';
 }

@@ -1,3 +1,5 @@
+import type { Place } from './harness/cores.ts';
+import { pinned } from './harness/cores.ts';
 import { fill, measure, measureColdKeys } from './harness/load.ts';
 import type { Measurement, Target } from './load/job.ts';
 import type { LatencyTarget, Row } from './results.ts';
@@ -192,23 +194,32 @@ async function healthSuite(setting: Setting): Promise<Row[]> {
   }
 }
 
-/** What of the response times is the machine's: both cores at once, with nothing to do. */
+/** What of the response times is the machine's: the cores that the rows beside it had, at once, with nothing to do. */
 async function measureIdle(setting: Setting): Promise<Row[]> {
-  const places = ['server', 'load'] as const;
-  const rounds = places.map((): Measurement[] => []);
+  const idle = idleCores(setting.store, pinned);
+  const rounds = idle.map((): Measurement[] => []);
   for (let round = 0; round < setting.rounds; round++) {
     setting.progress(`no requests, round ${String(round + 1)} of ${String(setting.rounds)}`);
     const job = { kind: 'idle', perSecond: 1_000, url: '', key: '', pid: null, ...setting.times } as const;
-    const found = await Promise.all(places.map((place) => measure(job, place)));
+    const found = await Promise.all(idle.map(({ place }) => measure(job, place)));
     found.forEach((measurement, index) => rounds[index]?.push(measurement));
   }
-  return places.map((place, index) => ({
+  return idle.map(({ what }, index) => ({
     suite: 'health',
     store: setting.storeLabel,
-    what: `${IDLE}, core of the ${place}`,
+    what,
     rounds: rounds[index] ?? [],
     checks: [],
   }));
+}
+
+/** Where idle rows are measured, and what they are called: no core is named where the kernel moves processes about. */
+export function idleCores(
+  store: Setting['store'],
+  pinned: boolean,
+): { readonly place: Place; readonly what: string }[] {
+  if (!pinned || loadPlace({ store }) === 'any') return [{ place: 'any', what: `${IDLE}, whichever core` }];
+  return (['server', 'load'] as const).map((place) => ({ place, what: `${IDLE}, core of the ${place}` }));
 }
 
 async function keysSuite(setting: Setting): Promise<Row[]> {

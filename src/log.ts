@@ -1,54 +1,52 @@
+import { isatty } from 'node:tty';
 import type { DestinationStream, Logger } from 'pino';
 import { pino } from 'pino';
 import type { LogLevel } from './config.ts';
 import type { Exchange } from './http/exchange.ts';
 import { parseQuery } from './http/query.ts';
+import { createLogOutput } from './log-output.ts';
+import { complain, openSink } from './stdio.ts';
 
-/** Lines are written in blocks of about so many characters, at the latest after so many ms. */
-const BLOCK_LENGTH = 16_384;
-const FLUSH_MS = 100;
+/** Bytes of log that wait for a slow reader of stdout; some seconds at full load. */
+const CAPACITY = 4 * 1024 * 1024;
 
 export interface Log {
   readonly logger: Logger;
-  /** Writes what is still in memory. Call it last. */
-  flush(): void;
+  /** Text for the people at the terminal; null where stdout is none. */
+  readonly print: ((text: string) => void) | null;
+  /** Writes what is still in memory, as far as that is possible within a moment. Call it last. */
+  flush(): Promise<void>;
 }
 
 /** JSON lines on stdout; for people where stdout is a terminal. */
 export async function createLog(level: LogLevel): Promise<Log> {
-  if (process.stdout.isTTY) {
-    const { default: pretty } = await import('pino-pretty');
-    const stream = pretty({ sync: true, translateTime: 'SYS:HH:MM:ss.l', ignore: 'pid,hostname' });
-    return { logger: createLogger(level, stream), flush: () => undefined };
-  }
-  const blocks = createBlocks();
-  setInterval(blocks.flush, FLUSH_MS).unref();
-  return { logger: createLogger(level, blocks), flush: blocks.flushSync };
+  const terminal = isatty(1);
+  const format = terminal ? await createFormat() : (line: string) => line;
+  const { write, flush } = createLogOutput({
+    sink: openSink(1),
+    capacity: CAPACITY,
+    droppedLine: (lines) => format(droppedLine(lines)),
+    complain,
+  });
+  const stream: DestinationStream = terminal
+    ? {
+        write(line) {
+          write(format(line));
+        },
+      }
+    : { write };
+  return { logger: createLogger(level, stream), print: terminal ? write : null, flush };
 }
 
-/**
- * Gathers lines for pino's destination, which has only whole blocks to deal with. By itself (sonic-boom 4.2) it measures
- * all that waits with each line, and so copies it: a third of all the bytes that ingest allocated.
- */
-function createBlocks(): DestinationStream & Record<'flush' | 'flushSync', () => void> {
-  const destination = pino.destination({ dest: 1, sync: false });
-  let block = '';
-  const flush = (): void => {
-    if (block === '') return;
-    destination.write(block);
-    block = '';
-  };
-  return {
-    write(line) {
-      block += line;
-      if (block.length >= BLOCK_LENGTH) flush();
-    },
-    flush,
-    flushSync() {
-      flush();
-      destination.flushSync();
-    },
-  };
+async function createFormat(): Promise<(line: string) => string> {
+  const { prettyFactory } = await import('pino-pretty');
+  return prettyFactory({ translateTime: 'SYS:HH:MM:ss.l', ignore: 'pid,hostname' });
+}
+
+/** Like a line of the logger's, but at every level: it stands for lines of every level. */
+function droppedLine(lines: number): string {
+  const msg = 'lines of this log are missing here: stdout did not take them in time';
+  return `{"level":"warn"${isoTime()},"dropped_lines":${String(lines)},"msg":"${msg}"}\n`;
 }
 
 /** The logger itself, on any stream. */

@@ -4,25 +4,31 @@ import type { App } from './app.ts';
 import { startApp } from './app.ts';
 import type { AuthMode, Config } from './config.ts';
 import { ConfigError, readConfig } from './config.ts';
+import { ListenError } from './http/listen.ts';
 import type { Log } from './log.ts';
 import { createLog } from './log.ts';
+import { complain } from './stdio.ts';
+import { UnusableStoreError } from './store/errors.ts';
 
 /** sysexits.h: the configuration is wrong. */
 const EXIT_CONFIG = 78;
 
-if (existsSync('.env')) process.loadEnvFile('.env');
+/**
+ * Signals so close to each other are one: a terminal and a service manager send theirs to npm and to this process, and npm
+ * passes its own on.
+ */
+const SAME_SIGNAL_MS = 500;
+
 await main();
 
 async function main(): Promise<void> {
   const config = configOrExit();
   const log = await createLog(config.logLevel);
   const { logger } = log;
-  const die = (error: unknown, message: string): never => {
-    logger.fatal({ err: error }, message);
-    log.flush();
-    process.exit(1);
-  };
-  process.on('uncaughtException', (error) => die(error, 'unexpected error'));
+  process.on('uncaughtException', (error) => {
+    logger.fatal({ err: error }, 'unexpected error');
+    void exit(log, 1);
+  });
 
   let app: App | undefined;
   const onFatal = (error: Error): void => {
@@ -33,7 +39,8 @@ async function main(): Promise<void> {
   try {
     app = await startApp(config, logger, onFatal);
   } catch (error) {
-    die(error, 'cannot start');
+    reportFailedStart(error, log);
+    await exit(log, 1);
     return;
   }
   stopOnSignals(app, log);
@@ -42,31 +49,51 @@ async function main(): Promise<void> {
       ? { data_dir: config.dataDir }
       : { endpoint: config.dynamodb.endpoint ?? 'AWS', events_table: config.dynamodb.tables.events };
   logger.info({ url: app.url, store: config.store, ...place }, 'listening');
-  if (process.stdout.isTTY) greet(app.url, config.authMode);
+  log.print?.(greeting(app.url, config.authMode));
+}
+
+/** One plain line on stderr; in the log, the stack only of what is nobody's mistake in running the service. */
+function reportFailedStart(error: unknown, { logger, print }: Log): void {
+  const expected = error instanceof ListenError || error instanceof UnusableStoreError;
+  const reason = error instanceof Error ? error.message : String(error);
+  if (!expected) logger.fatal({ err: error }, 'cannot start');
+  // On a terminal both would be read by the same person.
+  else if (print === null) logger.fatal({ reason }, 'cannot start');
+  complain(`Cannot start: ${reason}`);
 }
 
 function configOrExit(): Config {
   try {
+    readEnvFile();
     return readConfig(process.env);
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error;
-    console.error(`The configuration is wrong:\n${error.message.replaceAll(/^/gm, '  ')}`);
+    complain(`The configuration is wrong:\n${error.message.replaceAll(/^/gm, '  ')}`);
     process.exit(EXIT_CONFIG);
   }
 }
 
+function readEnvFile(): void {
+  if (!existsSync('.env')) return;
+  try {
+    process.loadEnvFile('.env');
+  } catch (error) {
+    throw new ConfigError(`.env: cannot be read: ${error instanceof Error ? error.message : String(error)}`);
+  }
+}
+
 function stopOnSignals(app: App, log: Log): void {
-  let asked = false;
+  let askedAt: number | undefined;
   for (const signal of ['SIGTERM', 'SIGINT'] as const) {
     process.on(signal, () => {
-      if (asked) {
+      if (askedAt === undefined) {
+        askedAt = performance.now();
+        log.logger.info({ signal }, 'draining');
+        void stop(app, log);
+      } else if (performance.now() - askedAt > SAME_SIGNAL_MS) {
         log.logger.warn({ signal }, 'asked twice: stopping at once');
-        log.flush();
-        process.exit(1);
+        void exit(log, 1);
       }
-      asked = true;
-      log.logger.info({ signal }, 'draining');
-      void stop(app, log);
     });
   }
 }
@@ -77,26 +104,28 @@ async function stop(app: App | undefined, log: Log): Promise<void> {
     log.logger.info('stopped');
   } catch (error) {
     log.logger.fatal({ err: error }, 'could not stop in good order');
-    log.flush();
+    await log.flush();
     // process.exit() waits for the threads of libuv's pool, and the one that could not be closed may wait for ever.
     process.kill(process.pid, 'SIGKILL');
   }
-  log.flush();
-  process.exit();
+  await exit(log);
 }
 
-function greet(url: string, authMode: AuthMode): void {
+async function exit(log: Log, code?: number): Promise<never> {
+  await log.flush();
+  process.exit(code);
+}
+
+function greeting(url: string, authMode: AuthMode): string {
   const local = authMode === 'local';
-  process.stdout.write(
-    [
-      '',
-      `  Triggers API listens on ${url}`,
-      local ? `  API key for trying it out: ${LOCAL_KEY}` : '  API keys: npm run keys -- --help',
-      '  How to use it: README.md, or docs/ for more',
-      '',
-      `  curl ${url}/v1/inbox -H 'X-API-Key: ${local ? LOCAL_KEY : '<key>'}'`,
-      '',
-      '',
-    ].join('\n'),
-  );
+  return [
+    '',
+    `  Triggers API listens on ${url}`,
+    local ? `  API key for trying it out: ${LOCAL_KEY}` : '  API keys: npm run keys -- --help',
+    '  How to use it: README.md, or docs/ for more',
+    '',
+    `  curl ${url}/v1/inbox -H 'X-API-Key: ${local ? LOCAL_KEY : '<key>'}'`,
+    '',
+    '',
+  ].join('\n');
 }

@@ -1,7 +1,10 @@
+import { execFile } from 'node:child_process';
+import { readFileSync } from 'node:fs';
 import type { RequestListener } from 'node:http';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { promisify } from 'node:util';
 import type { Test } from 'tap';
 import t from 'tap';
 import { createRecorder } from '../bench/harness/histogram.ts';
@@ -14,8 +17,10 @@ import { runSteady } from '../bench/load/steady.ts';
 import type { Traffic } from '../bench/load/traffic.ts';
 import { TRAFFIC } from '../bench/load/traffic.ts';
 import { growthOf } from '../bench/memory.ts';
-import type { Row } from '../bench/results.ts';
+import { backlogPlot, clientsPlot, latencyPlot } from '../bench/plots.ts';
+import type { Results, Row } from '../bench/results.ts';
 import { checkLatency, checkRatio, median, passed } from '../bench/results.ts';
+import { idleCores } from '../bench/suites.ts';
 
 const CREATE: Call = { method: 'POST', path: '/v1/events', body: '{}', status: 201 };
 const TIMED = { warmUpSeconds: 0.1, seconds: 0.4, key: 'k', pid: process.pid };
@@ -64,6 +69,69 @@ for (const [name, run] of Object.entries(loads)) {
     t.match(wrong.firstError, /503/);
   });
 }
+
+void t.test('saturation: clients that are lost during the warm-up fail the row', async (t) => {
+  let connections = 0;
+  const server = createServer((_, response) => {
+    response.writeHead(201, { 'content-length': '2' }).end('{}');
+  }).on('connection', (socket) => {
+    if (++connections <= 2) socket.destroy();
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  t.teardown(() => {
+    server.close();
+    server.closeAllConnections();
+  });
+  const url = `http://127.0.0.1:${String((server.address() as AddressInfo).port)}`;
+  const found = await runSaturation({ ...TIMED, url, clients: 4 }, CREATE);
+  t.ok(found.requests > 20, 'the others were measured');
+  t.equal(found.errors, 2);
+  t.match(found.firstError, /lost during the warm-up/);
+  t.equal(passed({ suite: 's', store: 'embedded', what: 'w', checks: [], rounds: [found] }), false);
+});
+
+void t.test('no core is named where nothing is pinned', (t) => {
+  const names = (...of: Parameters<typeof idleCores>) => idleCores(...of).map(({ what }) => what);
+  t.strictSame(names('embedded', true), ['no requests, core of the server', 'no requests, core of the load']);
+  t.strictSame(names('embedded', false), ['no requests, whichever core']);
+  t.strictSame(names('dynamodb', true), ['no requests, whichever core']);
+  t.end();
+});
+
+void t.test('a profile of the emulator needs one', async (t) => {
+  for (const args of [
+    ['--of', 'emulator'],
+    ['--of', 'elsewhere', '--store', 'dynamodb'],
+  ]) {
+    const script = ['--import=./.ci/typescript.mjs', 'bench/profile.ts', ...args];
+    const { code, stderr } = await promisify(execFile)(process.execPath, script).then(
+      () => ({ code: 0, stderr: '' }),
+      (error: unknown) => error as { code: number; stderr: string },
+    );
+    t.equal(code, 2);
+    t.match(stderr, '--of takes service, or with --store dynamodb emulator');
+  }
+});
+
+void t.test('plots: every curve has a look of its own, and its name is within the picture', (t) => {
+  const { rows } = JSON.parse(readFileSync('docs/performance/results.json', 'utf8')) as Results;
+  const plots = [latencyPlot('embedded'), latencyPlot('dynalite'), clientsPlot, backlogPlot];
+  for (const plot of plots) {
+    const svg = plot(rows) ?? '';
+    const curves = svg.match(/<path [^>]*fill="none"[^>]*stroke-linejoin="bevel"[^>]*>/g) ?? [];
+    const colours = curves.map((curve) => /stroke="([^"]+)"/.exec(curve)?.[1]);
+    t.equal(new Set(colours).size, curves.length);
+    const texts = svg.matchAll(
+      /<text [^>]*text-anchor="start"[^>]* x="(\d+)" [^>]*translate\((\d+) [^>]*>([^<]+)/g,
+    );
+    const names = [...texts].map(([, x, left, name = '']) => ({ name, from: Number(x) + Number(left) }));
+    t.equal(names.length, curves.length);
+    const width = Number(/width="(\d+)"/.exec(svg)?.[1]);
+    // A character of 13 px is some 7.5 px wide.
+    for (const { name, from } of names) t.ok(from + name.length * 7.5 <= width, name);
+  }
+  t.end();
+});
 
 void t.test('open loop: a stall is charged to everybody who would have come meanwhile', async (t) => {
   const begin = performance.now();

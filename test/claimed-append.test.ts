@@ -10,8 +10,6 @@ import { createMemoryTables, type Command } from './support/memory-tables.ts';
 const HOUR = 3_600e6;
 const WEEK = 7 * 24 * HOUR;
 
-const never = endless();
-
 void t.test('an event that is completed late is listed as of then, not where a walk has been', async (t) => {
   for (const [name, after, eventTtl, isLate] of [
     ['while its first writer may be at it', 2e6, WEEK, false],
@@ -51,7 +49,7 @@ async function completed(after: Micros, eventTtl: Micros) {
       },
       { event, payload: event.payload, payloadBytes: Buffer.byteLength(event.payload) },
       { key: 'k', fingerprint: 'f', expiresAt: first.createdAt + WEEK },
-      never,
+      endless(),
     );
   await t.rejects(append(first), { message: 'dies here' });
   alive = true;

@@ -137,6 +137,27 @@ void t.test('a wrong clock that has dated an event is not believed after a resta
   t.strictSame(await third.inbox(), [old, ahead]);
 });
 
+void t.test('a clock that is ahead for one sweep takes no claim away', async (t) => {
+  const { time, open } = setUp(t);
+  const { store, clock, event } = await open();
+  const digits = '0'.repeat(64);
+  const append = () => {
+    const one = event({ createdAt: clock.tick() });
+    return store.append(one, { key: digits, fingerprint: digits, expiresAt: one.createdAt + 300e6 });
+  };
+  t.match(await append(), { outcome: 'stored' });
+  time.jump(9 * DAY);
+  clock.now();
+  time.advance(10_000);
+  await store.sweep();
+  time.jump(-9 * DAY);
+  clock.now();
+  time.advance(10_000);
+  t.match(await append(), { outcome: 'duplicate' });
+  time.advance(290_000);
+  t.match(await append(), { outcome: 'stored' });
+});
+
 void t.test(
   'off every night: deletion lags by two days at most, whatever the clock says in between',
   async (t) => {

@@ -112,6 +112,18 @@ void t.test(
   },
 );
 
+void t.test('a disk that cannot be measured any more is no reason to stop', async (t) => {
+  let fails = false;
+  const statfs = () => {
+    if (fails) throw new Error('ENOENT');
+    return { bsize: 1, blocks: 1e9, bavail: 1e9, type: 0 };
+  };
+  const { add, inbox } = await openTestStore(t, t.testdir(), { statfs });
+  fails = true;
+  const one = await add();
+  t.strictSame(await inbox(), [one]);
+});
+
 for (const [mebibytes, bytes] of [
   [24, 20_000],
   [64, 400_000],

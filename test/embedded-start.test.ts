@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process';
 import {
   chmodSync,
   closeSync,
@@ -18,7 +19,7 @@ import type { Test } from 'tap';
 import { checkLmdbFile } from '../src/store/embedded/lmdb-file.ts';
 import { metaEntry } from '../src/store/embedded/record.ts';
 import { openRawMeta, openTestStore } from './support/embedded.ts';
-import { jsonLines, spawnMain } from './support/process.ts';
+import { jsonLines, spawnMain, startService } from './support/process.ts';
 import { mountTmpfs } from './support/tmpfs.ts';
 
 // Much of their time they wait for a service to start or to end.
@@ -264,4 +265,29 @@ void t.test('a network file system is refused, a doubtful one is warned of once'
     t.equal(warned.length, warnings.length);
     await store.close();
   }
+});
+
+void t.test('a command in another PID namespace is told at once to run where the server does', async (t) => {
+  const namespace = ['unshare', '--pid', '--fork', '--kill-child', '--mount-proc'] as const;
+  if (spawnSync(namespace[0], [...namespace.slice(1), 'true']).status !== 0) {
+    t.comment('not run: no PID namespace can be made here');
+    return;
+  }
+  const path = t.testdir();
+  const service = await startService(t, { DATA_DIR: path });
+  const list = () => {
+    const { status, stderr } = spawnSync(
+      namespace[0],
+      [...namespace.slice(1), process.execPath, '--import=./.ci/typescript.mjs', 'src/cli/keys.ts', 'list'],
+      { env: { ...process.env, DATA_DIR: path }, encoding: 'utf8' },
+    );
+    return { status, stderr };
+  };
+  t.match(list(), {
+    status: 1,
+    stderr: /^keys: The server that uses .* runs in another PID namespace.*docker exec/,
+  });
+  service.child.kill('SIGTERM');
+  t.equal(await service.ended, 0);
+  t.match(list(), { status: 0 }, 'without a server there is nothing to be mistaken about');
 });

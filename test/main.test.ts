@@ -25,6 +25,39 @@ void t.test('a data folder that cannot be had ends the start', async (t) => {
   t.match(JSON.stringify(line), join(folder, 'file'));
 });
 
+void t.test('what prevents a start is one plain line, and a log line without a stack', async (t) => {
+  const dataDir = t.testdir({ used: {}, free: {} });
+  const { url } = await startService(t, { DATA_DIR: join(dataDir, 'used') });
+  const { port } = new URL(url);
+  const reasons: [Record<string, string>, string][] = [
+    [{ PORT: port }, `cannot listen on 127.0.0.1:${port}: another process listens there`],
+    [{ HOST: '192.0.2.1' }, 'cannot listen on 192.0.2.1:0: HOST is not an address of this machine'],
+    [{ DATA_DIR: join(dataDir, 'used') }, `The data folder ${join(dataDir, 'used')} is in use`],
+  ];
+  for (const [env, reason] of reasons) {
+    const start = { PORT: '0', ALLOW_PUBLIC_TEST_KEY: 'true', DATA_DIR: join(dataDir, 'free'), ...env };
+    const { ended, output } = spawnMain(t, start);
+    t.equal(await ended, 1);
+    const [plain = '', ...more] = output()
+      .split('\n')
+      .filter((line) => line !== '' && !line.startsWith('{'));
+    t.strictSame(more, []);
+    t.ok(plain.startsWith(`Cannot start: ${reason}`), plain);
+    const lines = jsonLines(output());
+    t.match(lines, [{ level: 'fatal', msg: 'cannot start', reason }]);
+    t.notMatch(output(), /\bat .*:\d+:\d+|"stack"/);
+  }
+});
+
+void t.test('an .env that cannot be read is a wrong configuration', async (t) => {
+  const cwd = t.testdir({ '.env': {} });
+  const here = process.cwd();
+  const start = `cd ${cwd} && exec ${process.execPath} --import=${here}/.ci/typescript.mjs ${here}/src/main.ts`;
+  const { ended, output } = spawnMain(t, { PORT: '0' }, ['sh', '-c', start]);
+  t.equal(await ended, 78);
+  t.match(output(), /^The configuration is wrong:\n {2}\.env: cannot be read: /);
+});
+
 void t.test('a second server on the same folder is refused, the first one goes on', async (t) => {
   const dataDir = t.testdir();
   const first = await startService(t, { DATA_DIR: dataDir });

@@ -113,3 +113,26 @@ void t.test('links and scripts that are named exist', (t) => {
     t.ok(scripts[name ?? ''], String(name));
   t.end();
 });
+
+void t.test('the packages that want a newer Node than 20 are those that the README names', (t) => {
+  const { packages } = JSON.parse(readFileSync('package-lock.json', 'utf8')) as {
+    packages: Record<string, { engines?: { node?: string } }>;
+  };
+  const newer = Object.entries(packages)
+    .filter(([, { engines }]) => /^>= ?2[1-9]/.test(engines?.node ?? ''))
+    .map(([path]) => path.replace(/.*node_modules\//, ''));
+  const sentence = /npm warns that two packages ask for 22 \(([^)]*)\)/.exec(README)?.[1] ?? '';
+  const named = [...sentence.matchAll(/`([^`]+)`/g)].map(([, name]) => name);
+  t.strictSame(named.sort(), newer.sort());
+  t.end();
+});
+
+void t.test('docs/api.md lists every error code', (t) => {
+  const codes = [...readFileSync('src/http/errors.ts', 'utf8').matchAll(/\| '([A-Z_]+)'/g)].map(
+    ([, code = '']) => code,
+  );
+  t.ok(codes.length >= 13);
+  const table = readFileSync('docs/api.md', 'utf8');
+  for (const code of codes) t.match(table, new RegExp(`^\\| \\d{3} +\\| \`${code}\``, 'm'), code);
+  t.end();
+});

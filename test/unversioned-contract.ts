@@ -115,7 +115,7 @@ async function pages(t: Test, start: Start, shown: Shown): Promise<void> {
     ['limit=0', 'limit: must be at least 1'],
     ['limit=201', 'limit: must be at most 200'],
     ['limit=x', 'limit: must be an integer'],
-    ['source=s', 'source: is not a known field'],
+    ['source=s', 'source: is not a known parameter'],
     ['event_type=', 'event_type: must not be empty'],
     ['limit=1&limit=1', 'limit: is given more than once'],
     ['cursor=nonsense', 'cursor: must be the next_cursor of a page of this inbox; start again without it'],

@@ -363,7 +363,7 @@ async function invalidQueries(t: Test, start: Start, shown: Shown): Promise<void
     [`event_type=${'x'.repeat(256)}`, /^event_type: must have at most 255 characters$/],
     ['source=%zz', /^query: "%zz" is not valid percent-encoded UTF-8$/],
     ['source=%ff', /^query: "%ff" is not valid percent-encoded UTF-8$/],
-    ['nonsense=1', /^nonsense: is not a known field$/],
+    ['nonsense=1', /^nonsense: is not a known parameter$/],
     ['cursor=', /^cursor: must not be empty$/],
     ['cursor=abc', /^cursor: must be the next_cursor/],
     [`cursor=${flipped}`, /^cursor: must be the next_cursor/],

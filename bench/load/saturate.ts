@@ -15,10 +15,24 @@ export async function runSaturation(job: ClosedLoop, call: Call): Promise<Measur
   const meter = createMeter(job);
   const request = requestBytes(job, call);
   const connections = Array.from({ length: job.clients }, () => openConnection(job.url));
+  // Whoever lost its connection before is missing in all that is measured: fewer clients than the row says.
+  const lost: string[] = [];
+  let measuring = false;
+  const reporting: Loop['meter'] = {
+    answered: (ms, problem) => {
+      meter.answered(ms, problem);
+    },
+    failed: (problem) => {
+      if (measuring) meter.failed(problem);
+      else lost.push(problem);
+    },
+  };
   for (const connection of connections)
-    loop(connection, request, { status: call.status, meter, more: () => true });
+    loop(connection, request, { status: call.status, meter: reporting, more: () => true });
   await sleep(job.warmUpSeconds * 1000);
   meter.begin();
+  measuring = true;
+  for (const problem of lost) meter.failed(`a client was lost during the warm-up: ${problem}`);
   await sleep(job.seconds * 1000);
   const measurement = meter.end();
   for (const connection of connections) connection.close();

@@ -1,9 +1,10 @@
-import type { TemplatedApp, us_listen_socket } from 'uWebSockets.js';
+import type { us_listen_socket } from 'uWebSockets.js';
 import { App, us_listen_socket_close, us_socket_local_port } from 'uWebSockets.js';
 import type { Authenticator } from '../access/authenticator.ts';
 import type { RateLimiter } from '../access/rate-limiter.ts';
 import { unavailable } from './errors.ts';
 import type { Exchange } from './exchange.ts';
+import { listen } from './listen.ts';
 import type { Contract, Route } from './route.ts';
 import type { RouterObserver } from './router.ts';
 import { errorReply, mount } from './router.ts';
@@ -28,7 +29,7 @@ export interface ServerOptions {
 }
 
 export interface Server {
-  /** @returns the port: the one asked for, or a free one for 0. Rejects when it cannot be had. */
+  /** @returns the port: the one asked for, or a free one for 0. Rejects with a `ListenError` when it cannot be had. */
   listen(host: string, port: number): Promise<number>;
   /**
    * Ends in good order, within the grace: first goes on serving until no request has come for half a second (at most half
@@ -108,28 +109,6 @@ function enforceDeadlines(inFlight: ReadonlySet<Exchange>): void {
       exchange.reply(errorReply(contractOf(exchange.route), error, exchange.requestId));
     }
   }
-}
-
-/** uSockets' `LIBUS_LISTEN_EXCLUSIVE_PORT`: otherwise a second process is let onto the same port and gets half of the connections. */
-const EXCLUSIVE_PORT = 1;
-
-function listen(app: TemplatedApp, host: string, port: number): Promise<us_listen_socket> {
-  type ListenExclusively = (
-    host: string,
-    port: number,
-    options: number,
-    done: (socket: us_listen_socket | false) => void,
-  ) => void;
-  return new Promise((resolve, reject) => {
-    // uWebSockets.js takes all four; its types do not know.
-    (app.listen as unknown as ListenExclusively).call(app, host, port, EXCLUSIVE_PORT, (socket) => {
-      if (socket) resolve(socket);
-      else
-        reject(
-          new Error(`cannot listen on ${host}:${String(port)}: in use, or not an address of this machine`),
-        );
-    });
-  });
 }
 
 function sleep(ms: number): Promise<void> {

@@ -38,7 +38,7 @@ function describe(errors: readonly TLocalizedValidationError[], whole: string): 
       case 'additionalProperties':
         return error.params.additionalProperties.map((name) => ({
           field: field(name),
-          message: 'is not a known field',
+          message: whole === 'query' ? 'is not a known parameter' : 'is not a known field',
         }));
       case 'boolean':
         // TypeBox reports an unknown field a second time, as a value that the schema `false` refuses.

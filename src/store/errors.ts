@@ -8,6 +8,11 @@ export class StoreOverloadedError extends Error {
   override readonly name = 'StoreOverloadedError';
 }
 
+/** The store cannot be opened, for a reason that whoever runs the service can remove. The message says which. */
+export class UnusableStoreError extends Error {
+  override readonly name = 'UnusableStoreError';
+}
+
 /** The stored record of one event is damaged. Other events are not affected. */
 export class CorruptEventError extends Error {
   override readonly name = 'CorruptEventError';

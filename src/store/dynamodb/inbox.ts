@@ -71,10 +71,11 @@ export async function readPage(
   return { events: page, next: await nextPosition(walk, cutAt) };
 }
 
-/** Null: the walk is over. */
+/** @param cutAt where the page was cut short. @returns null: the walk is over. */
 async function nextPosition(walk: InboxWalk, cutAt: string | undefined): Promise<string | null> {
-  if (cutAt === undefined && !(await walk.hasMore())) return null;
-  const [reached, end] = [cutAt ?? walk.reached(), await walk.end()];
+  if (cutAt !== undefined) return formatWalkPosition(cutAt, await walk.end());
+  if (!(await walk.hasMore())) return null;
+  const [reached, end] = [walk.reached(), await walk.end()];
   // What lay ahead has left the inbox meanwhile.
   return end > reached ? formatWalkPosition(reached, end) : null;
 }

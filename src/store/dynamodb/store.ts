@@ -80,7 +80,7 @@ export async function openDynamoStore(options: DynamoStoreOptions): Promise<Dyna
   await Promise.race([readiness.tried, sleep(FIRST_TRY_MS, undefined, { ref: false })]);
   const compression = createCompression();
   const claims = { client, name: tables.claims };
-  const appends = createAppends({ ...options, events, claims, compression, clockCheck, retries });
+  const appends = createAppends({ ...options, events, claims, compression, retries, clockCheck });
   const index = createIndexReader(client, tables.events);
   const reader = options.wrapIndex?.(index) ?? index;
   const inbox = { ...options, events, compression, reader, readShards: () => shards.toRead() };

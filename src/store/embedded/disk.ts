@@ -55,8 +55,11 @@ const TIGHT_BYTES = 32 * MiB;
 /** So much more than the reserve must there be before events are taken again, lest it goes back and forth. */
 const HYSTERESIS = 1.25;
 
+const ALMOST_FULL = 'the disk is almost full: no events are taken; acknowledging and deleting go on';
+
 export function createDisk(parts: Parts): Disk {
-  const { path, statfs, reusable, ballast, write, canGrow, log, monotonic } = parts;
+  const { path, reusable, ballast, write, canGrow, log, monotonic } = parts;
+  const measure = createGauge(path, parts.statfs);
   let refusal: StoreUnavailableError | undefined;
   let grows = !parts.doubtful;
   let free = 0;
@@ -84,13 +87,13 @@ export function createDisk(parts: Parts): Disk {
       // Any transaction gives the ballast up before it begins.
       if (look()) write(() => undefined);
       if (refusal !== undefined || ballast.isHeld() || !mayTry()) return;
-      const bytes = plan(statfs(path)).ballastSizes.find((size) => free > 4 * size && canGrow(2 * size));
+      const bytes = measure().ballastSizes.find((size) => free > 4 * size && canGrow(2 * size));
       if (bytes !== undefined) write(ballast.make(bytes));
     },
   };
 
   function look(): boolean {
-    const { reserve, ballastBytes, available } = plan(statfs(path));
+    const { reserve, ballastBytes, available } = measure();
     if (!grows && mayTry()) grows = canGrow(Math.min(TRY_BYTES, available / 2));
     free = grows ? available : 0;
     if (monotonic() - lookedAt >= LOOK_MS) {
@@ -113,10 +116,8 @@ export function createDisk(parts: Parts): Disk {
 
   function refuse(): void {
     if (refusal !== undefined) return;
-    refusal = new StoreUnavailableError(
-      'The disk is almost full: no events are taken until there is room; acknowledging and deleting go on',
-    );
-    log.warn(detail(), 'the disk is almost full: no events are taken; acknowledging and deleting go on');
+    refusal = new StoreUnavailableError(ALMOST_FULL);
+    log.warn(detail(), ALMOST_FULL);
   }
 
   function detail() {
@@ -128,6 +129,18 @@ export function createDisk(parts: Parts): Disk {
     triedAt = monotonic();
     return true;
   }
+}
+
+function createGauge(path: string, statfs: Statfs): () => ReturnType<typeof plan> {
+  let last = plan(statfs(path));
+  return () => {
+    try {
+      last = plan(statfs(path));
+    } catch {
+      // A folder that was moved away, say. LMDB has its file open: what was known has to do.
+    }
+    return last;
+  };
 }
 
 /** The reserve: a twentieth of the file system, within bounds; at most a quarter of a tiny one. */

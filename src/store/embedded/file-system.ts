@@ -1,3 +1,5 @@
+import { UnusableStoreError } from '../errors.ts';
+
 /** What `statfs` tells of a folder's file system. */
 export type Statfs = (folder: string) => Readonly<Record<'type' | 'bsize' | 'blocks' | 'bavail', number>>;
 
@@ -26,14 +28,14 @@ const DOUBTFUL: Readonly<Record<number, string>> = {
 /**
  * @param type of statfs.
  * @returns what to warn of; undefined: nothing.
- * @throws Error for people, for a network file system.
+ * @throws an `UnusableStoreError`, for a network file system.
  */
 export function checkFileSystem(folder: string, type: number): string | undefined {
   // Some C libraries hand the number out with a sign.
   const kind = type >>> 0;
   const refused = REFUSED[kind];
   if (refused !== undefined) {
-    throw new Error(
+    throw new UnusableStoreError(
       `The data folder ${folder} is on a network file system (${refused}), where the store's locks and memory map do not hold: ` +
         'events would be lost. Set DATA_DIR to a folder on a local disk, or use STORE=dynamodb',
     );

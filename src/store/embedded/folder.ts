@@ -4,9 +4,12 @@ import {
   constants,
   existsSync,
   fsyncSync,
+  ftruncateSync,
   lstatSync,
   mkdirSync,
   openSync,
+  readFileSync,
+  readlinkSync,
   rmSync,
   statSync,
   writeFileSync,
@@ -14,8 +17,10 @@ import {
 } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { tryLock } from 'fs-native-extensions';
+import { UnusableStoreError } from '../errors.ts';
 
 const FILE = 'store.mdb';
+const LOCK = 'server.lock';
 
 /** What a new store takes at most, with the file of its locks. LMDB does not come back from a disk that is full meanwhile. */
 const NEW_STORE_BYTES = 256 * 1024;
@@ -39,12 +44,12 @@ export interface Folder {
  *
  * @param exclusive false: open beside a server, without a lock.
  * @param create false: the store must be there.
- * @throws Error that names the folder: no folder, not writable, no space for a new store, or another server has it.
+ * @throws UnusableStoreError that names the folder: no folder, not writable, no space for a new store, or another server has it.
  */
 export function takeFolder(path: string, exclusive: boolean, create: boolean): Folder {
   const folder = resolve(path);
   if (!create && !existsSync(join(folder, FILE))) {
-    throw new Error(`There is no store in ${folder}; check DATA_DIR`);
+    throw new UnusableStoreError(`There is no store in ${folder}; check DATA_DIR`);
   }
   try {
     makeFolder(folder);
@@ -54,8 +59,9 @@ export function takeFolder(path: string, exclusive: boolean, create: boolean): F
     }
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
-    throw new Error(`The data folder ${folder} cannot be used: ${reason}`, { cause: error });
+    throw new UnusableStoreError(`The data folder ${folder} cannot be used: ${reason}`, { cause: error });
   }
+  if (!exclusive) checkPidNamespace(folder);
   const lock = exclusive ? lockFolder(folder) : undefined;
   const file = join(folder, FILE);
   const failure = join(folder, 'write-failed');
@@ -137,10 +143,45 @@ export function syncFolder(path: string): void {
 }
 
 function lockFolder(folder: string): number {
-  const fd = openSync(join(folder, 'server.lock'), 'a', 0o600);
-  if (tryLock(fd)) return fd;
+  const fd = openSync(join(folder, LOCK), 'a+', 0o600);
+  if (tryLock(fd)) {
+    ftruncateSync(fd);
+    try {
+      writeSync(fd, pidNamespace());
+    } catch {
+      // The disk is full; it only makes a message plainer.
+    }
+    return fd;
+  }
   closeSync(fd);
-  throw new Error(
+  throw new UnusableStoreError(
     `The data folder ${folder} is in use by another server; stop it or set DATA_DIR to another folder`,
   );
+}
+
+/**
+ * LMDB tells processes by their ids. Those of two containers are often the same, and then reads fail, or worse: one takes the
+ * other's entries in the table of readers for its own.
+ */
+function checkPidNamespace(folder: string): void {
+  const path = join(folder, LOCK);
+  const theirs = existsSync(path) ? readFileSync(path, 'utf8') : '';
+  if (theirs === '' || theirs === pidNamespace()) return;
+  const fd = openSync(path, 'r+');
+  const isFree = tryLock(fd);
+  closeSync(fd);
+  if (isFree) return;
+  throw new UnusableStoreError(
+    `The server that uses ${folder} runs in another PID namespace, a container probably: run this command inside it, ` +
+      'with "docker exec" or what is like it',
+  );
+}
+
+/** Empty where there is no such thing. */
+function pidNamespace(): string {
+  try {
+    return readlinkSync('/proc/self/ns/pid');
+  } catch {
+    return '';
+  }
 }

@@ -1,3 +1,4 @@
+import { UnusableStoreError } from '../errors.ts';
 import { readValue } from './database.ts';
 import type { Table } from './database.ts';
 import { isIntact, metaBody, metaEntry } from './record.ts';
@@ -12,7 +13,7 @@ const NAME = 'format';
  * Notes the format in a folder that has none yet, which is a new one, or of a build before formats were noted; their format is 1.
  *
  * @param onDamage told when the note is damaged; it is made anew.
- * @throws Error for people when a newer build wrote the folder.
+ * @throws an `UnusableStoreError` when a newer build wrote the folder.
  */
 export function checkFormat(meta: Table, file: string, onDamage: (error: Error) => void): void {
   const note = metaEntry(NAME, FORMAT);
@@ -20,7 +21,7 @@ export function checkFormat(meta: Table, file: string, onDamage: (error: Error) 
   if (value !== undefined && isIntact(note.key, value)) {
     const found = metaBody(value) as number;
     if (found <= FORMAT) return;
-    throw new Error(
+    throw new UnusableStoreError(
       `The store ${file} has format ${String(found)}, of a newer version of this service; this one knows formats up to ` +
         `${String(FORMAT)}. Start the newer version, or set DATA_DIR to another folder`,
     );

@@ -4,9 +4,10 @@
  * (`MDB_page_header`, `MDB_meta`, `MDB_db`, `MDB_node` in its mdb.c), little endian, 64 bits.
  */
 import { closeSync, existsSync, fstatSync, openSync, readSync } from 'node:fs';
+import { UnusableStoreError } from '../errors.ts';
 
 /**
- * Throws an Error for people, with what to do next, unless LMDB can open the file or make it anew. It reads some pages; where the
+ * Throws an `UnusableStoreError`, with what to do next, unless LMDB can open the file or make it anew. It reads some pages; where the
  * file is shorter than its last page, the list of free pages too. What is in other pages is not looked at.
  */
 export function checkLmdbFile(file: string): void {
@@ -16,7 +17,7 @@ export function checkLmdbFile(file: string): void {
     if (problem === undefined) return;
     // Another process may have written between two reads here; damage stays.
     if (tries < 3) continue;
-    throw new Error(
+    throw new UnusableStoreError(
       `The store file ${file} cannot be opened: ${problem}. Put a backup in its place (one that "npm run backup" has made), or ` +
         'move it away to start with an empty store; docs/operations.md, "Backup and restore"',
     );

@@ -1,0 +1,48 @@
+import { createServer } from 'node:net';
+import type { TemplatedApp, us_listen_socket } from 'uWebSockets.js';
+
+/** The address cannot be had. The message names it and says why. */
+export class ListenError extends Error {
+  override readonly name = 'ListenError';
+}
+
+/** uSockets' `LIBUS_LISTEN_EXCLUSIVE_PORT`: otherwise a second process is let onto the same port and gets half of the connections. */
+const EXCLUSIVE_PORT = 1;
+
+/** @param port 0: any free one. Rejects with a `ListenError`. */
+export async function listen(app: TemplatedApp, host: string, port: number): Promise<us_listen_socket> {
+  type ListenExclusively = (
+    host: string,
+    port: number,
+    options: number,
+    done: (socket: us_listen_socket | false) => void,
+  ) => void;
+  const socket = await new Promise<us_listen_socket | false>((resolve) => {
+    // uWebSockets.js takes all four; its types do not know.
+    (app.listen as unknown as ListenExclusively).call(app, host, port, EXCLUSIVE_PORT, resolve);
+  });
+  if (socket) return socket;
+  throw new ListenError(`cannot listen on ${host}:${String(port)}: ${await whyNot(host, port)}`);
+}
+
+const REASONS: Readonly<Record<string, string>> = {
+  EADDRINUSE: 'another process listens there; stop it or set PORT to another one',
+  EADDRNOTAVAIL: 'HOST is not an address of this machine',
+  EACCES: 'this user may not listen on this PORT',
+  ENOTFOUND: 'there is no such HOST',
+  EAI_AGAIN: 'the name of the HOST cannot be looked up',
+};
+
+/** uWebSockets.js does not say why it cannot listen; Node, asked for the same, does. */
+function whyNot(host: string, port: number): Promise<string> {
+  return new Promise((resolve) => {
+    const probe = createServer();
+    probe.once('error', ({ code, message }: NodeJS.ErrnoException) => {
+      resolve(REASONS[code ?? ''] ?? message);
+    });
+    probe.listen({ host, port, exclusive: true }, () => {
+      probe.close();
+      resolve('another process listened there a moment ago; try again');
+    });
+  });
+}

@@ -1,0 +1,139 @@
+import type { Sink } from './stdio.ts';
+
+/** Lines are written in blocks of about so many characters, at the latest after so many ms. */
+const BLOCK_LENGTH = 16_384;
+const TICK_MS = 100;
+/** A reader without room is asked again after so long: with a pipe of 64 KiB it can then still get 13 MB/s. */
+const RETRY_MS = 5;
+/** How long the end of the process may wait for the reader. */
+const FLUSH_MS = 250;
+
+export interface LogOutput {
+  /** Takes a line, with its line break, or drops and counts it. Never waits, never throws. */
+  readonly write: (line: string) => void;
+  /** Resolves when all is written, or after 250 ms; what is left then is told to `complain`. Call it last. */
+  readonly flush: () => Promise<void>;
+}
+
+export interface LogOutputOptions {
+  readonly sink: Sink;
+  /** Bytes that may wait to be written. Lines beyond are dropped until half of it is free again. */
+  readonly capacity: number;
+  /** The line that says how many were dropped, for the place where they would have stood. */
+  readonly droppedLine: (lines: number) => string;
+  /** Where it is said that there is trouble with the log itself. */
+  readonly complain: (line: string) => void;
+}
+
+/**
+ * What stands between the logger and a sink that may stall, fail and recover: bounded memory, whole lines in their order,
+ * and no error for whoever logs. Lines gather in blocks, because a system call for each would cost more than all else in it.
+ */
+export function createLogOutput({ sink, capacity, droppedLine, complain }: LogOutputOptions): LogOutput {
+  const blocks = createBlockQueue(sink, complain);
+  let text = '';
+  let lines = 0;
+  let dropped = 0;
+
+  const append = (line: string): void => {
+    text += line;
+    lines++;
+    if (text.length >= BLOCK_LENGTH) seal();
+  };
+  const seal = (): void => {
+    if (text === '') return;
+    blocks.push(Buffer.from(text), lines);
+    text = '';
+    lines = 0;
+  };
+  const tick = (): void => {
+    // One gap and one line about it, not one for each time that a line's worth of room is there.
+    if (dropped > 0 && blocks.bytes() + text.length <= capacity / 2) {
+      append(droppedLine(dropped));
+      dropped = 0;
+    }
+    seal();
+    blocks.drain();
+  };
+  setInterval(tick, TICK_MS).unref();
+
+  return {
+    write(line) {
+      if (dropped > 0 || blocks.bytes() + text.length + line.length > capacity) dropped++;
+      else append(line);
+    },
+    async flush() {
+      const end = performance.now() + FLUSH_MS;
+      do {
+        tick();
+        await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
+        if (blocks.lines() + lines + dropped === 0) return;
+      } while (performance.now() < end);
+      const left = blocks.lines() + lines + dropped;
+      complain(`${String(left)} lines of the log are lost: ${blocks.trouble() ?? 'stdout is not read'}`);
+    },
+  };
+}
+
+/** Blocks of lines on their way to the sink, in order, one after the other. */
+function createBlockQueue(sink: Sink, complain: (line: string) => void) {
+  const queue: { bytes: Uint8Array; readonly lines: number }[] = [];
+  let queued = 0;
+  let writing = false;
+  let retry: NodeJS.Timeout | undefined;
+  let trouble: string | undefined;
+
+  const drain = async (): Promise<void> => {
+    if (writing) return;
+    writing = true;
+    try {
+      for (let block = queue[0]; block !== undefined; block = queue[0]) {
+        const written = await sink(block.bytes);
+        if (written === 0) {
+          askAgain();
+          return;
+        }
+        trouble = undefined;
+        queued -= written;
+        // The rest of a block that has begun stays: half a line would be no JSON.
+        if (written < block.bytes.length) block.bytes = block.bytes.subarray(written);
+        else queue.shift();
+      }
+    } catch (error) {
+      failed(error as NodeJS.ErrnoException);
+    } finally {
+      writing = false;
+    }
+  };
+  const askAgain = (): void => {
+    retry ??= setTimeout(() => {
+      retry = undefined;
+      void drain();
+    }, RETRY_MS).unref();
+  };
+  const failed = ({ code, message }: NodeJS.ErrnoException): void => {
+    if (code === 'EAGAIN') {
+      askAgain();
+      return;
+    }
+    // The next call tries again: a disk may have room later, a named pipe another reader.
+    if (trouble === undefined)
+      complain(`The log cannot be written to stdout, the service goes on: ${message}`);
+    trouble = message;
+  };
+
+  return {
+    bytes: () => queued,
+    lines: () => queue.reduce((sum, block) => sum + block.lines, 0),
+    /** What the sink last failed with, unless it has taken something since. */
+    trouble: () => trouble,
+    push(bytes: Uint8Array, lines: number): void {
+      queue.push({ bytes, lines });
+      queued += bytes.length;
+      if (retry === undefined) void drain();
+    },
+    drain(): void {
+      void drain();
+    },
+  };
+}
