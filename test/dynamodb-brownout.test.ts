@@ -8,7 +8,14 @@ import { failureOf } from '../src/store/dynamodb/failure.ts';
 import type { DynamoStoreOptions } from '../src/store/dynamodb/store.ts';
 import { StoreUnavailableError } from '../src/store/errors.ts';
 import type { EventStore } from '../src/store/store.ts';
-import { eventually, newEvent, openStore, PATIENT_MS, startDynalite } from './support/dynamodb.ts';
+import {
+  eventually,
+  newEvent,
+  openStore,
+  PATIENT_MS,
+  recordingLog,
+  startDynalite,
+} from './support/dynamodb.ts';
 import { startFaultyEndpoint, type FaultyEndpoint, type Fault } from './support/faulty-endpoint.ts';
 
 const ERROR: Fault = {
@@ -125,6 +132,17 @@ void t.test('keys that come a few at a time all come', async (t) => {
   };
   t.strictSame((await store.listPending('acme', { limit: 10, after: null })).events, events);
   t.equal(proxy.counts.get('BatchGetItem'), 5);
+});
+
+void t.test('a look at the record of shards is repeated too', async (t) => {
+  const proxy = await startFaultyEndpoint(t, await startDynalite(t));
+  let failures = 1;
+  proxy.fault = (operation) => (operation === 'GetItem' && failures-- > 0 ? ERROR : undefined);
+  const log = recordingLog();
+  const store = await openStore(t, proxy.endpoint, { log, callBudgetMs: PATIENT_MS });
+  await eventually(() => store.ping());
+  t.ok(failures < 0);
+  t.strictSame(log.errors, [], 'one failure keeps nobody from being ready');
 });
 
 void t.test('what fails is not printed: it holds payloads', async (t) => {

@@ -3,6 +3,7 @@ import { withDeadline, insist, type Deadline } from './deadline.ts';
 import { getItem, type EventsTable } from './events-table.ts';
 import { isConditionFailed } from './failure.ts';
 import type { StoreLog } from './log.ts';
+import type { Retries } from './retries.ts';
 
 /**
  * How many shards an inbox has: as many as any instance writes, which the events table says. An instance that read fewer
@@ -28,6 +29,7 @@ export interface InboxShardsOptions {
   readonly readShards: number;
   readonly log: StoreLog;
   readonly callBudgetMs: number;
+  readonly retries: Retries;
   /** Milliseconds between two looks at the record. */
   readonly shardsEveryMs?: number;
 }
@@ -46,7 +48,8 @@ export function createInboxShards(options: InboxShardsOptions): InboxShards {
   let looking: Promise<void> | undefined;
   let stopped = false;
 
-  const agree = () => withDeadline((deadline) => raiseTo(events, shards, deadline), callBudgetMs);
+  const sending = { retries: options.retries, turn: <T>(request: () => Promise<T>) => request() };
+  const agree = () => withDeadline((deadline) => raiseTo(events, shards, deadline), callBudgetMs, sending);
 
   return {
     toRead: () => known,

@@ -74,11 +74,11 @@ export async function openDynamoStore(options: DynamoStoreOptions): Promise<Dyna
   const clockCheck = options.checkedClocks && createClockCheck(options.checkedClocks, log);
   const client = createClient(options, callBudgetMs, clockCheck);
   const events: EventsTable = { client, name: tables.events };
-  const shards = createInboxShards({ ...options, events, callBudgetMs });
+  const retries = options.retries ?? createRetries({ clockMs: () => performance.now(), random: Math.random });
+  const shards = createInboxShards({ ...options, events, callBudgetMs, retries });
   const readiness = becomeReady((signal) => prepare(client, options, shards, signal), log);
   await Promise.race([readiness.tried, sleep(FIRST_TRY_MS, undefined, { ref: false })]);
   const compression = createCompression();
-  const retries = options.retries ?? createRetries({ clockMs: () => performance.now(), random: Math.random });
   const claims = { client, name: tables.claims };
   const appends = createAppends({ ...options, events, claims, compression, retries, clockCheck });
   const index = createIndexReader(client, tables.events);
