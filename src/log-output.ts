@@ -3,6 +3,8 @@ import type { Sink } from './stdio.ts';
 /** Lines are written in blocks of about so many characters, at the latest after so many ms. */
 const BLOCK_LENGTH = 16_384;
 const TICK_MS = 100;
+/** A file takes one write for each round of a busy event loop: with one block a round, 24,000 lines a second are too many. */
+const BLOCKS_A_WRITE = 64;
 /** A reader without room is asked again after so long: with a pipe of 64 KiB it can then still get 13 MB/s. */
 const RETRY_MS = 5;
 /** How long the end of the process may wait for the reader. */
@@ -87,22 +89,29 @@ function createBlockQueue(sink: Sink, complain: (line: string) => void) {
     if (writing) return;
     writing = true;
     try {
-      for (let block = queue[0]; block !== undefined; block = queue[0]) {
-        const written = await sink(block.bytes);
+      while (queue.length > 0) {
+        const written = await sink(queue.slice(0, BLOCKS_A_WRITE).map(({ bytes }) => bytes));
         if (written === 0) {
           askAgain();
           return;
         }
         trouble = undefined;
-        queued -= written;
-        // The rest of a block that has begun stays: half a line would be no JSON.
-        if (written < block.bytes.length) block.bytes = block.bytes.subarray(written);
-        else queue.shift();
+        remove(written);
       }
     } catch (error) {
       failed(error as NodeJS.ErrnoException);
     } finally {
       writing = false;
+    }
+  };
+  const remove = (written: number): void => {
+    queued -= written;
+    for (let left = written, block = queue[0]; block !== undefined && left > 0; block = queue[0]) {
+      const length = Math.min(left, block.bytes.length);
+      left -= length;
+      // The rest of a block that has begun stays: half a line would be no JSON.
+      if (length < block.bytes.length) block.bytes = block.bytes.subarray(length);
+      else queue.shift();
     }
   };
   const askAgain = (): void => {

@@ -1,13 +1,13 @@
-import { constants, fstatSync, openSync, write, writeSync } from 'node:fs';
+import { constants, fstatSync, openSync, writeSync, writev, writevSync } from 'node:fs';
 import { Socket } from 'node:net';
 import { isatty } from 'node:tty';
 import { promisify } from 'node:util';
 
 /**
- * Takes what can be written now, and gives the number of bytes taken. Throws or rejects with the system's error; with
+ * Takes what can be written now, in this order, and gives the number of bytes taken. Throws or rejects with the system's error; with
  * `EAGAIN` the reader has no room at the moment.
  */
-export type Sink = (bytes: Uint8Array) => number | Promise<number>;
+export type Sink = (blocks: readonly Uint8Array[]) => number | Promise<number>;
 
 /**
  * A standard stream as a sink that never waits for whoever reads it: Node's own streams write to a terminal, and `fs`
@@ -16,8 +16,8 @@ export type Sink = (bytes: Uint8Array) => number | Promise<number>;
  */
 export function openSink(fd: 1 | 2): Sink {
   const own = openNonBlocking(fd);
-  if (own !== undefined) return (bytes) => writeSync(own, bytes);
-  return async (bytes) => (await writeInPool(fd, bytes)).bytesWritten;
+  if (own !== undefined) return (blocks) => writevSync(own, blocks);
+  return async (blocks) => (await writeInPool(fd, blocks)).bytesWritten;
 }
 
 /** Says one line to the operator on stderr. Where nobody reads it now, it is lost. */
@@ -32,7 +32,7 @@ export function complain(line: string): void {
 
 let stderr: number | undefined;
 
-const writeInPool = promisify(write);
+const writeInPool = promisify(writev);
 
 /** Undefined for a file, and for what cannot be had so. */
 function openNonBlocking(fd: 1 | 2): number | undefined {

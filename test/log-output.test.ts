@@ -10,9 +10,9 @@ const LINE = `${'x'.repeat(99)}\n`;
 function outputOn(sink: Sink) {
   const target = { sink, text: '', complaints: [] as string[] };
   const output = createLogOutput({
-    sink: async (bytes) => {
-      const written = await target.sink(bytes);
-      target.text += Buffer.from(bytes.subarray(0, written)).toString('latin1');
+    sink: async (blocks) => {
+      const written = await target.sink(blocks);
+      target.text += Buffer.concat(blocks).subarray(0, written).toString('latin1');
       return written;
     },
     capacity: 100_000,
@@ -22,7 +22,8 @@ function outputOn(sink: Sink) {
   return { target, ...output };
 }
 
-const takesAll: Sink = (bytes) => bytes.length;
+const length = (blocks: readonly Uint8Array[]) => Buffer.concat(blocks).length;
+const takesAll: Sink = length;
 
 function failing(code: string): Sink {
   return () => Promise.reject(Object.assign(new Error(`${code}: planted`), { code }));
@@ -30,10 +31,10 @@ function failing(code: string): Sink {
 
 void t.test('lines come out whole and in order, whatever a write takes', async (t) => {
   let calls = 0;
-  const { write, flush, target } = outputOn((bytes) => {
+  const { write, flush, target } = outputOn((blocks) => {
     calls++;
     if (calls % 3 === 0) throw Object.assign(new Error('full'), { code: 'EAGAIN' });
-    return calls % 5 === 0 ? 0 : Math.min(bytes.length, 9_999);
+    return calls % 5 === 0 ? 0 : Math.min(length(blocks), 20_000);
   });
   const lines = Array.from({ length: 800 }, (_, i) => `line ${String(i)} \u00fc ${LINE}`);
   for (const line of lines) write(line);
