@@ -37,7 +37,7 @@ void t.test('a brown-out: less than one request for each event, and it works aga
   // The budget is spent in the first wave, which may take a request and a quarter for each event.
   t.ok(perEvent < 0.5, `${perEvent.toFixed(2)} requests an event`);
   proxy.fault = () => undefined;
-  t.strictSame(new Set(await appendAtOnce(store, 400)), new Set(['stored']), 'first tries need no budget');
+  t.strictSame(new Set(await appendAtOnce(store, 25)), new Set(['stored']), 'first tries need no budget');
 });
 
 void t.test('an event whose batch got no answer has its second chance, a few at a time', async (t) => {
