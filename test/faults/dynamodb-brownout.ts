@@ -3,11 +3,11 @@ import { once } from 'node:events';
 import { Worker } from 'node:worker_threads';
 import { GetItemCommand } from '@aws-sdk/client-dynamodb';
 import t, { type Test } from 'tap';
-import { createClient } from '../src/store/dynamodb/client.ts';
-import { failureOf } from '../src/store/dynamodb/failure.ts';
-import type { DynamoStoreOptions } from '../src/store/dynamodb/store.ts';
-import { StoreUnavailableError } from '../src/store/errors.ts';
-import type { EventStore } from '../src/store/store.ts';
+import { createClient } from '../../src/store/dynamodb/client.ts';
+import { failureOf } from '../../src/store/dynamodb/failure.ts';
+import type { DynamoStoreOptions } from '../../src/store/dynamodb/store.ts';
+import { StoreUnavailableError } from '../../src/store/errors.ts';
+import type { EventStore } from '../../src/store/store.ts';
 import {
   eventually,
   newEvent,
@@ -15,8 +15,8 @@ import {
   PATIENT_MS,
   recordingLog,
   startDynalite,
-} from './support/dynamodb.ts';
-import { startFaultyEndpoint, type FaultyEndpoint, type Fault } from './support/faulty-endpoint.ts';
+} from '../support/dynamodb.ts';
+import { startFaultyEndpoint, type FaultyEndpoint, type Fault } from '../support/faulty-endpoint.ts';
 
 const ERROR: Fault = {
   kind: 'error',

@@ -2,11 +2,11 @@ import { closeSync, openSync, rmSync, statfsSync, statSync, writeSync } from 'no
 import { join } from 'node:path';
 import t from 'tap';
 import type { Test } from 'tap';
-import { LOCAL_KEY } from '../src/access/local.ts';
-import { openTestStore } from './support/embedded.ts';
-import { jsonLines, startService } from './support/process.ts';
-import type { Service } from './support/process.ts';
-import { mountTmpfs } from './support/tmpfs.ts';
+import { LOCAL_KEY } from '../../src/access/local.ts';
+import { openTestStore } from '../support/embedded.ts';
+import { jsonLines, startService } from '../support/process.ts';
+import type { Service } from '../support/process.ts';
+import { mountTmpfs } from '../support/tmpfs.ts';
 
 const HEADERS = { 'x-api-key': LOCAL_KEY, 'content-type': 'application/json' };
 

@@ -3,10 +3,10 @@ import { copyFileSync, existsSync, mkdirSync, readdirSync, statSync, writeFileSy
 import { setTimeout as sleep } from 'node:timers/promises';
 import { join } from 'node:path';
 import t from 'tap';
-import { LOCAL_KEY } from '../src/access/local.ts';
-import { backupCommand } from '../src/cli/backup-command.ts';
-import { openTestStore } from './support/embedded.ts';
-import { startService } from './support/process.ts';
+import { LOCAL_KEY } from '../../src/access/local.ts';
+import { backupCommand } from '../../src/cli/backup-command.ts';
+import { openTestStore } from '../support/embedded.ts';
+import { startService } from '../support/process.ts';
 
 const HEADERS = { 'x-api-key': LOCAL_KEY, 'content-type': 'application/json' };
 

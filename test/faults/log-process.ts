@@ -7,11 +7,11 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Test } from 'tap';
 import t from 'tap';
-import { LOCAL_KEY } from '../src/access/local.ts';
-import type { Json } from './support/app.ts';
-import { freshTables, startDynalite } from './support/dynamodb.ts';
-import type { Logging } from './support/stdout.ts';
-import { answers, makeLongLines, makePipe, residentMiB, startLogging, until } from './support/stdout.ts';
+import { LOCAL_KEY } from '../../src/access/local.ts';
+import type { Json } from '../support/app.ts';
+import { freshTables, startDynalite } from '../support/dynamodb.ts';
+import type { Logging } from '../support/stdout.ts';
+import { answers, makeLongLines, makePipe, residentMiB, startLogging, until } from '../support/stdout.ts';
 
 /** Of 3 KB each: far more than what may wait, 4 MiB. */
 const MANY = 30_000;

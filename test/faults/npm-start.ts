@@ -4,8 +4,8 @@ import { join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Test } from 'tap';
 import t from 'tap';
-import { jsonLines } from './support/process.ts';
-import { answers } from './support/stdout.ts';
+import { jsonLines } from '../support/process.ts';
+import { answers } from '../support/stdout.ts';
 
 // A copy of what `npm start` needs: what is built here is no other test's. One for all, because a build takes seconds of CPU
 // and one that follows little.

@@ -2,9 +2,9 @@ import { createHash } from 'node:crypto';
 import { statSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
-import type { Lane } from '../src/store/embedded/sweep-steps.ts';
-import { takeStep } from '../src/store/embedded/sweep-steps.ts';
-import { entries, MARGIN, openRaw, openTestStore, TTL } from './support/embedded.ts';
+import type { Lane } from '../../src/store/embedded/sweep-steps.ts';
+import { takeStep } from '../../src/store/embedded/sweep-steps.ts';
+import { entries, MARGIN, openRaw, openTestStore, TTL } from '../support/embedded.ts';
 
 /** A lane of so many deletions, each of which takes so long. */
 function fakeLane(count: number, clock: { ms: number }, ms: number) {

@@ -1,8 +1,8 @@
 import t, { type Test } from 'tap';
-import { StoreOverloadedError } from '../src/store/errors.ts';
-import type { DynamoStoreOptions } from '../src/store/dynamodb/store.ts';
-import { eventually, newEvent, openStore, startDynalite } from './support/dynamodb.ts';
-import { startFaultyEndpoint } from './support/faulty-endpoint.ts';
+import { StoreOverloadedError } from '../../src/store/errors.ts';
+import type { DynamoStoreOptions } from '../../src/store/dynamodb/store.ts';
+import { eventually, newEvent, openStore, startDynalite } from '../support/dynamodb.ts';
+import { startFaultyEndpoint } from '../support/faulty-endpoint.ts';
 
 /** DynamoDB names each item that it throttles: here all of one tenant. */
 void t.test('a tenant that is throttled and floods: no write of another one is refused', async (t) => {

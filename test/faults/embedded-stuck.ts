@@ -2,8 +2,8 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
 import t from 'tap';
-import { DEFAULT_LIMITS } from '../src/store/embedded/writer.ts';
-import { openTestStore } from './support/embedded.ts';
+import { DEFAULT_LIMITS } from '../../src/store/embedded/writer.ts';
+import { openTestStore } from '../support/embedded.ts';
 
 void t.test(
   'a process that stopped within a transaction ends the server’s writing, not its answers',
