@@ -44,6 +44,7 @@ export async function openStore(
     ...rest,
     ...(endpoint === null ? {} : { endpoint }),
     ...time,
+    upcoming: () => clock.upcoming(),
     checkedClocks: [() => clock.now(), () => clock.upcoming()],
     log: options.log,
     servesEvents: options.exclusive,

@@ -1,7 +1,7 @@
 import t from 'tap';
 import { countInbox } from '../src/store/dynamodb/inbox.ts';
 import { walkInbox } from '../src/store/dynamodb/inbox-walk.ts';
-import { positionOf, shardKey } from '../src/store/dynamodb/item.ts';
+import { positionOf, shardKey, timePosition } from '../src/store/dynamodb/item.ts';
 import { endless } from './support/deadline.ts';
 import { memoryIndex, type MemoryEntry } from './support/memory-index.ts';
 import { silentLog } from './support/dynamodb.ts';
@@ -158,7 +158,10 @@ async function longestUnseen(walksEnd: boolean): Promise<number> {
     }
     const goesOn = await walk.hasMore();
     walkPosition = goesOn
-      ? { after: walk.reached(), end: walksEnd ? await walk.end() : null }
+      ? {
+          after: walk.reached(),
+          end: walksEnd ? (walkPosition.end ?? timePosition(1e9 + (second + 1) * 1e6)) : null,
+        }
       : { after: '', end: null };
     for (const [key, shard] of entries) {
       entries.set(

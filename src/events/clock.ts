@@ -22,7 +22,7 @@ export interface Clock {
 }
 
 export interface ServiceClock extends Clock {
-  /** About what `tick` would be, without giving it out. */
+  /** No `tick` has given out a later time, and about the next one. */
   upcoming(): Micros;
   /** From now on every `tick` is after this time: the newest stored one, so that order survives a restart. */
   startAfter(newest: Micros): void;
@@ -104,7 +104,7 @@ export function createClock({
 
     upcoming() {
       const mono = time.monotonicMs();
-      return Math.max(nowAt(mono), slowAt(mono));
+      return Math.max(last, nowAt(mono), slowAt(mono));
     },
 
     startAfter(newest) {

@@ -46,6 +46,8 @@ export async function openStore(
     shards: 4,
     readShards: 4,
     now: () => Date.now() * 1000,
+    // Of `newEvent`.
+    upcoming: options.now ?? (() => lastTime),
     eventTtl: 7 * DAY,
     log: silentLog,
     ...options,

@@ -9,7 +9,7 @@ export interface MemoryEntry {
 
 /** An index that shows what the test put into it, and keeps account of what is read. */
 export function memoryIndex(shards: ReadonlyMap<string, readonly MemoryEntry[]>) {
-  const read = { entries: 0, largest: 0, newest: 0 };
+  const read = { entries: 0, largest: 0 };
   const within = (shard: string, { after, to }: Span) =>
     (shards.get(shard) ?? []).filter(({ position }) => position > after && (to === null || position <= to));
   const matches = (entry: MemoryEntry, { source, type }: Filter) =>
@@ -28,11 +28,6 @@ export function memoryIndex(shards: ReadonlyMap<string, readonly MemoryEntry[]>)
       const { scanned, readTo } = part(shard, span, limit);
       const entries = scanned.filter((entry) => matches(entry, filter));
       return Promise.resolve({ entries, readTo, scanned: scanned.length });
-    },
-    newest(shard, after) {
-      const entry = within(shard, { after, to: null }).at(-1);
-      read.newest += 1;
-      return Promise.resolve(entry?.position ?? null);
     },
     count(shard, after, limit) {
       const { scanned, readTo } = part(shard, { after, to: null }, limit);

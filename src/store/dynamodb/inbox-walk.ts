@@ -10,15 +10,13 @@ export interface InboxWalk {
   hasMore(): Promise<boolean>;
   /** Everything up to this position has been given out or left out by the filter. */
   reached(): string;
-  /** The last position of the walk: as it was given, or else that of the newest entry when the walk began. */
-  end(): Promise<string>;
 }
 
 export interface WalkOptions {
   readonly reader: IndexReader;
   readonly shards: readonly string[];
   readonly after: string;
-  /** Null: the walk begins here, and ends with the newest entry there is. */
+  /** Its last position; null: the walk begins here and reads on as far as it has to. */
   readonly end: string | null;
   readonly filter: Filter;
   /** Entries asked of each shard at first. */
@@ -43,8 +41,6 @@ interface Shard {
   readTo: string;
   ended: boolean;
   ask: number;
-  /** Of what lay beyond the first query, on a walk that begins here; null: nothing. */
-  newest: Promise<string | null> | undefined;
 }
 
 export function walkInbox(options: WalkOptions): InboxWalk {
@@ -52,7 +48,7 @@ export function walkInbox(options: WalkOptions): InboxWalk {
   const ended = (readTo: string | null) => readTo === null || (to !== null && readTo >= to);
   const shards = options.shards.map((key): Shard => {
     const start = { readTo: options.after, ended: ended(options.after), ask: options.firstAsk };
-    return { key, entries: [], taken: 0, ...start, newest: undefined };
+    return { key, entries: [], taken: 0, ...start };
   });
   const walk = { reached: options.after, scanned: 0 };
   const filtered = filter.source !== undefined || filter.type !== undefined;
@@ -70,7 +66,6 @@ export function walkInbox(options: WalkOptions): InboxWalk {
     },
     hasMore: async () => (await firstShard()) !== undefined || shards.some(isDry),
     reached: () => walk.reached,
-    end: async () => to ?? (await newestOf(shards)),
   };
 
   /** The shard whose entry comes next. */
@@ -101,32 +96,13 @@ export function walkInbox(options: WalkOptions): InboxWalk {
     shard.taken = 0;
     shard.ended = ended(page.readTo);
     if (page.readTo !== null) shard.readTo = page.readTo;
-    if (to === null && !shard.ended) askForNewest(shard);
     if (filtered) shard.ask = Math.min(LARGEST_ASK, shard.ask * 4);
-  }
-
-  /** While the page is fetched, so that nobody waits for it. */
-  function askForNewest(shard: Shard): void {
-    shard.newest ??= insist((signal) => reader.newest(shard.key, shard.readTo, signal), deadline);
-    // Its error is that of whoever asks for the end, if anybody does.
-    shard.newest.catch(() => undefined);
   }
 
   /** The first query is always made: a page that did not move on would be asked for for ever. */
   function isLate(): boolean {
     return walk.scanned > 0 && performance.now() > deadline.at - RESERVE_MS;
   }
-}
-
-/** The greatest position known of any shard; empty: there is none. */
-async function newestOf(shards: readonly Shard[]): Promise<string> {
-  const beyond = await Promise.all(shards.map(async ({ newest }) => newest));
-  // The replica that was asked last may be behind the one that was asked first.
-  const positions = shards.flatMap(({ entries, readTo }, at) => [
-    entries.at(-1)?.position ?? readTo,
-    beyond[at] ?? readTo,
-  ]);
-  return positions.reduce((a, b) => (a > b ? a : b), '');
 }
 
 function head(shard: Shard): IndexEntry | undefined {

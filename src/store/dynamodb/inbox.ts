@@ -14,6 +14,8 @@ export interface InboxOptions {
   readonly reader: IndexReader;
   readonly events: EventsTable;
   readonly compression: Compression;
+  /** The latest time that an event of this instance may have by now. */
+  readonly upcoming: () => Micros;
   /** Shards that are read: at least those that any instance writes. */
   readonly readShards: () => number;
   readonly log: StoreLog;
@@ -38,6 +40,7 @@ export async function readPage(
   const shards = shardKeys(tenant, options.readShards());
   const oldest = oldestPosition(horizon);
   const { after, end } = position === null ? { after: oldest, end: null } : parseWalkPosition(position);
+  const walkEnd = end ?? endOfWalkFrom(options.upcoming());
   const walk = walkInbox({
     reader: options.reader,
     shards,
@@ -68,16 +71,15 @@ export async function readPage(
   if (cutAt !== undefined && page.length === 0) {
     throw new StoreOverloadedError('too many bytes of inbox pages are under way');
   }
-  return { events: page, next: await nextPosition(walk, cutAt) };
+  return { events: page, next: await nextPosition(walk, walkEnd, cutAt) };
 }
 
 /** @param cutAt where the page was cut short. @returns null: the walk is over. */
-async function nextPosition(walk: InboxWalk, cutAt: string | undefined): Promise<string | null> {
-  if (cutAt !== undefined) return formatWalkPosition(cutAt, await walk.end());
-  if (!(await walk.hasMore())) return null;
-  const [reached, end] = [walk.reached(), await walk.end()];
-  // What lay ahead has left the inbox meanwhile.
-  return end > reached ? formatWalkPosition(reached, end) : null;
+async function nextPosition(walk: InboxWalk, end: string, cutAt: string | undefined): Promise<string | null> {
+  if (cutAt === undefined && !(await walk.hasMore())) return null;
+  const reached = cutAt ?? walk.reached();
+  // A first page may reach beyond the end, to what an instance with a clock that is ahead has dated.
+  return formatWalkPosition(reached, reached > end ? reached : end);
 }
 
 interface TakenEntries {
@@ -152,6 +154,11 @@ function shardKeys(tenant: string, shards: number): readonly string[] {
 /** Expired events that the engine has not deleted yet are never even read. */
 function oldestPosition(horizon: Micros): string {
   return timePosition(horizon + 1);
+}
+
+/** Past every position of an event of this time or before. */
+function endOfWalkFrom(latest: Micros): string {
+  return timePosition(latest + 1);
 }
 
 function idOf({ position }: IndexEntry): string {

@@ -5,8 +5,6 @@ import { INBOX_INDEX } from './tables.ts';
 export interface IndexReader {
   /** Entries of the span, in order. Reads `limit` entries at most, before the filter. */
   query(shard: string, span: Span, limit: number, filter: Filter, signal: AbortSignal): Promise<IndexPage>;
-  /** Position of the last entry after `after`; null: there is none. Reads one entry. */
-  newest(shard: string, after: string, signal: AbortSignal): Promise<string | null>;
   /** Counts entries with a position after `after`. Reads `limit` entries at most. */
   count(shard: string, after: string, limit: number, signal: AbortSignal): Promise<IndexCount>;
 }
@@ -74,17 +72,6 @@ export function createIndexReader(client: DynamoDBDocumentClient, table: string)
       });
       const { Items = [], LastEvaluatedKey, ScannedCount = 0 } = await client.send(query, { abortSignal });
       return { entries: Items.map(toEntry), readTo: positionIn(LastEvaluatedKey), scanned: ScannedCount };
-    },
-
-    async newest(shard, after, abortSignal) {
-      const query = new QueryCommand({
-        ...within(shard, { after, to: null }),
-        ProjectionExpression: 'inbox_position',
-        ScanIndexForward: false,
-        Limit: 1,
-      });
-      const { Items: [newest] = [] } = await client.send(query, { abortSignal });
-      return positionIn(newest);
     },
 
     async count(shard, after, limit, abortSignal) {

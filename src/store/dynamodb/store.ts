@@ -38,6 +38,8 @@ export interface DynamoStoreOptions extends Connection {
   /** How often the number of shards is read again, in milliseconds. */
   readonly shardsEveryMs?: number;
   readonly now: () => Micros;
+  /** The latest time that an event of this instance may have by now; absent: `now`. */
+  readonly upcoming?: () => Micros;
   readonly eventTtl: Micros;
   /** What dates and judges events, to be compared with the engine's clock. Absent, as in tests that make up their time: nothing is. */
   readonly checkedClocks?: readonly (() => Micros)[];
@@ -83,7 +85,8 @@ export async function openDynamoStore(options: DynamoStoreOptions): Promise<Dyna
   const appends = createAppends({ ...options, events, claims, compression, retries, clockCheck });
   const index = createIndexReader(client, tables.events);
   const reader = options.wrapIndex?.(index) ?? index;
-  const inbox = { ...options, events, compression, reader, readShards: () => shards.toRead() };
+  const { upcoming = now } = options;
+  const inbox = { ...options, events, compression, reader, upcoming, readShards: () => shards.toRead() };
   const common = { callBudgetMs, retries, turns: createRequestTurns(), problem: readiness.problem };
   const calls = trackCalls({ ...common, table: tables.events });
   const keyCalls = trackCalls({ ...common, table: tables.keys });
