@@ -16,11 +16,11 @@ import {
 import { join } from 'node:path';
 import t from 'tap';
 import type { Test } from 'tap';
-import { checkLmdbFile } from '../src/store/embedded/lmdb-file.ts';
-import { metaEntry } from '../src/store/embedded/record.ts';
-import { openRawMeta, openTestStore } from './support/embedded.ts';
-import { jsonLines, spawnMain, startService } from './support/process.ts';
-import { mountTmpfs } from './support/tmpfs.ts';
+import { checkLmdbFile } from '../../src/store/embedded/lmdb-file.ts';
+import { metaEntry } from '../../src/store/embedded/record.ts';
+import { openRawMeta, openTestStore } from '../support/embedded.ts';
+import { jsonLines, spawnMain, startService } from '../support/process.ts';
+import { mountTmpfs } from '../support/tmpfs.ts';
 
 // Much of their time they wait for a service to start or to end.
 t.jobs = 2;
