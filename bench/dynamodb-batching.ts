@@ -8,7 +8,7 @@ import { DAY, eventually, freshTables, silentLog } from '../test/support/dynamod
 import { startDynamoDbLocal } from '../test/support/dynamodb-local.ts';
 import { startFaultyEndpoint } from '../test/support/faulty-endpoint.ts';
 import { describeMachine } from './results.ts';
-import { openDynamoStore } from '../src/store/dynamodb/store.ts';
+import { openDynamoStore } from '../src/store/dynamodb/dynamo-store.ts';
 
 const CALLERS = 64;
 const WANTED = 15;

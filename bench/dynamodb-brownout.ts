@@ -9,7 +9,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import dynalite from 'dynalite';
 import { DAY, eventually, freshTables, newEvent, silentLog } from '../test/support/dynamodb.ts';
 import { startFaultyEndpoint, type Fault } from '../test/support/faulty-endpoint.ts';
-import { openDynamoStore } from '../src/store/dynamodb/store.ts';
+import { openDynamoStore } from '../src/store/dynamodb/dynamo-store.ts';
 import { describeMachine } from './results.ts';
 
 const seconds = Number(process.argv[2] ?? 30);

@@ -13,12 +13,12 @@ import { join, resolve } from 'node:path';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { pathToFileURL } from 'node:url';
 import { open } from 'lmdb';
-import type * as Store from '../src/store/embedded/store.ts';
+import type * as Store from '../src/store/embedded/embedded-store.ts';
 import { describeMachine } from './results.ts';
 
 const [seconds = '10', checkout = '.'] = process.argv.slice(2);
 const { openEmbeddedStore } = (await import(
-  pathToFileURL(resolve(checkout, 'src/store/embedded/store.ts')).href
+  pathToFileURL(resolve(checkout, 'src/store/embedded/embedded-store.ts')).href
 )) as typeof Store;
 
 const WEEK: number = 7 * 86_400e6;

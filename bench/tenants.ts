@@ -11,7 +11,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { loadavg, tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import type * as Store from '../src/store/embedded/store.ts';
+import type * as Store from '../src/store/embedded/embedded-store.ts';
 import { DEFAULT_LIMITS } from '../src/store/embedded/writer.ts';
 import { writtenBytes } from './harness/written.ts';
 import { describeMachine } from './results.ts';
@@ -23,7 +23,7 @@ const PREFILL = 100_000;
 const PAYLOAD = JSON.stringify({ text: 'x'.repeat(500) });
 
 async function round(checkout: string, tenants: number) {
-  const url = pathToFileURL(resolve(checkout, 'src/store/embedded/store.ts')).href;
+  const url = pathToFileURL(resolve(checkout, 'src/store/embedded/embedded-store.ts')).href;
   const { openEmbeddedStore } = (await import(url)) as typeof Store;
   const path = mkdtempSync(join(tmpdir(), 'tenants-'));
   const store = await openEmbeddedStore({

@@ -10,12 +10,12 @@ import { createClock, SYSTEM_TIME } from './events/clock.ts';
 import type { TimeSource } from './events/clock.ts';
 import { createDispatch } from './http/dispatch.ts';
 import type { Server } from './http/server.ts';
+import { requestLog } from './http/request-log.ts';
 import { createServer } from './http/server.ts';
 import { unversionedContract } from './http/unversioned/contract.ts';
 import { v1Contract } from './http/v1/contract.ts';
-import { requestLog } from './log.ts';
-import { openStore } from './open-store.ts';
-import type { KeyStore } from './store/store.ts';
+import { openStore } from './store/open-store.ts';
+import type { KeyStore } from './store/key-store.ts';
 
 const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as {
   version: string;

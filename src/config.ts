@@ -1,12 +1,10 @@
+import { STORES, type StoreConfig } from './store/store-config.ts';
+
 /** Everything that can be set from outside. Frozen. */
-export interface Config {
+export interface Config extends StoreConfig {
   readonly host: string;
   /** 0: any free one. */
   readonly port: number;
-  readonly store: StoreKind;
-  /** Of the embedded store. */
-  readonly dataDir: string;
-  readonly dynamodb: DynamoConfig;
   /** `local` takes the fixed test key beside stored ones. */
   readonly authMode: AuthMode;
   readonly apiKeyCacheTtlSeconds: number;
@@ -14,25 +12,11 @@ export interface Config {
   readonly apiKeyCacheSize: number;
   /** Requests a minute for a new key. */
   readonly defaultRateLimit: number;
-  readonly eventTtlSeconds: number;
   /** 0: equal events of the unversioned contract are never one. */
   readonly dedupWindowSeconds: number;
   readonly logLevel: LogLevel;
   readonly shutdownGraceSeconds: number;
 }
-
-export interface DynamoConfig {
-  /** Null: AWS. */
-  readonly endpoint: string | null;
-  readonly region: string;
-  readonly tables: { readonly events: string; readonly claims: string; readonly keys: string };
-  readonly createTables: boolean;
-  readonly shards: number;
-  readonly readShards: number;
-}
-
-const STORES = ['embedded', 'dynamodb'] as const;
-export type StoreKind = (typeof STORES)[number];
 
 const AUTH_MODES = ['local', 'keys'] as const;
 export type AuthMode = (typeof AUTH_MODES)[number];

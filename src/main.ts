@@ -8,7 +8,7 @@ import { UnsupportedRuntimeError } from './http/unsupported-runtime.ts';
 import type { Log } from './log.ts';
 import { createLog } from './log.ts';
 import { complain } from './stdio.ts';
-import { UnusableStoreError } from './store/errors.ts';
+import { UnusableStoreError } from './store/store-errors.ts';
 
 /** sysexits.h: the configuration is wrong. */
 const EXIT_CONFIG = 78;

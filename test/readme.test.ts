@@ -128,7 +128,7 @@ void t.test('the packages that want a newer Node than 20 are those that the READ
 });
 
 void t.test('docs/api.md lists every error code', (t) => {
-  const codes = [...readFileSync('src/http/errors.ts', 'utf8').matchAll(/\| '([A-Z_]+)'/g)].map(
+  const codes = [...readFileSync('src/http/request-error.ts', 'utf8').matchAll(/\| '([A-Z_]+)'/g)].map(
     ([, code = '']) => code,
   );
   t.ok(codes.length >= 13);

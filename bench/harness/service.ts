@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { formatKey, generateKey } from '../../src/access/key-format.ts';
 import { hashSecret } from '../../src/access/secret-hash.ts';
 import { readConfig } from '../../src/config.ts';
-import { openStore } from '../../src/open-store.ts';
+import { openStore } from '../../src/store/open-store.ts';
 import type { Target } from '../load/job.ts';
 import { LOADER, startServer } from './process.ts';
 

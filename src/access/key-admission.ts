@@ -1,5 +1,5 @@
 import type { LRUCache } from 'lru-cache';
-import { KEY_BATCH, type ApiKey, type KeyStore } from '../store/store.ts';
+import { KEY_BATCH, type ApiKey, type KeyStore } from '../store/key-store.ts';
 import type { Principal, Refusal } from './authenticator.ts';
 
 /** A key that may be used until its time is over. Renewed in place: the requests' path finds one object of one shape. */

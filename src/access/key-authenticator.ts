@@ -1,7 +1,7 @@
 import { hash } from 'node:crypto';
 import { LRUCache } from 'lru-cache';
-import { StoreOverloadedError } from '../store/errors.ts';
-import type { KeyStore } from '../store/store.ts';
+import { StoreOverloadedError } from '../store/store-errors.ts';
+import type { KeyStore } from '../store/key-store.ts';
 import type { Authenticator, Principal, Refusal } from './authenticator.ts';
 import { admissionOf, createUpkeep, type Admission, type Comparison } from './key-admission.ts';
 import { parseKey, type KeyParts } from './key-format.ts';

@@ -1,5 +1,5 @@
 import { Worker } from 'node:worker_threads';
-import { StoreOverloadedError, StoreUnavailableError } from '../store/errors.ts';
+import { StoreOverloadedError, StoreUnavailableError } from '../store/store-errors.ts';
 
 /**
  * Checks secrets against their bcrypt hashes in one thread of its own. Not in libuv's pool, where bcrypt's asynchronous

@@ -2,7 +2,7 @@ import { closeSync, existsSync, fsyncSync, openSync, renameSync, rmSync, statSyn
 import { dirname, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { readConfig } from '../config.ts';
-import { openEmbeddedStore } from '../store/embedded/store.ts';
+import { openEmbeddedStore } from '../store/embedded/embedded-store.ts';
 import type { Surroundings } from './keys-command.ts';
 
 const USAGE = `Usage: npm run backup -- FILE

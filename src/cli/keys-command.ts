@@ -3,9 +3,9 @@ import { formatKey, generateKey } from '../access/key-format.ts';
 import { hashSecret } from '../access/secret-hash.ts';
 import { readConfig } from '../config.ts';
 import { formatMicros } from '../events/clock.ts';
-import { openStore } from '../open-store.ts';
-import { CorruptKeyError } from '../store/errors.ts';
-import type { ApiKey, KeyChanges, KeyStore } from '../store/store.ts';
+import { openStore } from '../store/open-store.ts';
+import { CorruptKeyError } from '../store/store-errors.ts';
+import type { ApiKey, KeyChanges, KeyStore } from '../store/key-store.ts';
 
 const USAGE = `Usage: npm run keys -- COMMAND
 

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
-import type { Claim } from '../store/store.ts';
+import type { Claim } from '../store/event-store.ts';
 import { canonicalJson } from './canonical.ts';
-import type { Micros } from './event.ts';
+import type { Micros } from '../store/event.ts';
 import type { EventDraft } from './ingest.ts';
 
 /** Events with the same source, type and payload are one. */

@@ -1,4 +1,4 @@
-import type { Micros } from './event.ts';
+import type { Micros } from '../store/event.ts';
 import { createFollower } from './follower.ts';
 
 /** What the service takes its time from. */

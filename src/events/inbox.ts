@@ -1,7 +1,7 @@
-import { InvalidPositionError } from '../store/errors.ts';
-import type { EventStore } from '../store/store.ts';
+import { InvalidPositionError } from '../store/store-errors.ts';
+import type { EventStore } from '../store/event-store.ts';
 import { decodeCursor, encodeCursor } from './cursor.ts';
-import type { StoredEvent } from './event.ts';
+import type { StoredEvent } from '../store/event.ts';
 
 export interface InboxQuery {
   /** At least 1. */

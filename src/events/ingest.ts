@@ -1,6 +1,6 @@
-import type { Claim, EventStore } from '../store/store.ts';
+import type { Claim, EventStore } from '../store/event-store.ts';
 import type { Clock } from './clock.ts';
-import type { Micros, StoredEvent } from './event.ts';
+import type { Micros, StoredEvent } from '../store/event.ts';
 
 /** An event as a producer sends it; payload and metadata are JSON text. */
 export type EventDraft = Pick<StoredEvent, 'source' | 'type' | 'payload' | 'metadata'>;

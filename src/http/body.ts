@@ -1,5 +1,5 @@
 import { isAscii, isUtf8 } from 'node:buffer';
-import { invalidField, RequestError } from './errors.ts';
+import { invalidField, RequestError } from './request-error.ts';
 
 /** Largest request body, in bytes. */
 export const BODY_LIMIT = 512 * 1024;

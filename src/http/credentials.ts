@@ -1,6 +1,6 @@
 import type { Principal, Refusal } from '../access/authenticator.ts';
 import type { Quota } from '../access/rate-limiter.ts';
-import { RequestError } from './errors.ts';
+import { RequestError } from './request-error.ts';
 import type { RequestHead } from './head.ts';
 import type { Headers } from './reply.ts';
 

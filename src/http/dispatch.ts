@@ -1,7 +1,7 @@
 import { BODY_LIMIT } from './body.ts';
 import type { Access, Call, Endpoint } from './endpoint.ts';
 import { compileEndpoint, refusingEndpoint } from './endpoint.ts';
-import { invalidField, RequestError, toRequestError } from './errors.ts';
+import { invalidField, RequestError, toRequestError } from './request-error.ts';
 import type { RequestHead } from './head.ts';
 import type { Reply } from './reply.ts';
 import { writeHeaders } from './reply.ts';

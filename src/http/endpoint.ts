@@ -3,7 +3,7 @@ import type { Authenticator, Principal, Refusal } from '../access/authenticator.
 import type { RateLimiter } from '../access/rate-limiter.ts';
 import { parseJson, requireJson } from './body.ts';
 import { presentedKey, requirePrincipal, requireQuota } from './credentials.ts';
-import { invalidField, RequestError } from './errors.ts';
+import { invalidField, RequestError } from './request-error.ts';
 import type { RequestHead } from './head.ts';
 import { parseQuery } from './query.ts';
 import type { Headers, Reply } from './reply.ts';

@@ -1,5 +1,5 @@
 import { cutMembers } from '../events/json-text.ts';
-import { RequestError } from './errors.ts';
+import { RequestError } from './request-error.ts';
 
 /**
  * The text of the payload and of the metadata, if there is one, as they stand in a body that has been checked.

@@ -1,4 +1,4 @@
-import { invalidField } from './errors.ts';
+import { invalidField } from './request-error.ts';
 
 /**
  * Parses a query string as HTML forms write it (`+` is a space), by ourselves: uWebSockets turns `%zz` into junk without

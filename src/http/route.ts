@@ -1,6 +1,6 @@
 import type { Static, TObject, TSchema } from 'typebox';
 import type { Principal } from '../access/authenticator.ts';
-import type { ErrorCode, FieldError, RequestError } from './errors.ts';
+import type { ErrorCode, FieldError, RequestError } from './request-error.ts';
 import type { RequestHead } from './head.ts';
 import type { Reply } from './reply.ts';
 

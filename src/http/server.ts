@@ -1,7 +1,7 @@
 import type { us_listen_socket } from 'uWebSockets.js';
 import type { Dispatch } from './dispatch.ts';
 import { errorReply } from './dispatch.ts';
-import { unavailable } from './errors.ts';
+import { unavailable } from './request-error.ts';
 import type { Exchange } from './exchange.ts';
 import { listen } from './listen.ts';
 import type { MountObserver } from './mount.ts';

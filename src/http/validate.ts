@@ -2,8 +2,8 @@ import type { Static, TSchema } from 'typebox';
 import { Compile } from 'typebox/compile';
 import type { TLocalizedValidationError } from 'typebox/error';
 import { Settings } from 'typebox/system';
-import type { FieldError } from './errors.ts';
-import { validationError } from './errors.ts';
+import type { FieldError } from './request-error.ts';
+import { validationError } from './request-error.ts';
 
 // A reply lists every error of an honest mistake; a body made of 100,000 unknown fields does not get as many back.
 Settings.Set({ maxErrors: 200 });

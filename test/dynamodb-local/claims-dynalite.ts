@@ -2,10 +2,10 @@ import { CALL_BUDGET_MS } from '../../src/store/dynamodb/deadline.ts';
 import { randomUUID } from 'node:crypto';
 import { DynamoDBDocumentClient, GetCommand, PutCommand } from '@aws-sdk/lib-dynamodb';
 import t, { type Test } from 'tap';
-import type { StoredEvent } from '../../src/events/event.ts';
+import type { StoredEvent } from '../../src/store/event.ts';
 import { createClient } from '../../src/store/dynamodb/client.ts';
-import { CorruptEventError, StoreUnavailableError } from '../../src/store/errors.ts';
-import type { Appended, Claim } from '../../src/store/store.ts';
+import { CorruptEventError, StoreUnavailableError } from '../../src/store/store-errors.ts';
+import type { Appended, Claim } from '../../src/store/event-store.ts';
 import { DAY, freshTables, newEvent, openStore, startDynalite, PATIENT_MS } from '../support/dynamodb.ts';
 import { startFaultyEndpoint, type Fault } from '../support/faulty-endpoint.ts';
 

@@ -1,10 +1,10 @@
 import t from 'tap';
-import { idempotencyContract } from '../idempotency-contract.ts';
-import { sharedContract } from '../shared-contract.ts';
+import { idempotencyContract } from '../contracts/idempotency-contract.ts';
+import { sharedContract } from '../contracts/shared-contract.ts';
 import { startDynalite } from '../support/dynamodb.ts';
 import { dynamoService } from '../support/dynamodb-service.ts';
-import { unversionedContract } from '../unversioned-contract.ts';
-import { v1Contract } from '../v1-contract.ts';
+import { unversionedContract } from '../contracts/unversioned-contract.ts';
+import { v1Contract } from '../contracts/v1-contract.ts';
 
 const service = dynamoService(startDynalite);
 

@@ -1,5 +1,5 @@
 import t from 'tap';
-import { keyStoreContract } from '../key-store-contract.ts';
+import { keyStoreContract } from '../contracts/key-store-contract.ts';
 import { freshTables, localEndpoint, openStore } from '../support/dynamodb.ts';
 
 keyStoreContract(t, async (t) => {

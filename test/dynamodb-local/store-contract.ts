@@ -1,6 +1,6 @@
 import t from 'tap';
-import { claimsContract } from '../claims-contract.ts';
-import { storeContract } from '../store-contract.ts';
+import { claimsContract } from '../contracts/claims-contract.ts';
+import { storeContract } from '../contracts/store-contract.ts';
 import { localEndpoint } from '../support/dynamodb.ts';
 import { dynamoHarness } from '../support/dynamodb-contract.ts';
 

@@ -5,9 +5,9 @@ import { GetItemCommand } from '@aws-sdk/client-dynamodb';
 import t, { type Test } from 'tap';
 import { createClient } from '../../src/store/dynamodb/client.ts';
 import { failureOf } from '../../src/store/dynamodb/failure.ts';
-import type { DynamoStoreOptions } from '../../src/store/dynamodb/store.ts';
-import { StoreUnavailableError } from '../../src/store/errors.ts';
-import type { EventStore } from '../../src/store/store.ts';
+import type { DynamoStoreOptions } from '../../src/store/dynamodb/dynamo-store.ts';
+import { StoreUnavailableError } from '../../src/store/store-errors.ts';
+import type { EventStore } from '../../src/store/event-store.ts';
 import {
   eventually,
   newEvent,

@@ -1,7 +1,7 @@
 import t, { type Test } from 'tap';
-import type { StoredEvent } from '../../src/events/event.ts';
-import { StoreOverloadedError } from '../../src/store/errors.ts';
-import type { DynamoStoreOptions } from '../../src/store/dynamodb/store.ts';
+import type { StoredEvent } from '../../src/store/event.ts';
+import { StoreOverloadedError } from '../../src/store/store-errors.ts';
+import type { DynamoStoreOptions } from '../../src/store/dynamodb/dynamo-store.ts';
 import { eventually, newEvent, openStore, PATIENT_MS, startDynalite } from '../support/dynamodb.ts';
 import { startFaultyEndpoint } from '../support/faulty-endpoint.ts';
 import { noise } from '../support/noise.ts';

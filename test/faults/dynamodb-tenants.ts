@@ -1,6 +1,6 @@
 import t, { type Test } from 'tap';
-import { StoreOverloadedError } from '../../src/store/errors.ts';
-import type { DynamoStoreOptions } from '../../src/store/dynamodb/store.ts';
+import { StoreOverloadedError } from '../../src/store/store-errors.ts';
+import type { DynamoStoreOptions } from '../../src/store/dynamodb/dynamo-store.ts';
 import { eventually, newEvent, openStore, startDynalite } from '../support/dynamodb.ts';
 import { startFaultyEndpoint } from '../support/faulty-endpoint.ts';
 

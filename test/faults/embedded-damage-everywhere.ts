@@ -2,8 +2,8 @@ import { copyFileSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Test } from 'tap';
 import t from 'tap';
-import { CorruptEventError, CorruptKeyError } from '../../src/store/errors.ts';
-import type { ApiKey } from '../../src/store/store.ts';
+import { CorruptEventError, CorruptKeyError } from '../../src/store/store-errors.ts';
+import type { ApiKey } from '../../src/store/key-store.ts';
 import type { Name } from '../support/embedded.ts';
 import { entries, flipped, openRoot, openTestStore, tablesOf, TTL } from '../support/embedded.ts';
 

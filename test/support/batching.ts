@@ -1,4 +1,4 @@
-import type { EventStore } from '../../src/store/store.ts';
+import type { EventStore } from '../../src/store/event-store.ts';
 import { newEvent } from './dynamodb.ts';
 import type { FaultyEndpoint } from './faulty-endpoint.ts';
 

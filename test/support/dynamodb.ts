@@ -3,13 +3,13 @@ import type { AddressInfo } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Test } from 'tap';
 import dynalite from 'dynalite';
-import type { StoredEvent } from '../../src/events/event.ts';
+import type { StoredEvent } from '../../src/store/event.ts';
 import type { StoreLog } from '../../src/store/dynamodb/log.ts';
 import {
   openDynamoStore,
   type DynamoStore,
   type DynamoStoreOptions,
-} from '../../src/store/dynamodb/store.ts';
+} from '../../src/store/dynamodb/dynamo-store.ts';
 import { sampleEvent } from './event.ts';
 
 /** For tests of what the store does, not of how it gives up: an emulator shares two cores with the tests. */

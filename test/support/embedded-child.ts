@@ -4,7 +4,7 @@
  */
 import { randomUUID } from 'node:crypto';
 import { writeSync } from 'node:fs';
-import { openEmbeddedStore } from '../../src/store/embedded/store.ts';
+import { openEmbeddedStore } from '../../src/store/embedded/embedded-store.ts';
 import { quietLog } from './quiet-log.ts';
 
 const [path = ''] = process.argv.slice(2);

@@ -2,9 +2,9 @@ import { randomUUID } from 'node:crypto';
 import { join } from 'node:path';
 import { open } from 'lmdb';
 import type { Test } from 'tap';
-import type { StoredEvent } from '../../src/events/event.ts';
-import { openEmbeddedStore } from '../../src/store/embedded/store.ts';
-import type { EmbeddedOptions } from '../../src/store/embedded/store.ts';
+import type { StoredEvent } from '../../src/store/event.ts';
+import { openEmbeddedStore } from '../../src/store/embedded/embedded-store.ts';
+import type { EmbeddedOptions } from '../../src/store/embedded/embedded-store.ts';
 import { sampleEvent } from './event.ts';
 import { quietLog } from './quiet-log.ts';
 

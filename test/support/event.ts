@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import type { Micros, StoredEvent } from '../../src/events/event.ts';
+import type { Micros, StoredEvent } from '../../src/store/event.ts';
 
 /** A pending event like any other, with an id of its own. */
 export function sampleEvent(createdAt: Micros, fields: Partial<StoredEvent> = {}): StoredEvent {

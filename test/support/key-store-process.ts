@@ -3,8 +3,8 @@ import { once } from 'node:events';
 import { fork } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import type { Test } from 'tap';
-import { openEmbeddedStore } from '../../src/store/embedded/store.ts';
-import type { KeyStore } from '../../src/store/store.ts';
+import { openEmbeddedStore } from '../../src/store/embedded/embedded-store.ts';
+import type { KeyStore } from '../../src/store/key-store.ts';
 
 interface Call {
   readonly id: number;

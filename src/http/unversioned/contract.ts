@@ -1,4 +1,4 @@
-import { STATUSES, validationError } from '../errors.ts';
+import { STATUSES, validationError } from '../request-error.ts';
 import type { Contract } from '../route.ts';
 import type { UnversionedServices } from './routes.ts';
 import { unversionedRoutes } from './routes.ts';

@@ -1,11 +1,11 @@
 import { contentClaim } from '../../events/claims.ts';
 import type { Clock } from '../../events/clock.ts';
 import { formatMicros } from '../../events/clock.ts';
-import type { Micros } from '../../events/event.ts';
+import type { Micros } from '../../store/event.ts';
 import { readInbox } from '../../events/inbox.ts';
 import { ingest } from '../../events/ingest.ts';
-import type { EventStore } from '../../store/store.ts';
-import { eventNotFound, invalidCursor } from '../errors.ts';
+import type { EventStore } from '../../store/event-store.ts';
+import { eventNotFound, invalidCursor } from '../request-error.ts';
 import { EventParams } from '../fields.ts';
 import type { Route } from '../route.ts';
 import { route } from '../route.ts';

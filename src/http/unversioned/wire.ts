@@ -1,6 +1,6 @@
 import type { Static } from 'typebox';
 import { formatMicros } from '../../events/clock.ts';
-import type { StoredEvent } from '../../events/event.ts';
+import type { StoredEvent } from '../../store/event.ts';
 import type { EventDraft } from '../../events/ingest.ts';
 import { cutPayload } from '../payload.ts';
 import type { CreateEventBody } from './schemas.ts';

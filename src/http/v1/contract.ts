@@ -1,4 +1,4 @@
-import { RequestError, STATUSES, validationError } from '../errors.ts';
+import { RequestError, STATUSES, validationError } from '../request-error.ts';
 import type { Contract } from '../route.ts';
 import type { V1Services } from './routes.ts';
 import { v1Routes } from './routes.ts';

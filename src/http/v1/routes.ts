@@ -1,11 +1,11 @@
 import type { Clock } from '../../events/clock.ts';
 import { formatMicros } from '../../events/clock.ts';
-import type { Micros } from '../../events/event.ts';
+import type { Micros } from '../../store/event.ts';
 import { readInbox } from '../../events/inbox.ts';
 import { idempotencyClaim } from '../../events/claims.ts';
 import { ingest } from '../../events/ingest.ts';
-import type { EventStore } from '../../store/store.ts';
-import { eventNotFound, invalidCursor, RequestError, unavailable } from '../errors.ts';
+import type { EventStore } from '../../store/event-store.ts';
+import { eventNotFound, invalidCursor, RequestError, unavailable } from '../request-error.ts';
 import { EventParams } from '../fields.ts';
 import type { Reply } from '../reply.ts';
 import type { Route } from '../route.ts';

@@ -1,9 +1,9 @@
 import type { Static } from 'typebox';
 import Type from 'typebox';
 import { formatMicros } from '../../events/clock.ts';
-import type { StoredEvent } from '../../events/event.ts';
+import type { StoredEvent } from '../../store/event.ts';
 import type { EventDraft } from '../../events/ingest.ts';
-import { invalidField } from '../errors.ts';
+import { invalidField } from '../request-error.ts';
 import { name } from '../fields.ts';
 import type { RequestHead } from '../head.ts';
 import { cutPayload } from '../payload.ts';

@@ -1,7 +1,7 @@
-import type { Micros, StoredEvent } from '../../events/event.ts';
-import { StoreOverloadedError } from '../errors.ts';
+import type { Micros, StoredEvent } from '../event.ts';
+import { StoreOverloadedError } from '../store-errors.ts';
 import { createShares } from '../shares.ts';
-import type { Appended, Claim } from '../store.ts';
+import type { Appended, Claim } from '../event-store.ts';
 import { CLAIMED_BYTES, holding } from './bytes.ts';
 import { appendClaimed, type PackedEvent } from './claimed-append.ts';
 import type { ClaimsTable } from './claims-table.ts';

@@ -1,5 +1,5 @@
 import { BatchGetCommand, type DynamoDBDocumentClient } from '@aws-sdk/lib-dynamodb';
-import { StoreOverloadedError } from '../errors.ts';
+import { StoreOverloadedError } from '../store-errors.ts';
 import { insist, mayRepeat, type Deadline } from './deadline.ts';
 import type { FoundItem } from './events-table.ts';
 import { RETRY_COST } from './retries.ts';

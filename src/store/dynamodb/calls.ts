@@ -1,4 +1,4 @@
-import { StoreOverloadedError, StoreUnavailableError } from '../errors.ts';
+import { StoreOverloadedError, StoreUnavailableError } from '../store-errors.ts';
 import { createShares } from '../shares.ts';
 import { withDeadline, type Deadline } from './deadline.ts';
 import { toStoreError } from './failure.ts';

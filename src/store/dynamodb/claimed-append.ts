@@ -1,5 +1,5 @@
-import type { Micros, StoredEvent } from '../../events/event.ts';
-import type { Appended, Claim } from '../store.ts';
+import type { Micros, StoredEvent } from '../event.ts';
+import type { Appended, Claim } from '../event-store.ts';
 import { takeClaim, type ClaimsTable } from './claims-table.ts';
 import type { Packed } from './compression.ts';
 import type { Deadline } from './deadline.ts';
@@ -24,7 +24,7 @@ export interface PackedEvent {
  * Stores the event if it is the first to bring the claim: the claim is put, then the event, both on the condition that
  * they are not there. Between the two anything may happen, to us too; so whoever meets the claim of an event that was
  * never put puts it, with the id and the time that the claim says, and their own text of the same content. Why that is
- * right: `docs/decisions/013-claims-without-transactions.md`; `test/claims-model.test.ts` tries every order.
+ * right: `docs/decisions/013-claims-without-transactions.md`; `test/store/dynamodb/claims-model.test.ts` tries every order.
  */
 export async function appendClaimed(
   options: ClaimedAppendOptions,

@@ -1,6 +1,6 @@
 import { GetCommand, PutCommand, type DynamoDBDocumentClient } from '@aws-sdk/lib-dynamodb';
-import type { Micros } from '../../events/event.ts';
-import { CorruptEventError, StoreUnavailableError } from '../errors.ts';
+import type { Micros } from '../event.ts';
+import { CorruptEventError, StoreUnavailableError } from '../store-errors.ts';
 import { insist, type Deadline } from './deadline.ts';
 import { foundInstead, type FoundItem } from './events-table.ts';
 import { isMissingTable, missingTable } from './failure.ts';

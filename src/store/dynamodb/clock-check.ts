@@ -1,5 +1,5 @@
-import type { Micros } from '../../events/event.ts';
-import { StoreUnavailableError } from '../errors.ts';
+import type { Micros } from '../event.ts';
+import { StoreUnavailableError } from '../store-errors.ts';
 import type { StoreLog } from './log.ts';
 
 /**

@@ -1,6 +1,6 @@
 import { promisify } from 'node:util';
 import { brotliCompress, brotliDecompress, constants, deflateRaw, inflateRaw } from 'node:zlib';
-import { StoreOverloadedError } from '../errors.ts';
+import { StoreOverloadedError } from '../store-errors.ts';
 import { createShares } from '../shares.ts';
 import { createTurns } from './turns.ts';
 

@@ -1,5 +1,5 @@
 import { LRUCache } from 'lru-cache';
-import type { PendingCount } from '../store.ts';
+import type { PendingCount } from '../event-store.ts';
 
 /** A count reads up to 10,000 index entries: one answer serves for this long. */
 const MAX_AGE_MS = 10_000;

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { StoreUnavailableError } from '../errors.ts';
+import { StoreUnavailableError } from '../store-errors.ts';
 import { failureOf } from './failure.ts';
 import { RETRY_COST, SUCCESS, type Retries } from './retries.ts';
 

@@ -7,7 +7,7 @@ import {
 } from '@aws-sdk/lib-dynamodb';
 import { ConditionalCheckFailedException } from '@aws-sdk/client-dynamodb';
 import { unmarshall } from '@aws-sdk/util-dynamodb';
-import type { Micros } from '../../events/event.ts';
+import type { Micros } from '../event.ts';
 import { batchGet, onlyTable } from './batch-get.ts';
 import { batchPut } from './batch-put.ts';
 import { insist, withDeadline, type Deadline } from './deadline.ts';

@@ -4,7 +4,7 @@ import {
   InvalidPositionError,
   StoreOverloadedError,
   StoreUnavailableError,
-} from '../errors.ts';
+} from '../store-errors.ts';
 
 /**
  * What an error of the SDK says about the request. `throttled`: not carried out, later perhaps. `unsent`: there was no

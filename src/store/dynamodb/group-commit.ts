@@ -1,4 +1,4 @@
-import { StoreOverloadedError, StoreUnavailableError } from '../errors.ts';
+import { StoreOverloadedError, StoreUnavailableError } from '../store-errors.ts';
 import { createCommitQueue, type CommitQueue, type Entry, type QueueLimits } from './commit-queue.ts';
 import { SINGLE_COST, SUCCESS, type Retries } from './retries.ts';
 import { createTurns, type Turns } from './turns.ts';

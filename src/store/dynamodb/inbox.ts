@@ -1,6 +1,6 @@
-import type { Micros, StoredEvent } from '../../events/event.ts';
-import { CorruptEventError, StoreOverloadedError } from '../errors.ts';
-import { PAGE_PAYLOAD_BYTES, type PageRequest, type PendingCount, type PendingPage } from '../store.ts';
+import type { Micros, StoredEvent } from '../event.ts';
+import { CorruptEventError, StoreOverloadedError } from '../store-errors.ts';
+import { PAGE_PAYLOAD_BYTES, type PageRequest, type PendingCount, type PendingPage } from '../event-store.ts';
 import type { Compression } from './compression.ts';
 import { insist, type Deadline } from './deadline.ts';
 import { getItems, type EventsTable, type FoundItem } from './events-table.ts';

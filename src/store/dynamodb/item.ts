@@ -1,6 +1,6 @@
 import { crc32 } from 'node:zlib';
-import type { Micros, StoredEvent } from '../../events/event.ts';
-import { CorruptEventError } from '../errors.ts';
+import type { Micros, StoredEvent } from '../event.ts';
+import { CorruptEventError } from '../store-errors.ts';
 import type { Compression, Encoding, Packed } from './compression.ts';
 
 /** An event's record in the events table. */

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { StoreUnavailableError } from '../errors.ts';
+import { StoreUnavailableError } from '../store-errors.ts';
 import type { StoreLog } from './log.ts';
 
 const PAUSE_MS = 250;

@@ -1,4 +1,4 @@
-import { InvalidPositionError } from '../errors.ts';
+import { InvalidPositionError } from '../store-errors.ts';
 
 /** Where a walk through an inbox stands and where it ends: positions of the index. */
 export interface WalkPosition {

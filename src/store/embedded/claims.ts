@@ -1,6 +1,6 @@
-import { CorruptEventError } from '../errors.ts';
-import type { Micros } from '../../events/event.ts';
-import type { Appended, Claim } from '../store.ts';
+import { CorruptEventError } from '../store-errors.ts';
+import type { Micros } from '../event.ts';
+import type { Appended, Claim } from '../event-store.ts';
 import { readValue } from './database.ts';
 import type { Lmdb } from './database.ts';
 import { claimEntry, claimExpiryEntry, claimExpiryKey, claimKey, decodeClaim, isIntact } from './record.ts';

@@ -1,5 +1,5 @@
 import { LRUCache } from 'lru-cache';
-import type { Micros } from '../../events/event.ts';
+import type { Micros } from '../event.ts';
 import type { Lmdb } from './database.ts';
 import type { Sequence } from './record.ts';
 import { covers, createAdvance, isCurrent, newTally } from './tally.ts';

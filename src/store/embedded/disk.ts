@@ -1,4 +1,4 @@
-import { StoreUnavailableError } from '../errors.ts';
+import { StoreUnavailableError } from '../store-errors.ts';
 import type { Ballast } from './ballast.ts';
 import type { Statfs } from './file-system.ts';
 

@@ -1,6 +1,6 @@
-import type { Micros, StoredEvent } from '../../events/event.ts';
-import { CorruptEventError } from '../errors.ts';
-import type { Acknowledgement, Appended, Claim } from '../store.ts';
+import type { Micros, StoredEvent } from '../event.ts';
+import { CorruptEventError } from '../store-errors.ts';
+import type { Acknowledgement, Appended, Claim } from '../event-store.ts';
 import type { Claims } from './claims.ts';
 import type { Counts } from './counts.ts';
 import type { Disk } from './disk.ts';

@@ -1,5 +1,5 @@
-import type { Micros } from '../../events/event.ts';
-import { CorruptEventError } from '../errors.ts';
+import type { Micros } from '../event.ts';
+import { CorruptEventError } from '../store-errors.ts';
 import type { Counts } from './counts.ts';
 import { readValue } from './database.ts';
 import type { Lmdb } from './database.ts';

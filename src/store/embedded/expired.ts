@@ -1,4 +1,4 @@
-import { StoreUnavailableError } from '../errors.ts';
+import { StoreUnavailableError } from '../store-errors.ts';
 import type { Table } from './database.ts';
 import { sequenceKey } from './record.ts';
 import type { Sequence } from './record.ts';

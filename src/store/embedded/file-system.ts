@@ -1,4 +1,4 @@
-import { UnusableStoreError } from '../errors.ts';
+import { UnusableStoreError } from '../store-errors.ts';
 
 /** What `statfs` tells of a folder's file system. */
 export type Statfs = (folder: string) => Readonly<Record<'type' | 'bsize' | 'blocks' | 'bavail', number>>;

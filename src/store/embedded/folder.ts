@@ -17,7 +17,7 @@ import {
 } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { tryLock } from 'fs-native-extensions';
-import { UnusableStoreError } from '../errors.ts';
+import { UnusableStoreError } from '../store-errors.ts';
 
 const FILE = 'store.mdb';
 const LOCK = 'server.lock';

@@ -1,4 +1,4 @@
-import { UnusableStoreError } from '../errors.ts';
+import { UnusableStoreError } from '../store-errors.ts';
 import { readValue } from './database.ts';
 import type { Table } from './database.ts';
 import { isIntact, metaBody, metaEntry } from './record.ts';

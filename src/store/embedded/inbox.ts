@@ -1,7 +1,7 @@
-import type { Micros, StoredEvent } from '../../events/event.ts';
-import { CorruptEventError, InvalidPositionError } from '../errors.ts';
-import type { PageRequest, PendingPage } from '../store.ts';
-import { PAGE_PAYLOAD_BYTES } from '../store.ts';
+import type { Micros, StoredEvent } from '../event.ts';
+import { CorruptEventError, InvalidPositionError } from '../store-errors.ts';
+import type { PageRequest, PendingPage } from '../event-store.ts';
+import { PAGE_PAYLOAD_BYTES } from '../event-store.ts';
 import { readValue } from './database.ts';
 import type { Lmdb } from './database.ts';
 import {

@@ -4,7 +4,7 @@
  * (`MDB_page_header`, `MDB_meta`, `MDB_db`, `MDB_node` in its mdb.c), little endian, 64 bits.
  */
 import { closeSync, existsSync, fstatSync, openSync, readSync } from 'node:fs';
-import { UnusableStoreError } from '../errors.ts';
+import { UnusableStoreError } from '../store-errors.ts';
 
 /**
  * Throws an `UnusableStoreError`, with what to do next, unless LMDB can open the file or make it anew. It reads some pages; where the

@@ -5,7 +5,7 @@ import { checkFileSystem } from './file-system.ts';
 import { syncFolder, takeFolder } from './folder.ts';
 import type { Folder } from './folder.ts';
 import { checkFormat } from './format.ts';
-import type { EmbeddedOptions } from './store.ts';
+import type { EmbeddedOptions } from './embedded-store.ts';
 
 /**
  * Takes the folder and opens the file in it, after all that can be seen to be wrong with either.

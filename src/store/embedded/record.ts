@@ -6,8 +6,9 @@
  * so that a bit that flips on disk, in the value or in its key, is found. Other numbers are big endian.
  */
 import { crc32 } from 'node:zlib';
-import type { Micros, StoredEvent } from '../../events/event.ts';
-import type { ApiKey, Claim } from '../store.ts';
+import type { Micros, StoredEvent } from '../event.ts';
+import type { Claim } from '../event-store.ts';
+import type { ApiKey } from '../key-store.ts';
 
 /** Place of an event in the order of the store, and its time: see docs/decisions/002-sequence-is-the-time.md. */
 export type Sequence = Micros;

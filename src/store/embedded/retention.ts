@@ -1,8 +1,8 @@
 import { formatMicros } from '../../events/clock.ts';
-import type { Micros } from '../../events/event.ts';
+import type { Micros } from '../event.ts';
 import { createFollower } from '../../events/follower.ts';
 import type { Doubt } from '../../events/follower.ts';
-import { StoreOverloadedError, StoreUnavailableError } from '../errors.ts';
+import { StoreOverloadedError, StoreUnavailableError } from '../store-errors.ts';
 import { readValue } from './database.ts';
 import type { Lmdb } from './database.ts';
 import { isIntact, metaBody, metaEntry, sequenceKey, sequenceOf } from './record.ts';

@@ -1,5 +1,5 @@
-import type { Micros } from '../../events/event.ts';
-import { StoreOverloadedError, StoreUnavailableError } from '../errors.ts';
+import type { Micros } from '../event.ts';
+import { StoreOverloadedError, StoreUnavailableError } from '../store-errors.ts';
 import type { Counts } from './counts.ts';
 import type { Lmdb } from './database.ts';
 import { createExpiredClaims } from './expired-claims.ts';

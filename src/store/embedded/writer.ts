@@ -3,7 +3,7 @@ import {
   CorruptKeyError,
   StoreOverloadedError,
   StoreUnavailableError,
-} from '../errors.ts';
+} from '../store-errors.ts';
 import { createShares } from '../shares.ts';
 
 /** Group commit: writes that wait at one moment share one transaction and one fsync. */

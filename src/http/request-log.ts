@@ -1,0 +1,47 @@
+import type { Logger } from 'pino';
+import type { Exchange } from './exchange.ts';
+import { parseQuery } from './query.ts';
+
+/** Hooks for a server: the start of a request at debug, one line for each request at info, a 5xx with its reason at error. */
+export function requestLog(logger: Logger): Record<'onRequest' | 'onResponse', (exchange: Exchange) => void> {
+  return {
+    onRequest(exchange) {
+      if (!logger.isLevelEnabled('debug')) return;
+      logger.debug(
+        { request_id: exchange.requestId, method: exchange.method, route: exchange.route },
+        'request started',
+      );
+    },
+    onResponse(exchange) {
+      const { status } = exchange;
+      const line = {
+        request_id: exchange.requestId,
+        method: exchange.method,
+        route: exchange.route,
+        status,
+        response_time_ms: Math.round((performance.now() - exchange.startedAt) * 1000) / 1000,
+        key_id: exchange.principal?.keyId,
+        client: exchange.clientAddress,
+        query: exchange.rawQuery === '' ? undefined : loggedQuery(exchange.rawQuery),
+        err: exchange.cause,
+      };
+      if (status === null) logger.info(line, 'client went away');
+      else if (status >= 500) logger.error(line, 'request failed');
+      else logger.info(line, 'request');
+    },
+  };
+}
+
+const LOGGED_PARAMETERS = ['limit', 'cursor', 'source', 'event_type'];
+
+/** Only parameters that are known to carry no secret: people put keys into query strings. */
+function loggedQuery(raw: string): Record<string, string | number> | string {
+  try {
+    const query = parseQuery(raw);
+    const shown = Object.entries(query).filter(([name]) => LOGGED_PARAMETERS.includes(name));
+    const hidden = Object.keys(query).length - shown.length;
+    return { ...Object.fromEntries(shown), ...(hidden > 0 ? { hidden } : {}) };
+  } catch {
+    return '[malformed]';
+  }
+}

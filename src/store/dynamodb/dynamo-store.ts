@@ -1,0 +1,189 @@
+import { randomUUID } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { DynamoDBDocumentClient } from '@aws-sdk/lib-dynamodb';
+import type { Micros } from '../event.ts';
+import { createShares } from '../shares.ts';
+import type { Acknowledgement, EventStore } from '../event-store.ts';
+import type { KeyStore } from '../key-store.ts';
+import { createAppends } from './append.ts';
+import { holding, PAGE_BYTES } from './bytes.ts';
+import { createRequestTurns, shared, trackCalls } from './calls.ts';
+import { createClient, type Connection } from './client.ts';
+import { createClockCheck, type ClockCheck } from './clock-check.ts';
+import { createCompression } from './compression.ts';
+import { cacheCounts } from './count-cache.ts';
+import { CALL_BUDGET_MS, type Deadline } from './deadline.ts';
+import * as table from './events-table.ts';
+import type { EventsTable } from './events-table.ts';
+import { toStoreError } from './failure.ts';
+import { createIndexReader, type IndexReader } from './index-reader.ts';
+import { countInbox, readPage } from './inbox.ts';
+import { createInboxShards, type InboxShards } from './inbox-shards.ts';
+import { acknowledgedAtOf, fromItem, isVisible } from './item.ts';
+import { createDynamoKeys } from './dynamo-keys.ts';
+import type { StoreLog } from './log.ts';
+import { becomeReady } from './readiness.ts';
+import { createRetries, type Retries } from './retries.ts';
+import { checkTable, createTable, tableDefinitions, type TableNames } from './tables.ts';
+
+export interface DynamoStoreOptions extends Connection {
+  readonly tables: TableNames;
+  /** Create the tables where they are missing; otherwise the store is not ready until they are there. */
+  readonly createTables: boolean;
+  /** Shards of a tenant's inbox that new events are spread over. */
+  readonly shards: number;
+  /** Shards that are read at least; beside them all that any instance writes. */
+  readonly readShards: number;
+  /** False: neither writes events nor lists them, and takes no part in what instances agree on. */
+  readonly servesEvents?: boolean;
+  /** How often the number of shards is read again, in milliseconds. */
+  readonly shardsEveryMs?: number;
+  readonly now: () => Micros;
+  /** The latest time that an event of this instance may have by now; absent: `now`. */
+  readonly upcoming?: () => Micros;
+  readonly eventTtl: Micros;
+  /** What dates and judges events, to be compared with the engine's clock. Absent, as in tests that make up their time: nothing is. */
+  readonly checkedClocks?: readonly (() => Micros)[];
+  readonly log: StoreLog;
+  /** How long a call may take, in milliseconds; more than the default only for emulators on busy machines. */
+  readonly callBudgetMs?: number;
+  /** Of payloads in inbox pages under way. */
+  readonly pageBytes?: number;
+  /** Absent: one of the store's own. */
+  readonly retries?: Retries;
+  /** For the age of a cached count, in milliseconds, never going back. */
+  readonly clockMs?: () => number;
+  /** Comes between the store and its index: a test makes the index lag. */
+  readonly wrapIndex?: (reader: IndexReader) => IndexReader;
+}
+
+/** The event store, and the API keys beside it: they become ready, and are closed, together. */
+export interface DynamoStore extends EventStore {
+  readonly keys: KeyStore;
+}
+
+/** Key look-ups come before the tenant is known, and have a share as if they were a tenant; no tenant has such a name. */
+const KEY_LOOKUPS = '#keys';
+
+/** How long opening waits for the first look at the tables. */
+const FIRST_TRY_MS = 2_000;
+
+/**
+ * The store on DynamoDB or an engine that speaks its protocol. Never rejects: while DynamoDB cannot be reached or a
+ * table is missing, every method rejects with a `StoreUnavailableError` that says so, and the store tries again.
+ */
+export async function openDynamoStore(options: DynamoStoreOptions): Promise<DynamoStore> {
+  const { tables, log, now, eventTtl, callBudgetMs = CALL_BUDGET_MS } = options;
+  const clockCheck = options.checkedClocks && createClockCheck(options.checkedClocks, log);
+  const client = createClient(options, callBudgetMs, clockCheck);
+  const events: EventsTable = { client, name: tables.events };
+  const retries = options.retries ?? createRetries({ clockMs: () => performance.now(), random: Math.random });
+  const shards = createInboxShards({ ...options, events, callBudgetMs, retries });
+  const readiness = becomeReady((signal) => prepare(client, options, shards, signal), log);
+  await Promise.race([readiness.tried, sleep(FIRST_TRY_MS, undefined, { ref: false })]);
+  const compression = createCompression();
+  const claims = { client, name: tables.claims };
+  const appends = createAppends({ ...options, events, claims, compression, retries, clockCheck });
+  const index = createIndexReader(client, tables.events);
+  const reader = options.wrapIndex?.(index) ?? index;
+  const { upcoming = now } = options;
+  const inbox = { ...options, events, compression, reader, upcoming, readShards: () => shards.toRead() };
+  const common = { callBudgetMs, retries, turns: createRequestTurns(), problem: readiness.problem };
+  const calls = trackCalls({ ...common, table: tables.events });
+  const keyCalls = trackCalls({ ...common, table: tables.keys });
+  const pageBytes = createShares(options.pageBytes ?? PAGE_BYTES);
+  const horizon = () => now() - eventTtl;
+  const count = cacheCounts(
+    (tenant) => calls.run(tenant, (deadline) => countInbox(inbox, tenant, horizon(), deadline)),
+    options.clockMs,
+  );
+
+  return {
+    keys: createDynamoKeys({ client, name: tables.keys }, (call) => keyCalls.run(KEY_LOOKUPS, call), log),
+    newId: () => randomUUID(),
+    append: (event, claim) =>
+      claim === undefined
+        ? calls.track(() => appends.plain(event, performance.now() + callBudgetMs))
+        : calls.run(event.tenant, (deadline) => appends.claimed(event, claim, deadline)),
+
+    get: (tenant, id) =>
+      calls.run(tenant, async (deadline) => {
+        const item = await table.getItem(events, id, deadline);
+        return isVisible(item, tenant, horizon()) ? fromItem(item, compression) : undefined;
+      }),
+
+    listPending: (tenant, page) =>
+      calls.run(tenant, (deadline) =>
+        holding(pageBytes, tenant, (take) => readPage(inbox, tenant, page, horizon(), deadline, take)),
+      ),
+
+    countPending: (tenant) => {
+      const refused = calls.refusal();
+      return refused ? Promise.reject(refused) : count(tenant);
+    },
+
+    acknowledge: (tenant, id, at) =>
+      calls.run(tenant, (deadline) => {
+        const request = { id, tenant, at, horizon: horizon(), token: randomUUID() };
+        return acknowledge(events, request, deadline);
+      }),
+
+    remove: (tenant, id) =>
+      calls.run(tenant, (deadline) => {
+        const request = { id, tenant, horizon: horizon(), token: randomUUID() };
+        return table.removeItem(events, request, deadline);
+      }),
+
+    ping: shared(() => calls.outside((deadline) => probe(events, clockCheck, deadline))),
+
+    async close() {
+      readiness.stop();
+      await Promise.all([shards.stop(), calls.close(), keyCalls.close()]);
+      await appends.close();
+      client.destroy();
+    },
+  };
+}
+
+async function probe(
+  events: EventsTable,
+  clockCheck: ClockCheck | undefined,
+  deadline: Deadline,
+): Promise<void> {
+  await table.probe(events, deadline);
+  // Only then: its answer may be the one that clears the clock.
+  clockCheck?.refuse();
+}
+
+async function acknowledge(
+  events: EventsTable,
+  request: table.AcknowledgeRequest,
+  deadline: Deadline,
+): Promise<Acknowledgement> {
+  const { id, tenant, at, horizon } = request;
+  const found = await table.acknowledgeItem(events, request, deadline);
+  if (found === 'acknowledged') return { outcome: 'acknowledged', acknowledgedAt: at };
+  const acknowledgedAt = isVisible(found, tenant, horizon) ? acknowledgedAtOf(id, found) : null;
+  // Pending: it came between the request and the look at why that failed.
+  return acknowledgedAt === null ? { outcome: 'missing' } : { outcome: 'already', acknowledgedAt };
+}
+
+async function prepare(
+  client: DynamoDBDocumentClient,
+  { tables, createTables, servesEvents = true }: DynamoStoreOptions,
+  shards: InboxShards,
+  signal: AbortSignal,
+): Promise<void> {
+  for (const definition of tableDefinitions(tables)) {
+    try {
+      if (createTables) await createTable(client, definition, signal);
+      else await checkTable(client, definition);
+    } catch (error) {
+      throw toStoreError(error, String(definition.TableName));
+    }
+  }
+  if (!servesEvents) return;
+  await shards.join().catch((error: unknown) => {
+    throw toStoreError(error, tables.events);
+  });
+}

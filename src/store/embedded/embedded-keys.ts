@@ -1,0 +1,78 @@
+import { CorruptKeyError } from '../store-errors.ts';
+import type { ApiKey, KeyChanges } from '../key-store.ts';
+import { readValue } from './database.ts';
+import type { Lmdb } from './database.ts';
+import { apiKeyEntry, apiKeyKey, decodeApiKey, isIntact } from './record.ts';
+import { HOUSE } from './writer.ts';
+import type { Writer } from './writer.ts';
+
+interface Parts {
+  readonly lmdb: Lmdb;
+  readonly writer: Writer;
+  readonly onDamage: (error: Error) => void;
+}
+
+/** Bytes that a write holds while it waits, about. */
+const SMALL = 1024;
+
+/** API keys. Reads are synchronous inside, as LMDB's are; a second process may write at the same time. */
+export function createKeys({ lmdb: { keys }, writer, onDamage }: Parts) {
+  return { get, getMany, create, list, update, touch };
+
+  function get(keyId: string): ApiKey | undefined {
+    const key = apiKeyKey(keyId);
+    const value = key && readValue(keys, key);
+    return value && decode(key, value);
+  }
+
+  function getMany(keyIds: readonly string[]): ApiKey[] {
+    return keyIds.flatMap((keyId) => get(keyId) ?? []);
+  }
+
+  async function create(apiKey: ApiKey): Promise<boolean> {
+    const { key, value } = apiKeyEntry(apiKey);
+    return writer.write(HOUSE, SMALL, () => {
+      if (readValue(keys, key) !== undefined) return false;
+      keys.putSync(key, value);
+      return true;
+    });
+  }
+
+  function list(): ApiKey[] {
+    const found: ApiKey[] = [];
+    for (const { key, value } of keys.getRange()) {
+      try {
+        found.push(decode(key, value));
+      } catch (error) {
+        onDamage(error as CorruptKeyError);
+      }
+    }
+    return found.sort((a, b) => a.createdAt - b.createdAt);
+  }
+
+  /** The record is read within the transaction: two processes that change one key at once both succeed. */
+  async function update(keyId: string, changes: KeyChanges): Promise<ApiKey | undefined> {
+    return writer.write(HOUSE, SMALL, () => {
+      const before = get(keyId);
+      return before && put({ ...before, ...changes });
+    });
+  }
+
+  async function touch(keyId: string, usedAt: number): Promise<void> {
+    await writer.write(HOUSE, SMALL, () => {
+      const before = get(keyId);
+      if (before && usedAt > (before.lastUsedAt ?? 0)) put({ ...before, lastUsedAt: usedAt });
+    });
+  }
+
+  function put(apiKey: ApiKey): ApiKey {
+    const { key, value } = apiKeyEntry(apiKey);
+    keys.putSync(key, value);
+    return apiKey;
+  }
+}
+
+function decode(key: Buffer, value: Buffer): ApiKey {
+  if (isIntact(key, value)) return decodeApiKey(value);
+  throw new CorruptKeyError(`The record of API key ${key.toString('latin1')} is damaged`);
+}

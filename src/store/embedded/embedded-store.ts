@@ -1,0 +1,216 @@
+import { statfsSync } from 'node:fs';
+import type { Micros } from '../event.ts';
+import { StoreUnavailableError } from '../store-errors.ts';
+import type { EventStore } from '../event-store.ts';
+import type { KeyStore } from '../key-store.ts';
+import type { Lmdb } from './database.ts';
+import { createBallast } from './ballast.ts';
+import { createClaims } from './claims.ts';
+import { createCounts } from './counts.ts';
+import { createDisk } from './disk.ts';
+import { createEvents } from './events.ts';
+import type { NewestRecord } from './events.ts';
+import { newEventId } from './event-id.ts';
+import type { Statfs } from './file-system.ts';
+import type { Folder } from './folder.ts';
+import { openFolder } from './open-folder.ts';
+import { listPending } from './inbox.ts';
+import { createKeys } from './embedded-keys.ts';
+import { isIntact, sequenceOf } from './record.ts';
+import type { Sequence } from './record.ts';
+import { createRetention } from './retention.ts';
+import { createSweep } from './sweep.ts';
+import { createWriter, HOUSE } from './writer.ts';
+import type { WriterLimits } from './writer.ts';
+
+export interface EmbeddedStore extends EventStore {
+  /** Opened and closed with the events. */
+  readonly keys: KeyStore;
+  /** Time of the newest event at open, 0 without one: a clock that starts after it keeps the order over a restart. */
+  readonly newestTime: Micros;
+  /**
+   * Writes all that is stored at one moment to a file that is not there yet, for `store.mdb` of another folder. Rejects with an
+   * Error for people; what it has written by then is the caller's to remove.
+   */
+  backUp(file: string): Promise<void>;
+  /** Deletes the events that expired a day ago, and claims; resolves with their number. Runs by itself every `sweepSeconds`. */
+  sweep(): Promise<number>;
+}
+
+export interface EmbeddedOptions {
+  /** Folder; made if missing. */
+  readonly path: string;
+  readonly now: () => Micros;
+  /** Milliseconds of a clock that is never set. */
+  readonly monotonicMs?: () => number;
+  /** Time from `createdAt` to expiry. */
+  readonly eventTtl: Micros;
+  /** Told of damaged records, with `{ err }`, of what is wrong with the disk, and of doubts about the time. */
+  readonly log: Record<'info' | 'warn' | 'error', (detail: object, message: string) => void>;
+  /**
+   * A write has failed, the disk being full or broken: no write is taken any more. What was acknowledged is on disk;
+   * the process should end and start anew. Called once.
+   */
+  readonly onFatal: (error: Error) => void;
+  /** False: open beside a server, without a lock and without sweeping. */
+  readonly exclusive?: boolean;
+  /** False: a folder without a store is an error instead of a new store. */
+  readonly create?: boolean;
+  /** 0: only on call. */
+  readonly sweepSeconds?: number;
+  readonly limits?: WriterLimits;
+  readonly statfs?: Statfs;
+}
+
+/** A transaction that takes longer leaves its callers without an answer in time: the disk stalls. */
+const STALL_MS = 2_000;
+
+/** How often the writer looks at what waits: a late write is answered so much later at most. */
+const TEND_MS = 250;
+
+/**
+ * The event store on LMDB, for one server process a folder.
+ *
+ * Rejects with an Error that names the folder when it cannot be used or another server has it.
+ */
+// Async so that what cannot be opened is a rejection, as with any other store.
+// eslint-disable-next-line @typescript-eslint/require-await
+export async function openEmbeddedStore(options: EmbeddedOptions): Promise<EmbeddedStore> {
+  const { now, eventTtl, log, exclusive = true, sweepSeconds = 10 } = options;
+  const { monotonicMs = () => performance.now() } = options;
+  const onDamage = (err: Error) => {
+    log.error({ err }, 'a damaged record');
+  };
+  const { folder, lmdb } = openFolder(options, onDamage);
+  const expiredTo = () => now() - eventTtl;
+  const { writer, disk, stopTending } = openWriter(options, folder, lmdb, (writes) => {
+    sweep.step(writes);
+  });
+  if (exclusive) emptyCounts(lmdb);
+  const newest = newestRecord(lmdb);
+  const newestTime = newest.sequence;
+  const retention = createRetention({ lmdb, writer, now, monotonicMs, eventTtl, newestTime, log });
+  const claims = createClaims(lmdb);
+  const counts = createCounts({ lmdb, writer, expiredTo });
+  const sweep = createSweep({ lmdb, writer, counts, onDamage, ...retention });
+  if (exclusive && sweepSeconds > 0) sweep.every(sweepSeconds * 1000);
+
+  let closed: Promise<void> | undefined;
+  /** For reads: a closed LMDB must not be asked. */
+  const opened =
+    <A extends unknown[], T>(read: (...args: A) => T | Promise<T>) =>
+    async (...args: A): Promise<T> => {
+      if (closed !== undefined) throw new StoreUnavailableError('The store is closed');
+      return read(...args);
+    };
+
+  const events = createEvents({ lmdb, writer, counts, claims, expiredTo, newest, disk });
+  // What another process appends it alone has counted.
+  const newestNow = exclusive ? events.newest : () => newestRecord(lmdb).sequence;
+  const keys = createKeys({ lmdb, writer, onDamage });
+  return {
+    keys: { ...keys, get: opened(keys.get), getMany: opened(keys.getMany), list: opened(keys.list) },
+    newestTime,
+    newId: newEventId,
+    append: events.append,
+    get: opened(events.get),
+    acknowledge: events.acknowledge,
+    remove: events.remove,
+    listPending: opened((tenant, page) =>
+      listPending({ lmdb, expiredTo: expiredTo(), newest: newestNow(), onDamage }, tenant, page),
+    ),
+    countPending: opened(async (tenant) => ({ count: await counts.pending(tenant), exact: true })),
+    ping: opened(() => {
+      const refusal = writer.refusal();
+      if (refusal !== undefined) throw refusal;
+      if (writer.busyFor() > STALL_MS) throw new StoreUnavailableError('The disk does not answer');
+    }),
+    backUp: lmdb.backUp,
+    sweep: () => sweep.run(),
+    close() {
+      closed ??= (async () => {
+        await sweep.stop();
+        await writer.close();
+        stopTending();
+        if (writer.busyFor() > 0) {
+          throw new StoreUnavailableError(
+            'A transaction has not ended: it has the data folder until the process is killed',
+          );
+        }
+        await lmdb.close();
+        folder.release();
+      })();
+      return closed;
+    },
+  };
+}
+
+/** The writer, and the disk that it writes to: a server looks after that, who opens beside one does not. */
+function openWriter(
+  { path, log, limits, onFatal, exclusive = true, statfs = statfsSync }: EmbeddedOptions,
+  folder: Folder,
+  lmdb: Lmdb,
+  beforeCommit: (writes: number) => void,
+) {
+  const ballast = createBallast(lmdb.ballast);
+  const writer = createWriter({
+    transact: async (run) => {
+      if (disk?.look()) for (const step of ballast.giveUp) await lmdb.transact(step);
+      return lmdb.transact(run);
+    },
+    beforeCommit,
+    onFatal: (error) => {
+      if (exclusive) folder.noteFailure();
+      onFatal(error);
+    },
+    oneByOne: () => disk?.isTight() === true,
+    ...(limits && { limits }),
+  });
+  const disk = exclusive
+    ? createDisk({
+        path,
+        statfs,
+        reusable: lmdb.reusable,
+        ballast,
+        write: (run) => {
+          // Busy, closed or failed: the next look finds that it is still to be done.
+          writer.write(HOUSE, 0, run).catch(() => undefined);
+        },
+        canGrow: folder.canGrow,
+        doubtful: folder.hasFailed,
+        log,
+        monotonic: () => performance.now(),
+      })
+    : undefined;
+  const tending = setInterval(() => {
+    writer.check();
+    if (writer.refusal() === undefined) disk?.tend();
+  }, TEND_MS).unref();
+  return {
+    writer,
+    disk,
+    stopTending: () => {
+      clearInterval(tending);
+    },
+  };
+}
+
+/** Of versions that kept counts on disk: they are not kept up any more. */
+function emptyCounts(lmdb: Lmdb): void {
+  try {
+    lmdb.clear('counts');
+  } catch {
+    // A full disk: nothing reads them, and the next start tries again.
+  }
+}
+
+function newestRecord({ events }: Lmdb): NewestRecord {
+  const damagedAfter = new Set<Sequence>();
+  for (const { key, value } of events.getRange({ reverse: true })) {
+    const sequence = sequenceOf(key);
+    if (sequence === undefined) continue;
+    if (isIntact(key, value)) return { sequence, damagedAfter };
+    damagedAfter.add(sequence);
+  }
+  return { sequence: 0, damagedAfter };
+}

@@ -1,0 +1,55 @@
+import { createClock, SYSTEM_TIME } from '../events/clock.ts';
+import type { ServiceClock } from '../events/clock.ts';
+import type { DynamoStoreOptions } from './dynamodb/dynamo-store.ts';
+import type { EmbeddedOptions } from './embedded/embedded-store.ts';
+import type { EventStore } from './event-store.ts';
+import type { StoreConfig } from './store-config.ts';
+import type { KeyStore } from './key-store.ts';
+
+/** The store with all that is kept in it. */
+export interface Store extends EventStore {
+  readonly keys: KeyStore;
+  /** Time of the newest event at open, 0 where it is not known. */
+  readonly newestTime: number;
+}
+
+export interface StoreOptions {
+  readonly log: DynamoStoreOptions['log'];
+  /** The embedded store has failed for good. */
+  readonly onFatal: EmbeddedOptions['onFatal'];
+  /** False: beside a running server, for the command line. */
+  readonly exclusive: boolean;
+  /** False: where there is no store yet, none is made. */
+  readonly create: boolean;
+  /** The clock of the service, which the store shares; without one, as for the command line, it has its own. */
+  readonly clock?: ServiceClock;
+  /** Milliseconds of a clock that is never set. */
+  readonly monotonicMs?: () => number;
+}
+
+/** Opens the store that the configuration names; the only place, beside the store's own command, that names stores. */
+export async function openStore(
+  config: StoreConfig,
+  { clock = createClock(), monotonicMs = SYSTEM_TIME.monotonicMs, ...options }: StoreOptions,
+): Promise<Store> {
+  const { eventTtlSeconds, dataDir, dynamodb } = config;
+  const time = { now: () => clock.now(), eventTtl: eventTtlSeconds * 1e6 };
+  // Each is loaded only where it is used: the AWS SDK alone takes a third of a second to load.
+  if (config.store === 'embedded') {
+    const { openEmbeddedStore } = await import('./embedded/embedded-store.ts');
+    return openEmbeddedStore({ path: dataDir, ...time, monotonicMs, ...options });
+  }
+  const { openDynamoStore } = await import('./dynamodb/dynamo-store.ts');
+  const { endpoint, ...rest } = dynamodb;
+  const store = await openDynamoStore({
+    ...rest,
+    ...(endpoint === null ? {} : { endpoint }),
+    ...time,
+    upcoming: () => clock.upcoming(),
+    checkedClocks: [() => clock.now(), () => clock.upcoming()],
+    log: options.log,
+    servesEvents: options.exclusive,
+  });
+  // Instances share the tables: their clocks, not this process's past, order the events.
+  return { ...store, newestTime: 0 };
+}

@@ -1,0 +1,21 @@
+export const STORES = ['embedded', 'dynamodb'] as const;
+export type StoreKind = (typeof STORES)[number];
+
+/** What has to be known to open a store. */
+export interface StoreConfig {
+  readonly store: StoreKind;
+  /** Of the embedded store. */
+  readonly dataDir: string;
+  readonly dynamodb: DynamoConfig;
+  readonly eventTtlSeconds: number;
+}
+
+export interface DynamoConfig {
+  /** Null: AWS. */
+  readonly endpoint: string | null;
+  readonly region: string;
+  readonly tables: { readonly events: string; readonly claims: string; readonly keys: string };
+  readonly createTables: boolean;
+  readonly shards: number;
+  readonly readShards: number;
+}

@@ -1,8 +1,0 @@
-import t from 'tap';
-import { keyStoreContract } from './key-store-contract.ts';
-import { createMemoryKeyStore } from './memory-key-store.ts';
-
-keyStoreContract(t, () => {
-  const keys = createMemoryKeyStore();
-  return Promise.resolve({ keys, again: () => Promise.resolve(keys) });
-});

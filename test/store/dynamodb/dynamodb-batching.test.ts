@@ -1,0 +1,21 @@
+import t from 'tap';
+import { measureBatching } from '../../support/batching.ts';
+import { newEvent, openStore, startDynalite } from '../../support/dynamodb.ts';
+import { startFaultyEndpoint } from '../../support/faulty-endpoint.ts';
+
+void t.test('64 callers in a closed loop: 15 events or more in a request', async (t) => {
+  const proxy = await startFaultyEndpoint(t, await startDynalite(t));
+  const store = await openStore(t, proxy.endpoint);
+  const { eventsPerBatch, requests } = await measureBatching(store, proxy, 64, 3_200);
+  t.comment(`${eventsPerBatch.toFixed(1)} events a batch`);
+  t.ok(eventsPerBatch >= 15);
+  t.strictSame([...requests.keys()], ['BatchWriteItem'], 'nothing else was asked');
+});
+
+void t.test('a lone caller is not kept waiting for company: one request an event', async (t) => {
+  const proxy = await startFaultyEndpoint(t, await startDynalite(t));
+  const store = await openStore(t, proxy.endpoint);
+  proxy.counts.clear();
+  for (let i = 0; i < 20; i++) await store.append(newEvent());
+  t.strictSame([...proxy.counts], [['BatchWriteItem', 20]]);
+});

@@ -1,0 +1,259 @@
+import assert from 'node:assert';
+import { mkdtempSync } from 'node:fs';
+import { join } from 'node:path';
+import fc from 'fast-check';
+import type { Test } from 'tap';
+import t from 'tap';
+import { createClaims } from '../../../src/store/embedded/claims.ts';
+import { createCounts } from '../../../src/store/embedded/counts.ts';
+import { openLmdb } from '../../../src/store/embedded/database.ts';
+import { newEventId } from '../../../src/store/embedded/event-id.ts';
+import { createEvents } from '../../../src/store/embedded/events.ts';
+import { inboxEnd, inboxKey } from '../../../src/store/embedded/record.ts';
+import { createSweep } from '../../../src/store/embedded/sweep.ts';
+import { createWriter } from '../../../src/store/embedded/writer.ts';
+import { sampleEvent } from '../../support/event.ts';
+import { flipped, openRaw, openRoot, openTestStore, TTL } from '../../support/embedded.ts';
+
+const LIFETIME = 1_000;
+const TENANTS = ['a', 'ab', 'b'];
+
+/** The parts of a store on a real file, with walks whose slices stay at three entries, and a memory of two tenants. */
+function openParts(path: string) {
+  const lmdb = openLmdb(join(path, 'store.mdb'), () => undefined);
+  const clock = { time: 10_000, ms: 0 };
+  const expiredTo = () => clock.time - LIFETIME;
+  const trips = { count: 0 };
+  const writer = createWriter({
+    transact: (run) => lmdb.transact(run),
+    beforeCommit: (writes) => {
+      sweep.step(writes);
+    },
+    onFatal: (error) => {
+      throw error;
+    },
+  });
+  const counted: typeof writer = {
+    ...writer,
+    write(tenant, bytes, run) {
+      trips.count++;
+      return writer.write(tenant, bytes, run);
+    },
+  };
+  const counts = createCounts({
+    ...{ lmdb, writer: counted, expiredTo, firstSlice: 3, tenants: 2 },
+    // Slices that take this long are neither made larger nor smaller.
+    monotonic: () => (clock.ms += 1.5),
+  });
+  const onDamage = (error: Error) => {
+    throw error;
+  };
+  const sweep = createSweep({
+    ...{ lmdb, writer, counts, onDamage },
+    deletableTo: expiredTo,
+    claimsDeletableTo: () => clock.time,
+  });
+  const claims = createClaims(lmdb);
+  const newest = { sequence: 0, damagedAfter: new Set<number>() };
+  const events = createEvents({ lmdb, writer, counts, claims, expiredTo, newest, disk: undefined });
+  const append = async (tenant: string) => {
+    const createdAt = ++clock.time;
+    const id = newEventId(tenant, createdAt);
+    await events.append(sampleEvent(createdAt, { tenant, id }));
+    return id;
+  };
+  const truth = (tenant: string) =>
+    lmdb.inbox.getKeysCount({
+      start: inboxKey(tenant, Math.max(0, expiredTo()) + 1),
+      end: inboxEnd(tenant),
+    });
+  const close = async () => {
+    await sweep.stop();
+    await writer.close();
+    await lmdb.close();
+  };
+  return { clock, trips, counts, sweep, events, append, truth, close };
+}
+
+type Parts = ReturnType<typeof openParts>;
+
+/** Begins something; what it begins goes on beside the steps that follow. */
+type Step = (parts: Parts, ids: [string, string][]) => Promise<unknown>;
+
+const tenant = fc.constantFrom(...TENANTS);
+const index = fc.nat(60);
+
+const steps: fc.Arbitrary<Step> = fc.oneof(
+  {
+    weight: 6,
+    arbitrary: fc.tuple(tenant, fc.integer({ min: 1, max: 9 })).map(
+      ([tenant, count]): Step =>
+        (parts, ids) =>
+          Promise.all(
+            Array.from({ length: count }, async () => ids.push([tenant, await parts.append(tenant)])),
+          ),
+    ),
+  },
+  { weight: 3, arbitrary: index.map((index) => withOne(index, 'acknowledge')) },
+  { weight: 2, arbitrary: index.map((index) => withOne(index, 'remove')) },
+  {
+    weight: 6,
+    arbitrary: tenant.map(
+      (tenant): Step =>
+        ({ counts }) =>
+          counts.pending(tenant),
+    ),
+  },
+  { weight: 2, arbitrary: fc.constant<Step>(({ sweep }) => sweep.run()) },
+  {
+    weight: 2,
+    arbitrary: fc.constantFrom(1, 7, 30, LIFETIME / 2, LIFETIME).map((time): Step => ({ clock }) => {
+      clock.time += time;
+      return Promise.resolve();
+    }),
+  },
+  {
+    weight: 1,
+    arbitrary: fc.constantFrom(3, 40, LIFETIME).map((time): Step => ({ clock }) => {
+      clock.time -= time;
+      return Promise.resolve();
+    }),
+  },
+  { weight: 3, arbitrary: fc.constant<Step>(() => new Promise((resolve) => setImmediate(resolve))) },
+);
+
+function withOne(index: number, what: 'acknowledge' | 'remove'): Step {
+  return ({ events, clock }, ids) => {
+    const one = ids[index % Math.max(1, ids.length)];
+    return one === undefined ? Promise.resolve() : events[what](...one, ++clock.time);
+  };
+}
+
+void t.test('counts are exact, whatever goes on beside them', async (t) => {
+  const root = t.testdir();
+  const script = fc.array(fc.tuple(steps, fc.constantFrom('wait', 'go on', 'go on')), { maxLength: 60 });
+  await fc.assert(
+    fc.asyncProperty(script, async (script) => {
+      const parts = openParts(mkdtempSync(join(root, 'run-')));
+      const ids: [string, string][] = [];
+      let underWay: Promise<unknown>[] = [];
+      const settle = async () => {
+        await Promise.all(underWay);
+        underWay = [];
+        for (const tenant of TENANTS) {
+          assert.equal(await parts.counts.pending(tenant), parts.truth(tenant), tenant);
+        }
+      };
+      for (const [step, then] of script) {
+        underWay.push(step(parts, ids));
+        if (then === 'wait') await settle();
+      }
+      await settle();
+      await parts.close();
+    }),
+    { numRuns: 200 },
+  );
+});
+
+async function withParts(t: Test, events: number): Promise<Parts> {
+  const parts = openParts(t.testdir());
+  t.teardown(parts.close);
+  await Promise.all(Array.from({ length: events }, () => parts.append('a')));
+  return parts;
+}
+
+void t.test('a large inbox is counted in slices, and writes go on between them', async (t) => {
+  const { counts, append, trips } = await withParts(t, 100);
+  const ends: string[] = [];
+  const counting = counts.pending('a').then((count) => {
+    ends.push('count');
+    return count;
+  });
+  const appending = append('a').then(() => ends.push('append'));
+  t.equal(await counting, 101, 'and what was written meanwhile is counted once');
+  await appending;
+  t.strictSame(ends, ['append', 'count']);
+  t.equal(trips.count, 34, 'three entries each');
+});
+
+void t.test('a count that is known takes no look at the inbox, and no write', async (t) => {
+  const { counts, append, events, trips, clock } = await withParts(t, 50);
+  await counts.pending('a');
+  trips.count = 0;
+  const id = await append('a');
+  t.equal(await counts.pending('a'), 51);
+  await events.acknowledge('a', id, ++clock.time);
+  t.equal(await counts.pending('a'), 50);
+  clock.time += LIFETIME - 100;
+  t.equal(await counts.pending('a'), 50);
+  t.equal(trips.count, 0);
+});
+
+void t.test('what has expired is passed over once, however long it waits for the sweep', async (t) => {
+  const { counts, append, trips, clock } = await withParts(t, 300);
+  await counts.pending('a');
+  clock.time += LIFETIME;
+  await append('a');
+  t.equal(await counts.pending('a'), 1);
+  trips.count = 0;
+  for (let i = 0; i < 10; i++) {
+    clock.time++;
+    t.equal(await counts.pending('a'), 1);
+  }
+  t.equal(trips.count, 0);
+});
+
+void t.test('callers of one moment share a walk', async (t) => {
+  const { counts, trips } = await withParts(t, 30);
+  trips.count = 0;
+  t.strictSame(await Promise.all(Array.from({ length: 20 }, () => counts.pending('a'))), Array(20).fill(30));
+  t.equal(trips.count, 11);
+});
+
+void t.test(
+  'a folder of a version that kept counts on disk loses them, and only by its server',
+  async (t) => {
+    const path = t.testdir();
+    const first = await openTestStore(t, path);
+    await Promise.all(Array.from({ length: 5 }, () => first.add()));
+    await first.store.close();
+    const root = openRoot(t, path);
+    const old = root.openDB<Buffer, Buffer>({ name: 'counts', encoding: 'binary', keyEncoding: 'binary' });
+    for (const tenant of ['acme', 'other']) await old.put(Buffer.from(tenant), Buffer.alloc(13, 7));
+    const beside = await openTestStore(t, path, { exclusive: false });
+    await beside.store.close();
+    t.equal(old.getKeysCount({}), 2);
+    const second = await openTestStore(t, path);
+    t.strictSame(await second.store.countPending('acme'), { count: 5, exact: true });
+    await second.refresh();
+    t.equal(old.getKeysCount({}), 0);
+  },
+);
+
+void t.test('damaged keys in the inbox neither end nor hang a count', async (t) => {
+  const path = t.testdir();
+  const first = await openTestStore(t, path);
+  const events = await Promise.all(Array.from({ length: 20 }, () => first.add()));
+  await first.store.close();
+  const raw = openRaw(t, path);
+  const keys = [...raw.inbox.getKeys({})].map((key) => Buffer.from(key));
+  const value = Buffer.alloc(20);
+  for (const [index, key] of keys.entries()) {
+    if (index % 2 === 1) continue;
+    await raw.inbox.remove(key);
+    await raw.inbox.put(
+      [flipped(key, 5), key.subarray(0, 6), key.subarray(0, 12), Buffer.concat([key, key])][index % 4] ?? key,
+      value,
+    );
+  }
+  const second = await openTestStore(t, path);
+  second.clock.time = first.clock.time;
+  const { count } = await second.store.countPending('acme');
+  t.ok(count >= 10 && count <= 20, String(count));
+  t.strictSame(
+    (await second.inbox()).map(({ id }) => id),
+    events.filter((_, index) => index % 2 === 1).map(({ id }) => id),
+  );
+  second.clock.time += TTL;
+  t.equal((await second.store.countPending('acme')).exact, true);
+});

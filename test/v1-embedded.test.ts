@@ -1,5 +1,0 @@
-import t from 'tap';
-import { startTestApp } from './support/app.ts';
-import { v1Contract } from './v1-contract.ts';
-
-v1Contract(t, { start: startTestApp });
