@@ -16,7 +16,7 @@ void t.test('looking at the record keeps no process alive', { timeout: 30_000 },
   };
   // Opened and never closed.
   const script = `
-    import { openDynamoStore } from './src/store/dynamodb/store.ts';
+    import { openDynamoStore } from './src/store/dynamodb/dynamo-store.ts';
     const log = { info: () => undefined, warn: () => undefined, error: () => undefined };
     const now = () => Date.now() * 1000;
     const store = await openDynamoStore({ ...${JSON.stringify(options)}, log, now, eventTtl: 1e12 });
