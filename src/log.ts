@@ -6,6 +6,7 @@ import type { Exchange } from './http/exchange.ts';
 import { parseQuery } from './http/query.ts';
 import { createLogOutput } from './log-output.ts';
 import { complain, openSink } from './stdio.ts';
+import { StoreOverloadedError, StoreUnavailableError } from './store/errors.ts';
 
 /** Bytes of log that wait for a slow reader of stdout; some seconds at full load. */
 const CAPACITY = 4 * 1024 * 1024;
@@ -86,7 +87,10 @@ function placeInCode(): string {
   return /((?:src|dist)\/[^):]+:\d+)/.exec(line ?? '')?.[1] ?? 'unknown';
 }
 
-/** Hooks for a server: the start of a request at debug, one line for each request at info, a 5xx with its reason at error. */
+/**
+ * Hooks for a server: the start of a request at debug, one line for each request at info, a 5xx with its reason at error; at warn and
+ * without a stack where that is only that the store takes no more at the moment.
+ */
 export function requestLog(logger: Logger): Record<'onRequest' | 'onResponse', (exchange: Exchange) => void> {
   return {
     onRequest(exchange) {
@@ -107,13 +111,22 @@ export function requestLog(logger: Logger): Record<'onRequest' | 'onResponse', (
         key_id: exchange.principal?.keyId,
         client: exchange.clientAddress,
         query: exchange.rawQuery === '' ? undefined : loggedQuery(exchange.rawQuery),
-        err: exchange.cause,
       };
-      if (status === null) logger.info(line, 'client went away');
-      else if (status >= 500) logger.error(line, 'request failed');
-      else logger.info(line, 'request');
+      const { cause } = exchange;
+      if (status === null) logger.info({ ...line, err: cause }, 'client went away');
+      else if (isRefusal(cause)) logger.warn({ ...line, reason: cause.message }, 'request refused');
+      else if (status >= 500) logger.error({ ...line, err: cause }, 'request failed');
+      else logger.info({ ...line, err: cause }, 'request');
     },
   };
+}
+
+/** Of these there may be thousands a second for as long as a disk is full, on that same disk perhaps. */
+function isRefusal(cause: unknown): cause is Error {
+  return (
+    cause instanceof StoreOverloadedError ||
+    (cause instanceof StoreUnavailableError && cause.cause === undefined)
+  );
 }
 
 const LOGGED_PARAMETERS = ['limit', 'cursor', 'source', 'event_type'];
