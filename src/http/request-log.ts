@@ -1,8 +1,12 @@
 import type { Logger } from 'pino';
+import { StoreOverloadedError, StoreUnavailableError } from '../store/store-errors.ts';
 import type { Exchange } from './exchange.ts';
 import { parseQuery } from './query.ts';
 
-/** Hooks for a server: the start of a request at debug, one line for each request at info, a 5xx with its reason at error. */
+/**
+ * Hooks for a server: the start of a request at debug, one line for each request at info, a 5xx with its reason at error; at warn and
+ * without a stack where that is only that the store takes no more at the moment.
+ */
 export function requestLog(logger: Logger): Record<'onRequest' | 'onResponse', (exchange: Exchange) => void> {
   return {
     onRequest(exchange) {
@@ -23,13 +27,22 @@ export function requestLog(logger: Logger): Record<'onRequest' | 'onResponse', (
         key_id: exchange.principal?.keyId,
         client: exchange.clientAddress,
         query: exchange.rawQuery === '' ? undefined : loggedQuery(exchange.rawQuery),
-        err: exchange.cause,
       };
-      if (status === null) logger.info(line, 'client went away');
-      else if (status >= 500) logger.error(line, 'request failed');
-      else logger.info(line, 'request');
+      const { cause } = exchange;
+      if (status === null) logger.info({ ...line, err: cause }, 'client went away');
+      else if (isRefusal(cause)) logger.warn({ ...line, reason: cause.message }, 'request refused');
+      else if (status >= 500) logger.error({ ...line, err: cause }, 'request failed');
+      else logger.info({ ...line, err: cause }, 'request');
     },
   };
+}
+
+/** Of these there may be thousands a second for as long as a disk is full, on that same disk perhaps. */
+function isRefusal(cause: unknown): cause is Error {
+  return (
+    cause instanceof StoreOverloadedError ||
+    (cause instanceof StoreUnavailableError && cause.cause === undefined)
+  );
 }
 
 const LOGGED_PARAMETERS = ['limit', 'cursor', 'source', 'event_type'];

@@ -1,5 +1,6 @@
 import { closeSync, openSync, rmSync, statfsSync, statSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
+import { open } from 'lmdb';
 import t from 'tap';
 import type { Test } from 'tap';
 import { LOCAL_KEY } from '../../src/access/local.ts';
@@ -144,6 +145,14 @@ for (const [mebibytes, bytes] of [
       t.equal((await fetch(`${first.url}/v1/ready`)).status, 200, 'consumers can be sent here');
       const consumed = await consume(t, first.url, stored.length / 3);
       t.equal((await post(first.url, 10)).status, 503);
+      await until(() => said(first, /request refused/).length > 0);
+      const [refused] = said(first, /request refused/);
+      t.match(refused, { level: 'warn', status: 503, reason: /almost full/ });
+      t.notOk('err' in (refused ?? {}), 'no stack for each of them');
+      t.strictSame(
+        jsonLines(first.output()).filter(({ level }) => level === 'error'),
+        [],
+      );
 
       first.child.kill('SIGKILL');
       await first.ended;
@@ -168,6 +177,53 @@ for (const [mebibytes, bytes] of [
   );
 }
 
+void t.test('a disk that is full right after a look at it fails no commit', async (t) => {
+  for (const bytes of [300, 20_000, 300_000]) {
+    const folder = mountTmpfs(t, 64);
+    if (folder === undefined) return;
+    let isNext = false;
+    const statfs = (path: string) => {
+      const found = statfsSync(path);
+      if (isNext) fillTheRest(join(folder, 'rest'));
+      isNext = false;
+      return found;
+    };
+    const { store, event, add, inbox, clock } = await openTestStore(t, join(folder, 'data'), { statfs });
+    await add();
+    isNext = true;
+    const payload = JSON.stringify({ fill: 'x'.repeat(bytes) });
+    const answers = await Promise.allSettled(
+      Array.from({ length: 64 }, () => store.append(event({ payload }))),
+    );
+    t.equal(statfsSync(folder).bavail, 0);
+    const refused = answers.filter((answer) => answer.status === 'rejected');
+    for (const { reason } of refused)
+      t.match(reason, { name: 'StoreUnavailableError', message: /almost full/ });
+    const events = await inbox();
+    t.equal(events.length, 1 + answers.length - refused.length);
+    for (const { id } of events) {
+      t.match(await store.acknowledge('acme', id, ++clock.time), { outcome: 'acknowledged' });
+    }
+    await t.rejects(store.append(event()), { message: /almost full/ });
+  }
+});
+
+void t.test('on a full disk a reader, such as a backup, does not end consumption at once', async (t) => {
+  const folder = mountTmpfs(t, 24);
+  if (folder === undefined) return;
+  const dataDir = join(folder, 'data');
+  const service = await startService(t, { DATA_DIR: dataDir });
+  await fillByPosts(service.url, 20_000);
+  const reader = open({ path: join(dataDir, 'store.mdb'), noSubdir: true, readOnly: true });
+  t.teardown(() => reader.close());
+  const snapshot = reader.useReadTransaction();
+  fillTheRest(join(folder, 'rest'));
+  const consumed = await consume(t, service.url, 10);
+  t.ok(consumed.length >= 10);
+  snapshot.done();
+  t.ok((await consume(t, service.url, 100)).length >= 100);
+});
+
 /** Files of the service may not grow beyond so many KiB: a write beyond it fails, as on a full disk that statfs does not tell of. */
 const limited = (kibibytes: number) => {
   // Without tap's coverage, which would end the process at the SIGXFSZ that comes with it and that Node ignores.
@@ -175,37 +231,49 @@ const limited = (kibibytes: number) => {
   return ['bash', '-c', command, process.execPath] as const;
 };
 
-void t.test('where files may not grow, a restart takes no events and the inbox can be emptied', async (t) => {
-  const dataDir = t.testdir();
-  const first = await startService(t, { DATA_DIR: dataDir }, limited(16_384));
-  // The room that is kept for the worst is made in the first second.
-  await until(() => statSync(join(dataDir, 'store.mdb')).size > 1_000_000);
-  const stored = await fillByPosts(first.url, 20_000);
-  t.equal(await first.ended, 1);
-  t.ok(stored.length > 100, `${String(stored.length)} stored`);
+void t.test(
+  'where files may not grow, no events are taken in time and the inbox can be emptied',
+  async (t) => {
+    const dataDir = t.testdir();
+    const first = await startService(t, { DATA_DIR: dataDir }, limited(16_384));
+    const stored = await fillByPosts(first.url, 20_000);
+    t.ok(stored.length > 100, `${String(stored.length)} stored`);
+    t.equal((await fetch(`${first.url}/v1/ready`)).status, 200);
+    await until(() => said(first, /almost full/).length === 1);
+    const consumed = new Set(await consume(t, first.url, stored.length / 3));
+    first.child.kill('SIGKILL');
+    await first.ended;
 
-  const second = await startService(t, { DATA_DIR: dataDir }, limited(16_384));
-  t.equal((await post(second.url, 10)).status, 503);
-  const consumed = new Set(await consume(t, second.url));
-  t.strictSame(
-    stored.filter((id) => !consumed.has(id)),
-    [],
-  );
-  t.equal((await post(second.url, 10)).status, 503);
-  second.child.kill('SIGTERM');
-  t.equal(await second.ended, 0);
+    const second = await startService(t, { DATA_DIR: dataDir }, limited(16_384));
+    await fillByPosts(second.url, 20_000, 1);
+    t.equal((await post(second.url, 10)).status, 503);
+    for (const id of await consume(t, second.url)) consumed.add(id);
+    t.strictSame(
+      stored.filter((id) => !consumed.has(id)),
+      [],
+    );
+    t.equal((await post(second.url, 10)).status, 503);
+    second.child.kill('SIGTERM');
+    t.equal(await second.ended, 0);
 
-  const third = await startService(t, { DATA_DIR: dataDir });
-  t.equal((await post(third.url, 10)).status, 201, 'without the limit it takes events again');
-});
+    const third = await startService(t, { DATA_DIR: dataDir });
+    t.equal((await post(third.url, 10)).status, 201, 'without the limit it takes events again');
+  },
+);
 
 void t.test(
   'a store that fails ends in order: each request gets its 503, readiness fails, exit code 1',
   async (t) => {
-    for (const kibibytes of [2_000, 4_096]) {
-      const service = await startService(t, { DATA_DIR: t.testdir() }, limited(kibibytes));
+    for (const kibibytes of [400, 800]) {
+      const dataDir = t.testdir();
+      // The end of the file is there already, but may not be written any more: as with a disk that breaks, nothing tells before.
+      const before = await startService(t, { DATA_DIR: dataDir });
+      await until(() => statSync(join(dataDir, 'store.mdb')).size > 4_000_000);
+      before.child.kill('SIGTERM');
+      await before.ended;
+      const service = await startService(t, { DATA_DIR: dataDir }, limited(kibibytes));
       // Each client sends until it is refused; one that got no answer would reject.
-      const clients = Array.from({ length: 64 }, () => fillByPosts(service.url, 5_000, 1));
+      const clients = Array.from({ length: 64 }, () => fillByPosts(service.url, 2_000, 1));
       const stored = (await Promise.all(clients)).flat();
       t.ok(stored.length > 20);
       const ready = await fetch(`${service.url}/v1/ready`).then(({ status }) => status);

@@ -21,10 +21,10 @@ export interface Lmdb {
   readonly claimsByExpiry: Table;
   /** name -> what the store has to remember of itself */
   readonly meta: Table;
-  /** room that is kept: see ballast.ts */
-  readonly ballast: Table;
   /** Bytes of the file's pages that no table is using. */
   readonly reusable: () => number;
+  /** Where the last page that LMDB has taken into use ends in the file; outside of a transaction and within. 2 µs. */
+  readonly end: () => number;
   /** Empties a table of an earlier version; nothing happens where there is none. Takes time with its branch pages, not its entries. */
   clear(name: string): void;
   /** Runs the function in a transaction that is undone when it throws. Resolves when it is committed and synced. */
@@ -70,7 +70,6 @@ export function openLmdb(file: string, check: (meta: Table) => void): Lmdb {
   }
   const tables = {
     meta,
-    ballast: table('ballast'),
     events: table('events'),
     ids: table('ids'),
     inbox: table('inbox'),
@@ -78,9 +77,13 @@ export function openLmdb(file: string, check: (meta: Table) => void): Lmdb {
     claims: table('claims'),
     claimsByExpiry: table('claims-by-expiry'),
   };
+  const { pageSize } = root.getStats() as TreeStats;
+  // Not declared, as is what it tells.
+  const { env } = root as unknown as { env: { info(): { lastPageNumber: number } } };
   return {
     ...tables,
     reusable: () => unusedBytes(root, Object.values(tables)),
+    end: () => (env.info().lastPageNumber + 1) * pageSize,
     clear(name) {
       // Neither the option nor that there may be no table is declared. Not dropped: that would free its handle for another table.
       const old = root.openDB<Buffer, Buffer>({ name, ...binary, ...{ create: false } }) as Table | undefined;

@@ -1,30 +1,28 @@
 import { StoreUnavailableError } from '../store-errors.ts';
-import type { Ballast } from './ballast.ts';
 import type { Statfs } from './file-system.ts';
+import type { Tail } from './tail.ts';
 
 /**
- * Keeps a reserve on the disk, so that a full one does not end consumption too: LMDB copies the pages that it changes and needs
- * room even to delete. Below the reserve no event is taken; acknowledgements, deletions, keys and the sweep go on. See
- * docs/decisions/009-disk-and-file.md.
+ * Keeps a reserve on the disk and a tail in the file, so that a full disk does not end consumption too: LMDB copies the pages that it
+ * changes and needs room even to delete. Below the reserve no event is taken; acknowledgements, deletions, keys and the sweep go
+ * on. See docs/decisions/009-disk-and-file.md.
  */
 export interface Disk {
   /** Why no event is taken now. */
   refusal(): StoreUnavailableError | undefined;
+  /** Looks at the disk: 10 µs, and once a second 0.2 ms. To be called before each transaction. */
+  look(): void;
+  /** Makes the tail as long as it should be, if it can. To be called within each transaction, before its first put. */
+  begin(): void;
   /**
-   * Counts an event of so many bytes, within a transaction and before its first put.
+   * Counts an event of so many bytes, within a transaction and before the event's first put.
    *
    * @throws StoreUnavailableError when there is no room for it.
    */
   admit(bytes: number): void;
   /** Whether there is so little that a transaction should take one write: the pages that it frees serve the one after next. */
   isTight(): boolean;
-  /**
-   * Looks at the disk: 5 µs, and once a second 0.2 ms. To be called before each transaction.
-   *
-   * @returns whether the ballast must be given up first.
-   */
-  look(): boolean;
-  /** To be called every now and then: looks, gives the ballast up when room is short and makes it when there is enough. */
+  /** To be called every now and then: looks, and has the tail made where nobody writes. */
   tend(): void;
 }
 
@@ -34,22 +32,19 @@ interface Parts {
   readonly statfs: Statfs;
   /** Pages in the store's file that are in no use, in bytes. */
   readonly reusable: () => number;
-  readonly ballast: Ballast;
-  /** Runs the function in a transaction, some time. */
-  readonly write: (run: () => void) => void;
-  /** Whether the store's file can grow by so many bytes, by really trying: costs as much as writing them. */
-  readonly canGrow: (bytes: number) => boolean;
-  /** The last run ended because it could not write: statfs may be happy all the same (a quota, a limit of file sizes). */
-  readonly doubtful: boolean;
+  readonly tail: Pick<Tail, 'bytes' | 'grow'>;
+  /** Runs a transaction without a put, some time. */
+  readonly touch: () => void;
   readonly log: Record<'info' | 'warn', (detail: object, message: string) => void>;
   readonly monotonic: () => number;
 }
 
 const MiB = 1024 * 1024;
 const LOOK_MS = 1_000;
-/** Between two tries to write, which are not cheap. */
+/** Between two tries to make a file grow that could not. */
 const TRY_MS = 10_000;
-const TRY_BYTES = 16 * MiB;
+/** By which the tail grows beyond what is needed, so that not every transaction has to. */
+const STEP_BYTES = MiB;
 /** A transaction may copy some MiB, and the ones after it as much again, before the pages of the first are free. */
 const TIGHT_BYTES = 32 * MiB;
 /** So much more than the reserve must there be before events are taken again, lest it goes back and forth. */
@@ -57,60 +52,63 @@ const HYSTERESIS = 1.25;
 
 const ALMOST_FULL = 'the disk is almost full: no events are taken; acknowledging and deleting go on';
 
-export function createDisk(parts: Parts): Disk {
-  const { path, reusable, ballast, write, canGrow, log, monotonic } = parts;
-  const measure = createGauge(path, parts.statfs);
+export function createDisk({ path, statfs, reusable, tail: ofFile, touch, log, monotonic }: Parts): Disk {
+  const measure = createGauge(path, statfs);
+  const tail = createKeeper(ofFile, monotonic);
   let refusal: StoreUnavailableError | undefined;
-  let grows = !parts.doubtful;
+  let disk = measure();
   let free = 0;
   let allowance = 0;
   let spent = 0;
   let unused = 0;
   let lookedAt = -Infinity;
-  let triedAt = -Infinity;
   look();
 
   return {
     refusal: () => refusal,
 
+    look,
+
+    begin() {
+      if (hasRoomForTail()) tail.hold(disk.tailBytes, 0);
+    },
+
     admit(bytes) {
       spent += bytes;
-      if (spent > allowance) refuse();
+      // The room for an event is there before the event is: a disk that is full of a sudden fails no commit.
+      if (spent > allowance || !tail.hold(disk.tailBytes, spent)) refuse();
       if (refusal !== undefined) throw refusal;
     },
 
     isTight: () => refusal !== undefined && free < TIGHT_BYTES,
 
-    look,
-
     tend() {
-      // Any transaction gives the ballast up before it begins.
-      if (look()) write(() => undefined);
-      if (refusal !== undefined || ballast.isHeld() || !mayTry()) return;
-      const bytes = measure().ballastSizes.find((size) => free > 4 * size && canGrow(2 * size));
-      if (bytes !== undefined) write(ballast.make(bytes));
+      look();
+      if (hasRoomForTail() && tail.isDue(disk.tailBytes)) touch();
     },
   };
 
-  function look(): boolean {
-    const { reserve, ballastBytes, available } = measure();
-    if (!grows && mayTry()) grows = canGrow(Math.min(TRY_BYTES, available / 2));
-    free = grows ? available : 0;
+  function look(): void {
+    disk = measure();
     if (monotonic() - lookedAt >= LOOK_MS) {
       lookedAt = monotonic();
       unused = reusable();
     }
     spent = 0;
-    // What is still to be made again is spoken for.
-    const wanted = refusal === undefined || ballast.isHeld() ? 0 : ballastBytes;
+    free = tail.canGrow() ? disk.available : 0;
     const margin = refusal === undefined ? 1 : HYSTERESIS;
-    allowance = Math.min(free - (reserve / 2) * margin, free + unused - wanted - reserve * margin);
-    if (allowance <= 0) refuse();
+    // What the tail still lacks is spoken for.
+    const room = free + Math.min(0, tail.ahead(disk.tailBytes));
+    allowance = Math.min(room - (disk.reserve / 2) * margin, room + unused - disk.reserve * margin);
+    if (allowance <= 0 || !tail.canGrow()) refuse();
     else if (refusal !== undefined) {
       refusal = undefined;
       log.info(detail(), 'the disk has room again: events are taken');
     }
-    return refusal !== undefined && ballast.isHeld();
+  }
+
+  function hasRoomForTail(): boolean {
+    return disk.available > 2 * disk.tailBytes;
   }
 
   function refuse(): void {
@@ -122,12 +120,39 @@ export function createDisk(parts: Parts): Disk {
   function detail() {
     return { data_dir: path, free_bytes: free, reusable_bytes: unused };
   }
+}
 
-  function mayTry(): boolean {
-    if (monotonic() - triedAt < TRY_MS) return false;
-    triedAt = monotonic();
-    return true;
-  }
+/** Has the tail as long as it should be: `kept` is what it always has. */
+function createKeeper(tail: Parts['tail'], monotonic: () => number) {
+  let canGrow = true;
+  let triedAt = -Infinity;
+  let ahead = 0;
+  const mayTry = () => canGrow || monotonic() - triedAt >= TRY_MS;
+
+  return {
+    /** False since the file could not: `statfs` may be happy all the same (a quota, a limit of file sizes). */
+    canGrow: () => canGrow,
+
+    /** By how much it is longer, as of now. */
+    ahead(kept: number): number {
+      ahead = tail.bytes() - kept;
+      return ahead;
+    },
+
+    /** Whether a transaction should make it longer, as nobody has tried for a while. */
+    isDue: (kept: number) => (canGrow ? tail.bytes() < kept : mayTry()),
+
+    /** Within a transaction: whether it is longer by so much, made so if need be. */
+    hold(kept: number, bytes: number): boolean {
+      if (canGrow && bytes <= ahead) return true;
+      if (!mayTry()) return false;
+      triedAt = monotonic();
+      // Beyond what it is, so that a try is one.
+      canGrow = tail.grow(kept + Math.max(bytes, ahead) + STEP_BYTES);
+      ahead = tail.bytes() - kept;
+      return canGrow;
+    },
+  };
 }
 
 function createGauge(path: string, statfs: Statfs): () => ReturnType<typeof plan> {
@@ -145,13 +170,11 @@ function createGauge(path: string, statfs: Statfs): () => ReturnType<typeof plan
 /** The reserve: a twentieth of the file system, within bounds; at most a quarter of a tiny one. */
 function plan({ bsize, blocks, bavail }: ReturnType<Statfs>) {
   const total = bsize * blocks;
-  const ballastBytes = clamp(total / 64, 2 * MiB, 4 * MiB);
   return {
     available: bsize * bavail,
     reserve: Math.min(total / 4, clamp(total / 20, 8 * MiB, 256 * MiB)),
-    /** The one that is wanted, and what is better than none. */
-    ballastSizes: [ballastBytes, ballastBytes / 4, ballastBytes / 16],
-    ballastBytes,
+    /** What the tail always has: some transactions, and what one copies besides the bytes of its events. */
+    tailBytes: Math.floor(Math.min(total / 8, clamp(total / 64, 2 * MiB, 4 * MiB))),
   };
 }
 

@@ -4,7 +4,6 @@ import { StoreUnavailableError } from '../store-errors.ts';
 import type { EventStore } from '../event-store.ts';
 import type { KeyStore } from '../key-store.ts';
 import type { Lmdb } from './database.ts';
-import { createBallast } from './ballast.ts';
 import { createClaims } from './claims.ts';
 import { createCounts } from './counts.ts';
 import { createDisk } from './disk.ts';
@@ -20,6 +19,7 @@ import { isIntact, sequenceOf } from './record.ts';
 import type { Sequence } from './record.ts';
 import { createRetention } from './retention.ts';
 import { createSweep } from './sweep.ts';
+import { openTail } from './tail.ts';
 import { createWriter, HOUSE } from './writer.ts';
 import type { WriterLimits } from './writer.ts';
 
@@ -83,7 +83,7 @@ export async function openEmbeddedStore(options: EmbeddedOptions): Promise<Embed
   };
   const { folder, lmdb } = openFolder(options, onDamage);
   const expiredTo = () => now() - eventTtl;
-  const { writer, disk, stopTending } = openWriter(options, folder, lmdb, (writes) => {
+  const { writer, disk, tail, stopTending } = openWriter(options, folder, lmdb, (writes) => {
     sweep.step(writes);
   });
   if (exclusive) emptyCounts(lmdb);
@@ -138,6 +138,8 @@ export async function openEmbeddedStore(options: EmbeddedOptions): Promise<Embed
           );
         }
         await lmdb.close();
+        // Not before: a transaction that ran later would write to whatever has its descriptor by then.
+        tail?.close();
         folder.release();
       })();
       return closed;
@@ -152,36 +154,29 @@ function openWriter(
   lmdb: Lmdb,
   beforeCommit: (writes: number) => void,
 ) {
-  const ballast = createBallast(lmdb.ballast);
+  const tail = exclusive ? openTail(folder.file, lmdb.end) : undefined;
   const writer = createWriter({
     transact: async (run) => {
-      if (disk?.look()) for (const step of ballast.giveUp) await lmdb.transact(step);
-      return lmdb.transact(run);
+      disk?.look();
+      return lmdb.transact(() => {
+        disk?.begin();
+        run();
+      });
     },
     beforeCommit,
-    onFatal: (error) => {
-      if (exclusive) folder.noteFailure();
-      onFatal(error);
-    },
+    onFatal,
     oneByOne: () => disk?.isTight() === true,
     ...(limits && { limits }),
   });
-  const disk = exclusive
-    ? createDisk({
-        path,
-        statfs,
-        reusable: lmdb.reusable,
-        ballast,
-        write: (run) => {
-          // Busy, closed or failed: the next look finds that it is still to be done.
-          writer.write(HOUSE, 0, run).catch(() => undefined);
-        },
-        canGrow: folder.canGrow,
-        doubtful: folder.hasFailed,
-        log,
-        monotonic: () => performance.now(),
-      })
-    : undefined;
+  const disk =
+    tail &&
+    createDisk({
+      ...{ path, statfs, tail, log, reusable: lmdb.reusable, monotonic: () => performance.now() },
+      touch: () => {
+        // Busy, closed or failed: the next look finds that it is still to be done.
+        writer.write(HOUSE, 0, () => undefined).catch(() => undefined);
+      },
+    });
   const tending = setInterval(() => {
     writer.check();
     if (writer.refusal() === undefined) disk?.tend();
@@ -189,6 +184,7 @@ function openWriter(
   return {
     writer,
     disk,
+    tail,
     stopTending: () => {
       clearInterval(tending);
     },

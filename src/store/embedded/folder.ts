@@ -12,7 +12,6 @@ import {
   readlinkSync,
   rmSync,
   statSync,
-  writeFileSync,
   writeSync,
 } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
@@ -28,12 +27,6 @@ const NEW_STORE_BYTES = 256 * 1024;
 export interface Folder {
   /** The LMDB file. */
   readonly file: string;
-  /** A server that had the folder before could not write, and none has shown since that its file can grow. */
-  readonly hasFailed: boolean;
-  /** Notes for the next server that this one could not write; no more than a try. */
-  noteFailure(): void;
-  /** Whether the LMDB file could grow by so many bytes. */
-  readonly canGrow: (bytes: number) => boolean;
   /** Lets another server have the folder. */
   release(): void;
 }
@@ -55,7 +48,7 @@ export function takeFolder(path: string, exclusive: boolean, create: boolean): F
     makeFolder(folder);
     accessSync(folder, constants.R_OK | constants.W_OK | constants.X_OK);
     if (!existsSync(join(folder, FILE)) || !existsSync(join(folder, `${FILE}-lock`))) {
-      tryToGrow(folder, 0, NEW_STORE_BYTES);
+      tryToWrite(folder, NEW_STORE_BYTES);
     }
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
@@ -63,27 +56,8 @@ export function takeFolder(path: string, exclusive: boolean, create: boolean): F
   }
   if (!exclusive) checkPidNamespace(folder);
   const lock = exclusive ? lockFolder(folder) : undefined;
-  const file = join(folder, FILE);
-  const failure = join(folder, 'write-failed');
   return {
-    file,
-    hasFailed: existsSync(failure),
-    noteFailure() {
-      try {
-        writeFileSync(failure, '', { mode: 0o600 });
-      } catch {
-        // Then the next server finds out as this one did.
-      }
-    },
-    canGrow(bytes) {
-      try {
-        tryToGrow(folder, statSync(file).size, bytes);
-        rmSync(failure, { force: true });
-        return true;
-      } catch {
-        return false;
-      }
-    },
+    file: join(folder, FILE),
     release() {
       if (lock !== undefined) closeSync(lock);
     },
@@ -113,16 +87,16 @@ function makeFolder(folder: string): void {
 }
 
 /**
- * Throws what the system says unless a file in the folder can grow from one size by so many bytes. It is really written: a
- * quota, or a limit of the process, does not show in statfs.
+ * Throws what the system says unless a file of so many bytes can be made in the folder. It is really written: a quota, or a
+ * limit of the process, does not show in statfs.
  */
-function tryToGrow(folder: string, from: number, bytes: number): void {
+function tryToWrite(folder: string, bytes: number): void {
   const probe = join(folder, 'probe.tmp');
   const fd = openSync(probe, 'w', 0o600);
   try {
     const block = Buffer.alloc(Math.min(bytes, 1024 * 1024), 0xa5);
     for (let written = 0; written < bytes;) {
-      written += writeSync(fd, block, 0, Math.min(block.length, bytes - written), from + written);
+      written += writeSync(fd, block, 0, Math.min(block.length, bytes - written));
     }
   } finally {
     closeSync(fd);
