@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
 import { LOCAL_KEY } from '../src/access/local.ts';
+import { makeStore } from './support/embedded.ts';
 import { jsonLines, spawnMain, startOnTerminal, startService } from './support/process.ts';
 import { sendRaw } from './support/raw.ts';
 
@@ -194,12 +195,13 @@ void t.test(
   'a store that fails ends the process with an error; what was acknowledged is there after a restart',
   async (t) => {
     const dataDir = t.testdir();
-    // Files may not grow beyond this many blocks of 1 KiB: the write that needs more fails, as on a full disk.
+    await makeStore(t, dataDir);
+    // Files may not be written beyond this many blocks of 1 KiB: the write that needs more fails, as on a disk that breaks.
     // Without tap's coverage, which would end the process at the SIGXFSZ that comes with it and that Node ignores.
     const limited = [
       'bash',
       '-c',
-      `ulimit -f 4096; unset NODE_OPTIONS; exec ${process.execPath} --import=./.ci/typescript.mjs src/main.ts`,
+      `ulimit -f 800; unset NODE_OPTIONS; exec ${process.execPath} --import=./.ci/typescript.mjs src/main.ts`,
     ] as const;
     const service = await startService(t, { DATA_DIR: dataDir }, limited);
     const acknowledged: string[] = [];
@@ -209,7 +211,7 @@ void t.test(
         const response = await fetch(`${service.url}/v1/events`, {
           method: 'POST',
           headers: { ...HEADERS, 'content-type': 'application/json' },
-          body: JSON.stringify({ source: 's', event_type: 't', payload: { fill: 'x'.repeat(20_000) } }),
+          body: JSON.stringify({ source: 's', event_type: 't', payload: { fill: 'x'.repeat(5_000) } }),
         });
         if (response.status === 503) refused++;
         else acknowledged.push(((await response.json()) as { event_id: string }).event_id);

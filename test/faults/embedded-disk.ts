@@ -1,10 +1,10 @@
-import { closeSync, openSync, rmSync, statfsSync, statSync, writeSync } from 'node:fs';
+import { closeSync, openSync, rmSync, statfsSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { open } from 'lmdb';
 import t from 'tap';
 import type { Test } from 'tap';
 import { LOCAL_KEY } from '../../src/access/local.ts';
-import { openTestStore } from '../support/embedded.ts';
+import { makeStore, openTestStore } from '../support/embedded.ts';
 import { jsonLines, startService } from '../support/process.ts';
 import type { Service } from '../support/process.ts';
 import { mountTmpfs } from '../support/tmpfs.ts';
@@ -266,11 +266,7 @@ void t.test(
   async (t) => {
     for (const kibibytes of [400, 800]) {
       const dataDir = t.testdir();
-      // The end of the file is there already, but may not be written any more: as with a disk that breaks, nothing tells before.
-      const before = await startService(t, { DATA_DIR: dataDir });
-      await until(() => statSync(join(dataDir, 'store.mdb')).size > 4_000_000);
-      before.child.kill('SIGTERM');
-      await before.ended;
+      await makeStore(t, dataDir);
       const service = await startService(t, { DATA_DIR: dataDir }, limited(kibibytes));
       // Each client sends until it is refused; one that got no answer would reject.
       const clients = Array.from({ length: 64 }, () => fillByPosts(service.url, 2_000, 1));

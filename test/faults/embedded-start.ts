@@ -18,7 +18,7 @@ import t from 'tap';
 import type { Test } from 'tap';
 import { checkLmdbFile } from '../../src/store/embedded/lmdb-file.ts';
 import { metaEntry } from '../../src/store/embedded/record.ts';
-import { openRawMeta, openTestStore } from '../support/embedded.ts';
+import { cutTail, lastPage, openRawMeta, openTestStore } from '../support/embedded.ts';
 import { jsonLines, spawnMain, startService } from '../support/process.ts';
 import { mountTmpfs } from '../support/tmpfs.ts';
 
@@ -87,7 +87,9 @@ async function filled(t: Test): Promise<{ path: string; file: string }> {
   const { store, add } = await openTestStore(t, path);
   for (let n = 0; n < 50; n++) await add({ payload: `{"fill":"${'x'.repeat(9_000)}"}` });
   await store.close();
-  return { path, file: join(path, 'store.mdb') };
+  const file = join(path, 'store.mdb');
+  cutTail(file);
+  return { path, file };
 }
 
 void t.test('a damaged or truncated file stops the start and says what to do', async (t) => {
@@ -196,6 +198,8 @@ void t.test(
     const small = [];
     for (let n = 0; n < 50; n++) small.push(await add());
     await store.close();
+    const file = join(path, 'store.mdb');
+    cutTail(file);
     // LMDB takes a hundred pages at the end and lets them go without having written them.
     const meta = openRawMeta(t, path);
     const key = Buffer.from('large');
@@ -204,10 +208,7 @@ void t.test(
       meta.putSync(Buffer.from('small'), Buffer.alloc(1));
       meta.removeSync(key);
     });
-    const file = join(path, 'store.mdb');
-    const lastPage = Number(readFileSync(file).readBigUInt64LE(4096 + 24 + 24 + 2 * 48));
-    const other = Number(readFileSync(file).readBigUInt64LE(24 + 24 + 2 * 48));
-    t.ok(statSync(file).size < (Math.max(lastPage, other) + 1) * 4096, 'it is shorter');
+    t.ok(statSync(file).size < (lastPage(file) + 1) * 4096, 'it is shorter');
     checkLmdbFile(file);
     const again = await openTestStore(t, path);
     t.strictSame(await again.inbox(), small);

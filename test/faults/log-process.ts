@@ -142,9 +142,9 @@ void t.test('a reader that goes away does not end the service', async (t) => {
   t.equal(await service.ended, 0);
 });
 
-/** A folder in which a log file does not grow beyond 8 MiB when the service is started so; null where that cannot be had. */
+/** A folder in which a log file does not grow beyond some MiB when the service is started so; null where that cannot be had. */
 const limits: Record<string, (t: Test, own: string) => { folder: string; wrap: string[] } | null> = {
-  // The store's files stay far below it. Without tap's coverage: it listens to the SIGXFSZ of a write beyond, which Node
+  // The store's files stay below it. Without tap's coverage: it listens to the SIGXFSZ of a write beyond, which Node
   // ignores, and ends the process.
   'a limit for files': (_, own) => ({
     folder: own,

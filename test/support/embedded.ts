@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import { readFileSync, truncateSync } from 'node:fs';
 import { join } from 'node:path';
 import { open } from 'lmdb';
 import type { Test } from 'tap';
@@ -49,6 +50,29 @@ export async function openTestStore(t: Test, path: string, options: Partial<Embe
   /** The store reads what another handle has written as of its next commit or turn, whichever is first: this is a commit. */
   const refresh = () => store.remove('acme', randomUUID());
   return { store, clock, damage, warnings, event, add, addOwn, inbox, refresh };
+}
+
+/**
+ * Makes a store with so many bytes of events in it, and the tail behind them. Where its file may then not be written so far any
+ * more (`ulimit -f`), nothing tells before a commit fails.
+ */
+export async function makeStore(t: Test, path: string, bytes = 0): Promise<void> {
+  const { store, add } = await openTestStore(t, path);
+  await add();
+  const payload = JSON.stringify({ fill: 'x'.repeat(100_000) });
+  for (let left = bytes; left > 0; left -= payload.length) await add({ payload });
+  await store.close();
+}
+
+/** Takes the tail from a file that is not open: it ends with the last page that LMDB has taken into use. */
+export function cutTail(file: string): void {
+  truncateSync(file, (lastPage(file) + 1) * 4096);
+}
+
+export function lastPage(file: string): number {
+  const bytes = readFileSync(file);
+  const [first, second] = [0, 4096].map((meta) => Number(bytes.readBigUInt64LE(meta + 24 + 24 + 2 * 48)));
+  return Math.max(first ?? 0, second ?? 0);
 }
 
 export const TTL = 1e12;

@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import t from 'tap';
-import { openTestStore } from '../../support/embedded.ts';
+import { makeStore, openTestStore } from '../../support/embedded.ts';
 
 const child = fileURLToPath(new URL('../../support/embedded-child.ts', import.meta.url));
 
@@ -28,6 +28,7 @@ async function produce(path: string, limit: number | 'unlimited', until: (lines:
 for (const limit of [1_000, 3_001, 8_000]) {
   void t.test(`a disk that is full at ${String(limit)} blocks: nothing stored is lost`, async (t) => {
     const path = t.testdir();
+    await makeStore(t, path, limit * 512 - 600_000);
     const { code, stored, rest } = await produce(path, limit, () => false);
     t.match(rest, [
       /^fatal The store has failed to write: /,
