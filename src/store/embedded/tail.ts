@@ -31,8 +31,9 @@ export function openTail(file: string, end: () => number): Tail {
     bytes,
     grow(wanted) {
       try {
-        for (let missing = wanted - bytes(); missing > 0;) {
-          missing -= writeSync(fd, block, 0, Math.min(block.length, missing), fstatSync(fd).size);
+        const needed = end() + wanted;
+        for (let size = fstatSync(fd).size; size < needed;) {
+          size += writeSync(fd, block, 0, Math.min(block.length, needed - size), size);
         }
         return true;
       } catch {
