@@ -26,15 +26,14 @@ export class Holding {
     this.#shares = shares;
   }
 
-  get bytes(): number {
-    return this.#bytes;
-  }
-
-  /** Takes what `bytes` is more than it holds. False: there is no room, and nothing has changed. */
-  growTo(tenant: string, bytes: number): boolean {
-    if (bytes <= this.#bytes) return true;
+  /** Holds so many bytes from now on. False: there is no room for more, and nothing has changed. */
+  set(tenant: string, bytes: number): boolean {
     this.#tenant ??= tenant;
-    if (!this.#shares.take(this.#tenant, bytes - this.#bytes)) return false;
+    if (bytes > this.#bytes) {
+      if (!this.#shares.take(this.#tenant, bytes - this.#bytes)) return false;
+    } else {
+      this.#shares.give(this.#tenant, this.#bytes - bytes);
+    }
     this.#bytes = bytes;
     return true;
   }

@@ -1,12 +1,12 @@
 import type { TemplatedApp } from 'uWebSockets.js';
 import { PAGE_PAYLOAD_BYTES } from '../store/event-store.ts';
+import { StoreOverloadedError } from '../store/store-errors.ts';
 import type { Dispatch } from './dispatch.ts';
 import { bodyTooLarge, errorReply, refuseAmbiguous } from './dispatch.ts';
 import type { ExchangeObserver } from './exchange.ts';
 import { Exchange } from './exchange.ts';
 import type { Memory } from './memory.ts';
 import type { Reply } from './reply.ts';
-import { unavailable, type RequestError } from './request-error.ts';
 import { createTurns, type Turns } from './turns.ts';
 
 export interface MountObserver extends ExchangeObserver {
@@ -63,7 +63,7 @@ function receive(exchange: Exchange, done: (body: Buffer) => void): void {
     const tooLarge = why === 'too-large';
     fail(
       exchange,
-      tooLarge ? bodyTooLarge() : unavailable('too many bytes of bodies are under way; try again'),
+      tooLarge ? bodyTooLarge() : new StoreOverloadedError('too many bytes of request bodies are under way'),
     );
   });
 }
@@ -127,6 +127,6 @@ function fail(exchange: Exchange, error: unknown): void {
   exchange.refuse(errorReply(exchange.match.endpoint.contract, error, exchange.requestId));
 }
 
-function noRoomForReply(): RequestError {
-  return unavailable('too many bytes of replies wait for their readers; read them, and try again');
+function noRoomForReply(): StoreOverloadedError {
+  return new StoreOverloadedError('too many bytes of replies wait for their readers');
 }

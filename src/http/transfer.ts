@@ -14,18 +14,22 @@ const OFFER_MS = 1_000;
  */
 export class Transfer {
   readonly #res: HttpResponse;
-  readonly #bytes: Buffer;
+  readonly #rest: Buffer;
+  /** Of the whole body. */
+  readonly #size: number;
   readonly #done: () => void;
   #progressAt: number;
   #offeredAt: number;
 
   /**
-   * @param bytes the whole body, of which `res.tryEnd` has not taken everything.
+   * @param rest what `res.tryEnd` has not taken of the body.
+   * @param size bytes of the whole body.
    * @param done called once the socket has taken the rest. It is not called when the client goes away.
    */
-  constructor(res: HttpResponse, bytes: Buffer, done: () => void) {
+  constructor(res: HttpResponse, rest: Buffer, size: number, done: () => void) {
     this.#res = res;
-    this.#bytes = bytes;
+    this.#rest = rest;
+    this.#size = size;
     this.#done = done;
     this.#progressAt = this.#offeredAt = performance.now();
     res.onWritable(() => this.#offer(performance.now()));
@@ -42,7 +46,8 @@ export class Transfer {
   #offer(now: number): boolean {
     this.#offeredAt = now;
     const offset = this.#res.getWriteOffset();
-    const [took, done] = this.#res.tryEnd(this.#bytes.subarray(offset), this.#bytes.length);
+    const from = offset - (this.#size - this.#rest.length);
+    const [took, done] = this.#res.tryEnd(this.#rest.subarray(from), this.#size);
     if (done) {
       // From here on `res` is not to be touched.
       this.#progressAt = now;

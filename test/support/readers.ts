@@ -4,7 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 /** Asks and reads nothing of what comes, so that the kernel's buffers fill. */
 export function askAndReadNothing(url: string, request: string): Socket {
   const { hostname, port } = new URL(url);
-  const socket = connect({ host: hostname, port: Number(port), highWaterMark: 1024 }, () => {
+  const socket = connect(Number(port), hostname, () => {
     socket.write(request);
   });
   socket.pause();
