@@ -24,7 +24,8 @@ const tables = spawn(
   process.execPath,
   [
     '--import=./.ci/typescript.mjs',
-    fileURLToPath(new URL('../src/cli/tables.ts', import.meta.url)),
+    fileURLToPath(new URL('../src/cli/triggers-api.ts', import.meta.url)),
+    'tables',
     'create',
   ],
   { stdio: 'inherit', env: { ...process.env, DYNAMODB_ENDPOINT_URL: local.endpoint } },
