@@ -7,7 +7,7 @@ import { parseArgs } from 'node:util';
 import { readConfig } from '../config.ts';
 import { createClient } from '../store/dynamodb/client.ts';
 import { toStoreError } from '../store/dynamodb/failure.ts';
-import { createTable, tableDefinitions } from '../store/dynamodb/tables.ts';
+import { createTable, tableDefinitions } from '../store/dynamodb/table-definitions.ts';
 
 const HELP = `Usage: npm run tables -- create
 

@@ -2,7 +2,7 @@ import { GetCommand, PutCommand } from '@aws-sdk/lib-dynamodb';
 import type { Test } from 'tap';
 import type { StoredEvent } from '../../src/store/event.ts';
 import { createClient } from '../../src/store/dynamodb/client.ts';
-import type { StoreLog } from '../../src/store/dynamodb/log.ts';
+import type { StoreLog } from '../../src/store/store-log.ts';
 import type { DynamoStoreOptions } from '../../src/store/dynamodb/dynamo-store.ts';
 import type { EventStore } from '../../src/store/event-store.ts';
 import { eventually, freshTables, newEvent, openStore, PATIENT_MS, silentLog } from '../support/dynamodb.ts';

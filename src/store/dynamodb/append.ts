@@ -2,7 +2,7 @@ import type { Micros, StoredEvent } from '../event.ts';
 import { StoreOverloadedError } from '../store-errors.ts';
 import { createShares } from '../shares.ts';
 import type { Appended, Claim } from '../event-store.ts';
-import { CLAIMED_BYTES, holding } from './bytes.ts';
+import { CLAIMED_BYTES, holding } from './payload-bytes.ts';
 import { appendClaimed, type PackedEvent } from './claimed-append.ts';
 import type { ClaimsTable } from './claims-table.ts';
 import type { ClockCheck } from './clock-check.ts';
@@ -11,7 +11,7 @@ import { withDeadline, type Deadline } from './deadline.ts';
 import { putItemOnce, putItems, type EventsTable } from './events-table.ts';
 import { failureOf, isInvalid } from './failure.ts';
 import { createGroupCommit, type GroupCommit, type Verdict } from './group-commit.ts';
-import { toItem, type EventItem, type ItemOptions } from './item.ts';
+import { toItem, type EventItem, type ItemOptions } from './event-item.ts';
 import { SINGLE_COST, SUCCESS, type Retries } from './retries.ts';
 
 export interface AppendOptions extends ItemOptions {

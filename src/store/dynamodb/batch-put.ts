@@ -1,5 +1,5 @@
 import { BatchWriteItemCommand } from '@aws-sdk/client-dynamodb';
-import type { EventItem } from './item.ts';
+import type { EventItem } from './event-item.ts';
 
 /**
  * A BatchWriteItem that puts the items, with a body that is written here: the SDK goes through all attributes three times,

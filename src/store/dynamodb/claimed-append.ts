@@ -4,7 +4,7 @@ import { takeClaim, type ClaimsTable } from './claims-table.ts';
 import type { Packed } from './compression.ts';
 import type { Deadline } from './deadline.ts';
 import { putItemOnce, wasPut, type EventsTable } from './events-table.ts';
-import { toItem, type ItemOptions } from './item.ts';
+import { toItem, type ItemOptions } from './event-item.ts';
 
 export interface ClaimedAppendOptions extends ItemOptions {
   readonly claims: ClaimsTable;

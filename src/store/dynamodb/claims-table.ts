@@ -4,7 +4,7 @@ import { CorruptEventError, StoreUnavailableError } from '../store-errors.ts';
 import { insist, type Deadline } from './deadline.ts';
 import { foundInstead, type FoundItem } from './events-table.ts';
 import { isMissingTable, missingTable } from './failure.ts';
-import { physicalTtl } from './item.ts';
+import { physicalTtl } from './event-item.ts';
 
 /** The table of claims, by `claim_key` alone. All reads are consistent; what may be tried again is, until the deadline. */
 export interface ClaimsTable {

@@ -1,6 +1,6 @@
 import type { Micros } from '../event.ts';
 import { StoreUnavailableError } from '../store-errors.ts';
-import type { StoreLog } from './log.ts';
+import type { StoreLog } from '../store-log.ts';
 
 /**
  * Compares the clocks that events are dated and judged by with the `Date` of answers. The SDK corrects the clock of its

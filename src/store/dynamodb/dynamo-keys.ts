@@ -4,7 +4,7 @@ import type { Deadline } from './deadline.ts';
 import type { FoundItem } from './events-table.ts';
 import * as table from './keys-table.ts';
 import type { KeysTable } from './keys-table.ts';
-import type { StoreLog } from './log.ts';
+import type { StoreLog } from '../store-log.ts';
 
 /** @param run every call passes here. */
 export function createDynamoKeys(

@@ -6,7 +6,7 @@ import { createShares } from '../shares.ts';
 import type { Acknowledgement, EventStore } from '../event-store.ts';
 import type { KeyStore } from '../key-store.ts';
 import { createAppends } from './append.ts';
-import { holding, PAGE_BYTES } from './bytes.ts';
+import { holding, PAGE_BYTES } from './payload-bytes.ts';
 import { createRequestTurns, shared, trackCalls } from './calls.ts';
 import { createClient, type Connection } from './client.ts';
 import { createClockCheck, type ClockCheck } from './clock-check.ts';
@@ -17,14 +17,14 @@ import * as table from './events-table.ts';
 import type { EventsTable } from './events-table.ts';
 import { toStoreError } from './failure.ts';
 import { createIndexReader, type IndexReader } from './index-reader.ts';
-import { countInbox, readPage } from './inbox.ts';
+import { countInbox, readPage } from './inbox-reads.ts';
 import { createInboxShards, type InboxShards } from './inbox-shards.ts';
-import { acknowledgedAtOf, fromItem, isVisible } from './item.ts';
+import { acknowledgedAtOf, fromItem, isVisible } from './event-item.ts';
 import { createDynamoKeys } from './dynamo-keys.ts';
-import type { StoreLog } from './log.ts';
+import type { StoreLog } from '../store-log.ts';
 import { becomeReady } from './readiness.ts';
 import { createRetries, type Retries } from './retries.ts';
-import { checkTable, createTable, tableDefinitions, type TableNames } from './tables.ts';
+import { checkTable, createTable, tableDefinitions, type TableNames } from './table-definitions.ts';
 
 export interface DynamoStoreOptions extends Connection {
   readonly tables: TableNames;

@@ -12,7 +12,7 @@ import { batchGet, onlyTable } from './batch-get.ts';
 import { batchPut } from './batch-put.ts';
 import { insist, withDeadline, type Deadline } from './deadline.ts';
 import { isConditionFailed } from './failure.ts';
-import { isVisible, type EventItem, type Tombstone } from './item.ts';
+import { isVisible, type EventItem, type Tombstone } from './event-item.ts';
 
 /** A record as it was found, which need not be an `EventItem`. */
 export type FoundItem = Readonly<Record<string, unknown>>;

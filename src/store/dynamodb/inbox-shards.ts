@@ -2,7 +2,7 @@ import { UpdateCommand } from '@aws-sdk/lib-dynamodb';
 import { withDeadline, insist, type Deadline } from './deadline.ts';
 import { getItem, type EventsTable } from './events-table.ts';
 import { isConditionFailed } from './failure.ts';
-import type { StoreLog } from './log.ts';
+import type { StoreLog } from '../store-log.ts';
 import type { Retries } from './retries.ts';
 
 /**

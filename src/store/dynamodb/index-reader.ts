@@ -1,5 +1,5 @@
 import { QueryCommand, type DynamoDBDocumentClient } from '@aws-sdk/lib-dynamodb';
-import { INBOX_INDEX } from './tables.ts';
+import { INBOX_INDEX } from './table-definitions.ts';
 
 /** What the inbox index knows of one shard. It may lag behind the table: it is eventually consistent. */
 export interface IndexReader {

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { StoreUnavailableError } from '../store-errors.ts';
-import type { StoreLog } from './log.ts';
+import type { StoreLog } from '../store-log.ts';
 
 const PAUSE_MS = 250;
 const LONGEST_PAUSE_MS = 5_000;

@@ -2,7 +2,7 @@ import { PutCommand, type DynamoDBDocumentClient } from '@aws-sdk/lib-dynamodb';
 import t from 'tap';
 import type { Micros, StoredEvent } from '../../../src/store/event.ts';
 import { appendClaimed } from '../../../src/store/dynamodb/claimed-append.ts';
-import { positionOf } from '../../../src/store/dynamodb/item.ts';
+import { positionOf } from '../../../src/store/dynamodb/event-item.ts';
 import { endless } from '../../support/deadline.ts';
 import { newEvent } from '../../support/dynamodb.ts';
 import { createMemoryTables, type Command } from '../../support/memory-tables.ts';

@@ -13,7 +13,7 @@ import { createClient } from '../../../src/store/dynamodb/client.ts';
 import { insist } from '../../../src/store/dynamodb/deadline.ts';
 import { acknowledgeItem, removeItem } from '../../../src/store/dynamodb/events-table.ts';
 import { createIndexReader } from '../../../src/store/dynamodb/index-reader.ts';
-import { idOfPosition, isVisible } from '../../../src/store/dynamodb/item.ts';
+import { idOfPosition, isVisible } from '../../../src/store/dynamodb/event-item.ts';
 import type { Appended } from '../../../src/store/event-store.ts';
 import { endless } from '../../support/deadline.ts';
 import { openStore, startDynalite } from '../../support/dynamodb.ts';

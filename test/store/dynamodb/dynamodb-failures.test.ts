@@ -5,7 +5,7 @@ import t, { type Test } from 'tap';
 import { StoreOverloadedError, StoreUnavailableError } from '../../../src/store/store-errors.ts';
 import type { EventStore } from '../../../src/store/event-store.ts';
 import { createCompression } from '../../../src/store/dynamodb/compression.ts';
-import { toItem } from '../../../src/store/dynamodb/item.ts';
+import { toItem } from '../../../src/store/dynamodb/event-item.ts';
 import { DAY, eventually, newEvent, openStore, recordingLog, startDynalite } from '../../support/dynamodb.ts';
 import { startFaultyEndpoint, type Fault } from '../../support/faulty-endpoint.ts';
 

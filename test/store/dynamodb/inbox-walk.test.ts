@@ -1,7 +1,7 @@
 import t from 'tap';
-import { countInbox } from '../../../src/store/dynamodb/inbox.ts';
+import { countInbox } from '../../../src/store/dynamodb/inbox-reads.ts';
 import { walkInbox } from '../../../src/store/dynamodb/inbox-walk.ts';
-import { positionOf, shardKey, timePosition } from '../../../src/store/dynamodb/item.ts';
+import { positionOf, shardKey, timePosition } from '../../../src/store/dynamodb/event-item.ts';
 import { endless } from '../../support/deadline.ts';
 import { memoryIndex, type MemoryEntry } from '../../support/memory-index.ts';
 import { silentLog } from '../../support/dynamodb.ts';

@@ -6,8 +6,8 @@ import { insist, type Deadline } from './deadline.ts';
 import { getItems, type EventsTable, type FoundItem } from './events-table.ts';
 import type { IndexEntry, IndexReader } from './index-reader.ts';
 import { walkInbox, type InboxWalk } from './inbox-walk.ts';
-import { fromItem, idOfPosition, shardKey, timePosition } from './item.ts';
-import type { StoreLog } from './log.ts';
+import { fromItem, idOfPosition, shardKey, timePosition } from './event-item.ts';
+import type { StoreLog } from '../store-log.ts';
 import { formatWalkPosition, parseWalkPosition } from './walk-position.ts';
 
 export interface InboxOptions {
