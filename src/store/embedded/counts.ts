@@ -1,11 +1,11 @@
 import { LRUCache } from 'lru-cache';
 import type { Micros } from '../event.ts';
 import type { Lmdb } from './database.ts';
-import type { Sequence } from './record.ts';
 import { covers, createAdvance, isCurrent, newTally } from './tally.ts';
 import type { Tally } from './tally.ts';
 import { HOUSE } from './writer.ts';
 import type { Writer } from './writer.ts';
+import type { Sequence } from './sequence.ts';
 
 /**
  * How many pending events each tenant has: in memory, because a count on disk is one more random page for each tenant and

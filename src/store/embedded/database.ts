@@ -1,7 +1,7 @@
 import { open } from 'lmdb';
 import type { Database } from 'lmdb';
 import { checkLmdbFile } from './lmdb-file.ts';
-import type { Entry } from './record.ts';
+import type { Entry } from './seal.ts';
 
 export type Table = Database<Buffer, Buffer>;
 

@@ -2,9 +2,10 @@ import { CorruptKeyError } from '../store-errors.ts';
 import type { ApiKey, KeyChanges } from '../key-store.ts';
 import { readValue } from './database.ts';
 import type { Lmdb } from './database.ts';
-import { apiKeyEntry, apiKeyKey, decodeApiKey, isIntact } from './record.ts';
 import { HOUSE } from './writer.ts';
 import type { Writer } from './writer.ts';
+import { isIntact, jsonBody, jsonEntry } from './seal.ts';
+import type { Entry } from './seal.ts';
 
 interface Parts {
   readonly lmdb: Lmdb;
@@ -20,7 +21,7 @@ export function createKeys({ lmdb: { keys }, writer, onDamage }: Parts) {
   return { get, getMany, create, list, update, touch };
 
   function get(keyId: string): ApiKey | undefined {
-    const key = apiKeyKey(keyId);
+    const key = recordKey(keyId);
     const value = key && readValue(keys, key);
     return value && decode(key, value);
   }
@@ -73,6 +74,19 @@ export function createKeys({ lmdb: { keys }, writer, onDamage }: Parts) {
 }
 
 function decode(key: Buffer, value: Buffer): ApiKey {
-  if (isIntact(key, value)) return decodeApiKey(value);
+  if (isIntact(key, value)) return jsonBody(value) as ApiKey;
   throw new CorruptKeyError(`The record of API key ${key.toString('latin1')} is damaged`);
 }
+
+/** The key of an API key's record; undefined for a text that cannot be the id of one. */
+function recordKey(keyId: string): Buffer | undefined {
+  return KEY_ID.test(keyId) ? Buffer.from(keyId, 'latin1') : undefined;
+}
+
+function apiKeyEntry(apiKey: ApiKey): Entry {
+  const key = recordKey(apiKey.keyId);
+  if (key !== undefined) return jsonEntry(key, apiKey);
+  throw new TypeError(`The id of an API key is 1-64 of 0-9 A-Z a-z, not ${apiKey.keyId}`);
+}
+
+const KEY_ID = /^[0-9A-Za-z]{1,64}$/;

@@ -4,24 +4,25 @@ import { StoreUnavailableError } from '../store-errors.ts';
 import type { EventStore } from '../event-store.ts';
 import type { KeyStore } from '../key-store.ts';
 import type { Lmdb } from './database.ts';
-import { createClaims } from './claims.ts';
 import { createCounts } from './counts.ts';
 import { createDisk } from './disk.ts';
-import { createEvents } from './events.ts';
-import type { NewestRecord } from './events.ts';
-import { newEventId } from './event-id.ts';
+import { createEvents } from './embedded-events.ts';
+import type { NewestRecord } from './embedded-events.ts';
 import type { Statfs } from './file-system.ts';
 import type { Folder } from './folder.ts';
 import { openFolder } from './open-folder.ts';
-import { listPending } from './inbox.ts';
-import { createKeys } from './embedded-keys.ts';
-import { isIntact, sequenceOf } from './record.ts';
-import type { Sequence } from './record.ts';
+import { listPending } from './inbox-page.ts';
 import { createRetention } from './retention.ts';
 import { createSweep } from './sweep.ts';
 import { openTail } from './tail.ts';
 import { createWriter, HOUSE } from './writer.ts';
 import type { WriterLimits } from './writer.ts';
+import { createClaims } from './embedded-claims.ts';
+import { createKeys } from './embedded-keys.ts';
+import { newEventId } from './event-id.ts';
+import { isIntact } from './seal.ts';
+import { sequenceOf } from './sequence.ts';
+import type { Sequence } from './sequence.ts';
 
 export interface EmbeddedStore extends EventStore {
   /** Opened and closed with the events. */

@@ -8,8 +8,7 @@
  * the random bits come to: that hides nothing from who has read this, and nothing depends on it.
  */
 import { randomFillSync } from 'node:crypto';
-import type { Sequence } from './record.ts';
-import { formatId, ID_BYTES } from './record.ts';
+import type { Sequence } from './sequence.ts';
 
 export function newEventId(tenant: string, sequence: Sequence): string {
   if (used === POOL_BYTES) {
@@ -37,6 +36,37 @@ export function locate(id: Buffer, tenant: string): Sequence | undefined {
   const low = (id.readUInt32BE(12) ^ masks.low) >>> 0;
   return high * 2 ** 32 + low;
 }
+
+/** Key of an id entry: the 16 bytes of a UUID in lower case; undefined for any other text. */
+export function idKey(id: string): Buffer | undefined {
+  if (id.length !== UUID_LENGTH) return undefined;
+  const key = Buffer.allocUnsafe(ID_BYTES);
+  let at = 0;
+  for (let i = 0; i < UUID_LENGTH; i += 2) {
+    if ((at === 4 || at === 6 || at === 8 || at === 10) && id.charCodeAt(i++) !== DASH) return undefined;
+    const byte = (hexDigit(id.charCodeAt(i)) << 4) | hexDigit(id.charCodeAt(i + 1));
+    if (byte < 0) return undefined;
+    key[at++] = byte;
+  }
+  return key;
+}
+
+/** -1 for what is none in lower case. */
+function hexDigit(code: number): number {
+  if (code >= 0x30 && code <= 0x39) return code - 0x30;
+  return code >= 0x61 && code <= 0x66 ? code - 0x61 + 10 : -1;
+}
+
+/** The UUID whose bytes lie there. */
+export function formatId(value: Buffer, at: number): string {
+  const hex = value.toString('hex', at, at + ID_BYTES);
+  return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-${hex.slice(12, 16)}-${hex.slice(16, 20)}-${hex.slice(20)}`;
+}
+
+/** A UUID. */
+export const ID_BYTES = 16;
+const UUID_LENGTH = 36;
+const DASH = 0x2d;
 
 const POOL_BYTES = 256 * ID_BYTES;
 const pool = Buffer.alloc(POOL_BYTES);

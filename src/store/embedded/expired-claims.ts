@@ -4,7 +4,9 @@ import { readValue } from './database.ts';
 import type { Lmdb } from './database.ts';
 import type { Backlog, Deletion, Pace } from './expired.ts';
 import { createProbes, listKeys } from './expired.ts';
-import { decodeClaim, decodeClaimExpiry, isClaimExpiryKey, isIntact, sequenceKey } from './record.ts';
+import { decodeClaim, decodeClaimExpiry, isClaimExpiryKey } from './embedded-claims.ts';
+import { isIntact } from './seal.ts';
+import { sequenceKey } from './sequence.ts';
 
 interface Parts {
   readonly lmdb: Pick<Lmdb, 'claims' | 'claimsByExpiry'>;

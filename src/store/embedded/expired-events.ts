@@ -3,22 +3,15 @@ import { CorruptEventError } from '../store-errors.ts';
 import type { Counts } from './counts.ts';
 import { readValue } from './database.ts';
 import type { Lmdb } from './database.ts';
-import { locate } from './event-id.ts';
 import type { Backlog, Deletion, Pace } from './expired.ts';
 import { createProbes, listKeys } from './expired.ts';
-import {
-  HEADER_BYTES,
-  idEntryBody,
-  inboxEnd,
-  inboxKey,
-  inboxTenant,
-  isIntact,
-  recordedId,
-  recordedTenant,
-  sequenceKey,
-  sequenceOf,
-} from './record.ts';
-import type { Sequence } from './record.ts';
+import { locate } from './event-id.ts';
+import { HEADER_BYTES, recordedId, recordedTenant } from './event-record.ts';
+import { decodeIdEntry } from './id-index.ts';
+import { inboxEnd, inboxKey, inboxTenant } from './inbox-index.ts';
+import { isIntact } from './seal.ts';
+import { sequenceKey, sequenceOf } from './sequence.ts';
+import type { Sequence } from './sequence.ts';
 
 interface Parts {
   readonly lmdb: Lmdb;
@@ -181,7 +174,7 @@ function ownerOf({ events, ids }: Lmdb, key: Buffer, record: Buffer, sequence: S
   if (locate(id, tenant) === sequence) return { tenant };
   const value = readValue(ids, id);
   if (value !== undefined && isIntact(id, value)) {
-    const entry = idEntryBody(value);
+    const entry = decodeIdEntry(value);
     if (entry.sequence === sequence) return { tenant: entry.tenant, indexedId: id };
   }
   // What was read since has taken the place of the record in memory.

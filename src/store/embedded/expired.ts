@@ -1,7 +1,7 @@
 import { StoreUnavailableError } from '../store-errors.ts';
 import type { Table } from './database.ts';
-import { sequenceKey } from './record.ts';
-import type { Sequence } from './record.ts';
+import { sequenceKey } from './sequence.ts';
+import type { Sequence } from './sequence.ts';
 
 /** Deletes one thing that has expired, within a transaction of the writer. False: it was gone already. Never throws for damage. */
 export type Deletion = () => boolean;

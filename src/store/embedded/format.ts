@@ -1,7 +1,7 @@
 import { UnusableStoreError } from '../store-errors.ts';
 import { readValue } from './database.ts';
 import type { Table } from './database.ts';
-import { isIntact, metaBody, metaEntry } from './record.ts';
+import { isIntact, jsonBody, jsonEntry } from './seal.ts';
 
 /** What this build writes. To be raised whenever an older build would misread a folder, with a way to it from the one before. */
 export const FORMAT = 1;
@@ -16,10 +16,10 @@ const NAME = 'format';
  * @throws an `UnusableStoreError` when a newer build wrote the folder.
  */
 export function checkFormat(meta: Table, file: string, onDamage: (error: Error) => void): void {
-  const note = metaEntry(NAME, FORMAT);
+  const note = jsonEntry(Buffer.from(NAME), FORMAT);
   const value = readValue(meta, note.key);
   if (value !== undefined && isIntact(note.key, value)) {
-    const found = metaBody(value) as number;
+    const found = jsonBody(value) as number;
     if (found <= FORMAT) return;
     throw new UnusableStoreError(
       `The store ${file} has format ${String(found)}, of a newer version of this service; this one knows formats up to ` +

@@ -5,9 +5,10 @@ import type { Doubt } from '../../events/follower.ts';
 import { StoreOverloadedError, StoreUnavailableError } from '../store-errors.ts';
 import { readValue } from './database.ts';
 import type { Lmdb } from './database.ts';
-import { isIntact, metaBody, metaEntry, sequenceKey, sequenceOf } from './record.ts';
 import { HOUSE } from './writer.ts';
 import type { Writer } from './writer.ts';
+import { isIntact, jsonBody, jsonEntry } from './seal.ts';
+import { sequenceKey, sequenceOf } from './sequence.ts';
 
 /** When what has expired may be deleted for good. What is hidden too early comes back; what is deleted does not. */
 export interface Retention {
@@ -97,7 +98,7 @@ export function createRetention(parts: Parts): Retention {
   };
 
   function save(state: Saved): void {
-    const { key, value } = metaEntry(KEY, state);
+    const { key, value } = jsonEntry(KEY, state);
     writer
       .write(HOUSE, value.length, () => {
         lmdb.meta.putSync(key, value);
@@ -184,13 +185,12 @@ interface Saved {
   readonly ttl: TtlState;
 }
 
-const KEY = 'retention';
+const KEY = Buffer.from('retention');
 
 function readSaved({ meta }: Lmdb): Saved | 'damaged' | undefined {
-  const key = Buffer.from(KEY);
-  const value = readValue(meta, key);
+  const value = readValue(meta, KEY);
   if (value === undefined) return undefined;
-  return isIntact(key, value) ? (metaBody(value) as Saved) : 'damaged';
+  return isIntact(KEY, value) ? (jsonBody(value) as Saved) : 'damaged';
 }
 
 function startTime(saved: Saved | 'damaged' | undefined, newestTime: Micros, now: () => Micros): Micros {

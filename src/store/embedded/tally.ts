@@ -1,6 +1,6 @@
 import type { Table } from './database.ts';
-import { inboxKey, sequenceAfter } from './record.ts';
-import type { Sequence } from './record.ts';
+import { inboxKey, sequenceAfter } from './inbox-index.ts';
+import type { Sequence } from './sequence.ts';
 
 /** `live` is the number of entries in (`horizon`, `end`], at any moment. A walk moves these bounds to where they are wanted. */
 export interface Tally {

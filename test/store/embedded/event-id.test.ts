@@ -1,7 +1,6 @@
 import fc from 'fast-check';
 import t from 'tap';
-import { locate, newEventId } from '../../../src/store/embedded/event-id.ts';
-import { idKey } from '../../../src/store/embedded/record.ts';
+import { idKey, locate, newEventId } from '../../../src/store/embedded/event-id.ts';
 
 const V4 = /^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/;
 

@@ -1,28 +1,19 @@
 import type { Micros, StoredEvent } from '../event.ts';
 import { CorruptEventError } from '../store-errors.ts';
 import type { Acknowledgement, Appended, Claim } from '../event-store.ts';
-import type { Claims } from './claims.ts';
 import type { Counts } from './counts.ts';
 import type { Disk } from './disk.ts';
 import { appendEntry, readValue } from './database.ts';
 import type { Lmdb } from './database.ts';
-import { locate } from './event-id.ts';
-import {
-  acknowledgedEntry,
-  decodeEvent,
-  eventEntry,
-  idEntry,
-  idEntryBody,
-  idKey,
-  inboxEntry,
-  inboxKey,
-  isIntact,
-  recordedId,
-  recordedTenant,
-  sequenceKey,
-} from './record.ts';
-import type { Sequence } from './record.ts';
 import type { Writer } from './writer.ts';
+import type { Claims } from './embedded-claims.ts';
+import { idKey, locate } from './event-id.ts';
+import { acknowledgedEntry, decodeEvent, eventEntry, recordedId, recordedTenant } from './event-record.ts';
+import { decodeIdEntry, idEntry } from './id-index.ts';
+import { inboxEntry, inboxKey } from './inbox-index.ts';
+import { isIntact } from './seal.ts';
+import { sequenceKey } from './sequence.ts';
+import type { Sequence } from './sequence.ts';
 
 /** What a store held when it was opened. */
 export interface NewestRecord {
@@ -174,7 +165,7 @@ function createLookup({ events, ids, inbox }: Lmdb, expiredTo: () => Micros) {
     const value = readValue(ids, idBytes);
     if (value === undefined) return undefined;
     if (!isIntact(idBytes, value)) throw new CorruptEventError(`The index entry of event ${id} is damaged`);
-    const entry = idEntryBody(value);
+    const entry = decodeIdEntry(value);
     if (entry.tenant !== tenant) return undefined;
     const key = sequenceKey(entry.sequence);
     const record = checked(key, readValue(events, key));

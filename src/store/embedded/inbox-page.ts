@@ -4,16 +4,11 @@ import type { PageRequest, PendingPage } from '../event-store.ts';
 import { PAGE_PAYLOAD_BYTES } from '../event-store.ts';
 import { readValue } from './database.ts';
 import type { Lmdb } from './database.ts';
-import {
-  decodeEvent,
-  inboxFilter,
-  inboxKey,
-  inboxSequence,
-  isIntact,
-  payloadBytes,
-  sequenceKey,
-} from './record.ts';
-import type { Sequence } from './record.ts';
+import { decodeEvent, payloadBytes } from './event-record.ts';
+import { inboxFilter, inboxKey, inboxSequence } from './inbox-index.ts';
+import { isIntact } from './seal.ts';
+import { sequenceKey } from './sequence.ts';
+import type { Sequence } from './sequence.ts';
 
 /** Index entries that one call looks at: some 5 ms of the event loop. */
 const SCAN_BUDGET = 5_000;
