@@ -2,7 +2,7 @@ import type { Logger } from 'pino';
 import type { ClockStep, ServiceClock } from './events/clock.ts';
 
 /** A difference at start that is worth a word. */
-const WORTH_MICROS = 5e6;
+const REPORTED_MICROS = 5e6;
 
 /** What the operator is told of the clock; docs/operations.md says what to do. */
 export function clockLog(logger: Logger): {
@@ -21,7 +21,7 @@ export function clockLog(logger: Logger): {
 
     start(clock) {
       const ahead = clock.upcoming() - clock.now();
-      if (ahead < WORTH_MICROS) return;
+      if (ahead < REPORTED_MICROS) return;
       const seconds = ahead / 1e6;
       logger.warn(
         { ahead_seconds: seconds },

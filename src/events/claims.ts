@@ -13,7 +13,7 @@ export function contentClaim(tenant: string, draft: EventDraft, expiresAt: Micro
 /** Events with the same idempotency key are one, and had better have the same content: all of it but the key. */
 export function idempotencyClaim(tenant: string, key: string, draft: EventDraft, expiresAt: Micros): Claim {
   const { source, type, payload, metadata } = draft;
-  const rest = metadata === null ? UNSAID : canonicalJson(metadata, 'idempotency_key');
+  const rest = metadata === null ? EMPTY_METADATA : canonicalJson(metadata, 'idempotency_key');
   return {
     key: hash('idempotency', tenant, key),
     fingerprint: hash(source, type, canonicalJson(payload), rest),
@@ -22,7 +22,7 @@ export function idempotencyClaim(tenant: string, key: string, draft: EventDraft,
 }
 
 /** What metadata amounts to that says nothing, once its default is filled in: a key in a header needs none around it. */
-const UNSAID = '{"priority":"normal"}';
+const EMPTY_METADATA = '{"priority":"normal"}';
 
 /** Each part goes with its length, so that no two lists of parts run together to the same bytes. */
 function hash(...parts: readonly (string | null)[]): string {

@@ -2,7 +2,7 @@ import type { Micros, StoredEvent } from '../event.ts';
 import { StoreOverloadedError } from '../store-errors.ts';
 import { createShares } from '../shares.ts';
 import type { Appended, Claim } from '../event-store.ts';
-import { CLAIMED_BYTES, holding } from './payload-bytes.ts';
+import { CLAIMED_BYTES, withShare } from './payload-bytes.ts';
 import { appendClaimed, type PackedEvent } from './claimed-append.ts';
 import type { ClaimsTable } from './claims-table.ts';
 import type { ClockCheck } from './clock-check.ts';
@@ -56,7 +56,7 @@ export function createAppends(options: AppendOptions): Appends {
     },
 
     claimed: (event, claim, deadline) =>
-      holding(claimedBytes, event.tenant, async (take) => {
+      withShare(claimedBytes, event.tenant, async (take) => {
         if (!take(Buffer.byteLength(event.payload))) {
           throw new StoreOverloadedError('too many bytes of events with a claim are under way');
         }
@@ -135,7 +135,7 @@ function commitTo(events: EventsTable, retries: Retries): GroupCommit<EventItem>
 function verdictOn(error: unknown): Verdict {
   // One item that is too large spoils its batch.
   if (isInvalid(error)) return 'singly';
-  const verdicts = { throttled: 'again', unsent: 'unreached', refused: 'fail', unclear: 'singly' } as const;
+  const verdicts = { throttled: 'retry', unsent: 'unreached', refused: 'fail', unclear: 'singly' } as const;
   return verdicts[failureOf(error)];
 }
 

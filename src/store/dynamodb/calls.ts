@@ -64,7 +64,7 @@ export function trackCalls({ table, callBudgetMs, retries, turns, problem }: Cal
     },
 
     /** A call that is nobody's: without a share of its own, and with a place for its one request at any time. */
-    outside: <T>(call: (deadline: Deadline) => Promise<T>): Promise<T> =>
+    runUnshared: <T>(call: (deadline: Deadline) => Promise<T>): Promise<T> =>
       track(() => withDeadline(call, callBudgetMs)),
 
     /** Refuses further calls; resolves when those under way are over. */
@@ -76,7 +76,7 @@ export function trackCalls({ table, callBudgetMs, retries, turns, problem }: Cal
 }
 
 /** One run for all who ask while it is under way. */
-export function shared<T>(run: () => Promise<T>): () => Promise<T> {
+export function singleFlight<T>(run: () => Promise<T>): () => Promise<T> {
   let underWay: Promise<T> | undefined;
   return () => {
     underWay ??= run().finally(() => (underWay = undefined));

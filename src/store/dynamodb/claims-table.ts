@@ -2,7 +2,7 @@ import { GetCommand, PutCommand, type DynamoDBDocumentClient } from '@aws-sdk/li
 import type { Micros } from '../event.ts';
 import { CorruptEventError, StoreUnavailableError } from '../store-errors.ts';
 import { insist, type Deadline } from './deadline.ts';
-import { foundInstead, type FoundItem } from './events-table.ts';
+import { conflictingItem, type FoundItem } from './events-table.ts';
 import { isMissingTable, missingTable } from './failure.ts';
 import { physicalTtl } from './event-item.ts';
 
@@ -48,7 +48,7 @@ export async function takeClaim(
     if (isMissingTable(error)) {
       throw new StoreUnavailableError(missingTable(claims.name), { cause: error });
     }
-    const item = await foundInstead(error, () => getClaim(claims, mine.key, deadline));
+    const item = await conflictingItem(error, () => getClaim(claims, mine.key, deadline));
     const held = item && fromItem(item);
     return held !== undefined && held.expiresAt > mine.createdAt ? held : undefined;
   }

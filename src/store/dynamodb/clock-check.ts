@@ -30,10 +30,10 @@ export function createClockCheck(clocks: readonly (() => Micros)[], log: StoreLo
   const read = () => clocks.map((clock) => clock());
   /** By how much a clock of ours is off, by each of the last answers: all of them to the same side. */
   let recent: readonly Micros[] = [];
-  let warnedOf: Micros = 0;
+  let warnedSkew: Micros = 0;
 
   /** What all of them say. */
-  const off = (): Micros =>
+  const skew = (): Micros =>
     recent.length < ANSWERS ? 0 : recent.reduce((a, b) => (Math.abs(a) < Math.abs(b) ? a : b));
 
   return {
@@ -48,20 +48,20 @@ export function createClockCheck(clocks: readonly (() => Micros)[], log: StoreLo
         .reduce((a, b) => (Math.abs(a) > Math.abs(b) ? a : b), 0);
       if (Math.abs(difference) <= WARN_MICROS) {
         recent = [];
-        if (warnedOf !== 0) log.warn({}, "the clock agrees with DynamoDB's again");
-        warnedOf = 0;
+        if (warnedSkew !== 0) log.warn({}, "the clock agrees with DynamoDB's again");
+        warnedSkew = 0;
         return;
       }
       recent = [...recent, difference]
         .filter((one) => Math.sign(one) === Math.sign(difference))
         .slice(-ANSWERS);
-      if (recent.length < ANSWERS || !hasChangedMuch(off(), warnedOf)) return;
-      warnedOf = off();
-      log.warn({ ahead_seconds: warnedOf / 1e6 }, said(warnedOf));
+      if (recent.length < ANSWERS || !hasChangedMuch(skew(), warnedSkew)) return;
+      warnedSkew = skew();
+      log.warn({ ahead_seconds: warnedSkew / 1e6 }, describeSkew(warnedSkew));
     },
 
     refuse() {
-      if (Math.abs(off()) > REFUSE_MICROS) throw new StoreUnavailableError(said(off()));
+      if (Math.abs(skew()) > REFUSE_MICROS) throw new StoreUnavailableError(describeSkew(skew()));
     },
   };
 }
@@ -75,14 +75,14 @@ function leastDifference(dated: Micros, sentAt: Micros, receivedAt: Micros): Mic
   return Math.min(0, receivedAt - dated);
 }
 
-function hasChangedMuch(off: Micros, from: Micros): boolean {
-  return Math.abs(off - from) > Math.max(WARN_MICROS, Math.abs(from) / 2);
+function hasChangedMuch(skew: Micros, from: Micros): boolean {
+  return Math.abs(skew - from) > Math.max(WARN_MICROS, Math.abs(from) / 2);
 }
 
-function said(off: Micros): string {
-  const seconds = Math.abs(off / 1e6).toFixed(0);
-  const where = off > 0 ? 'ahead of' : 'behind';
-  const writes = Math.abs(off) > REFUSE_MICROS ? '; no events are taken' : '';
+function describeSkew(skew: Micros): string {
+  const seconds = Math.abs(skew / 1e6).toFixed(0);
+  const where = skew > 0 ? 'ahead of' : 'behind';
+  const writes = Math.abs(skew) > REFUSE_MICROS ? '; no events are taken' : '';
   return (
     `the clock is ${seconds} s ${where} DynamoDB's${writes}: ` +
     `set this machine's clock; where that is right by now, times of events are still ahead: restart the service`

@@ -6,8 +6,8 @@ import { createShares } from '../shares.ts';
 import type { Acknowledgement, EventStore } from '../event-store.ts';
 import type { KeyStore } from '../key-store.ts';
 import { createAppends } from './append.ts';
-import { holding, PAGE_BYTES } from './payload-bytes.ts';
-import { createRequestTurns, shared, trackCalls } from './calls.ts';
+import { withShare, PAGE_BYTES } from './payload-bytes.ts';
+import { createRequestTurns, singleFlight, trackCalls } from './calls.ts';
 import { createClient, type Connection } from './client.ts';
 import { createClockCheck, type ClockCheck } from './clock-check.ts';
 import { createCompression } from './compression.ts';
@@ -114,7 +114,7 @@ export async function openDynamoStore(options: DynamoStoreOptions): Promise<Dyna
 
     listPending: (tenant, page) =>
       calls.run(tenant, (deadline) =>
-        holding(pageBytes, tenant, (take) => readPage(inbox, tenant, page, horizon(), deadline, take)),
+        withShare(pageBytes, tenant, (take) => readPage(inbox, tenant, page, horizon(), deadline, take)),
       ),
 
     countPending: (tenant) => {
@@ -134,7 +134,7 @@ export async function openDynamoStore(options: DynamoStoreOptions): Promise<Dyna
         return table.removeItem(events, request, deadline);
       }),
 
-    ping: shared(() => calls.outside((deadline) => probe(events, clockCheck, deadline))),
+    ping: singleFlight(() => calls.runUnshared((deadline) => probe(events, clockCheck, deadline))),
 
     async close() {
       readiness.stop();

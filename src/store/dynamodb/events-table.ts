@@ -120,7 +120,7 @@ const VISIBLE = 'tenant = :tenant AND (created_at > :horizon OR kept_from > :hor
 /**
  * Acknowledges the event if it is the tenant's, pending, and created after `horizon`. Nothing of the event is moved for it.
  *
- * @returns `acknowledged`, by this request; otherwise what is there instead, with the attributes of `DECIDING` at least;
+ * @returns `acknowledged`, by this request; otherwise what is there instead, with the attributes of `DECIDING_ATTRIBUTES` at least;
  *   undefined: nothing.
  */
 export async function acknowledgeItem(
@@ -149,13 +149,15 @@ export async function acknowledgeItem(
     await insist((abortSignal) => events.client.send(request, { abortSignal }), deadline);
     return 'acknowledged';
   } catch (error) {
-    const found = await foundInstead(error, () => getAttributes(events, id, DECIDING, deadline));
+    const found = await conflictingItem(error, () =>
+      getAttributes(events, id, DECIDING_ATTRIBUTES, deadline),
+    );
     return found?.['ack_token'] === token ? 'acknowledged' : found;
   }
 }
 
 /** All that tells why an event could not be acknowledged. None is a reserved word but `status`. */
-const DECIDING = ['tenant', '#status', 'created_at', 'kept_from', 'acknowledged_at', 'ack_token'];
+const DECIDING_ATTRIBUTES = ['tenant', '#status', 'created_at', 'kept_from', 'acknowledged_at', 'ack_token'];
 
 /**
  * Deletes the event; one that has a claim leaves a tombstone. Two requests then: the first is refused, and changes
@@ -185,7 +187,7 @@ export async function removeItem(
     }, deadline);
     return true;
   } catch (error) {
-    const found = await foundInstead(error, () => getItem(events, id, deadline));
+    const found = await conflictingItem(error, () => getItem(events, id, deadline));
     // An earlier try without an answer has most likely removed it.
     if (found === undefined) return answerLost;
     if (found['claim_ttl'] === undefined || !isVisible(found, tenant, horizon)) return false;
@@ -194,7 +196,7 @@ export async function removeItem(
 }
 
 /** All that an event has and its tombstone has not. */
-const REMOVED = [
+const REMOVED_ATTRIBUTES = [
   ...[
     'tenant',
     'source',
@@ -218,10 +220,10 @@ async function leaveTombstone(
     Key: { event_id: id },
     UpdateExpression:
       'SET #status = :removed, remove_token = :token, #ttl = claim_ttl ' +
-      `REMOVE ${REMOVED.map((name) => `#${name}`).join(', ')}`,
+      `REMOVE ${REMOVED_ATTRIBUTES.map((name) => `#${name}`).join(', ')}`,
     ConditionExpression: `attribute_exists(claim_ttl) AND ${VISIBLE}`,
     ExpressionAttributeNames: Object.fromEntries(
-      ['status', 'ttl', ...REMOVED].map((name) => [`#${name}`, name]),
+      ['status', 'ttl', ...REMOVED_ATTRIBUTES].map((name) => [`#${name}`, name]),
     ),
     ExpressionAttributeValues: {
       ':removed': 'removed',
@@ -235,7 +237,7 @@ async function leaveTombstone(
     await insist((abortSignal) => events.client.send(request, { abortSignal }), deadline);
     return true;
   } catch (error) {
-    const found = await foundInstead(error, () => getItem(events, id, deadline));
+    const found = await conflictingItem(error, () => getItem(events, id, deadline));
     return found?.['remove_token'] === token;
   }
 }
@@ -246,7 +248,7 @@ async function leaveTombstone(
  * @param read for engines that do not return it (dynalite); for the others when there is none.
  * @throws any other error.
  */
-export async function foundInstead(
+export async function conflictingItem(
   error: unknown,
   read: () => Promise<FoundItem | undefined>,
 ): Promise<FoundItem | undefined> {

@@ -40,11 +40,11 @@ export interface GroupCommitOptions<T> {
 }
 
 /**
- * What follows from an error of `sendBatch`. `again`: nothing was applied and the whole batch may be sent again.
+ * What follows from an error of `sendBatch`. `retry`: nothing was applied and the whole batch may be sent again.
  * `unreached`: as well, because it never got out. `singly`: something may have been applied, or one item spoils the rest.
  * `fail`: nothing was applied, nor will be.
  */
-export type Verdict = 'again' | 'unreached' | 'singly' | 'fail';
+export type Verdict = 'retry' | 'unreached' | 'singly' | 'fail';
 
 export interface GroupCommitLimits extends QueueLimits {
   /** Batches under way at a time. */
@@ -150,7 +150,7 @@ function createPump<T>(options: GroupCommitOptions<T>, queue: CommitQueue<T>): (
     if (partial) partialUnderWay = false;
     if (error !== undefined) {
       const verdict = options.verdict(error);
-      if (verdict === 'again' || verdict === 'unreached') {
+      if (verdict === 'retry' || verdict === 'unreached') {
         for (const entry of batch) entry.unreached = verdict === 'unreached';
         postpone(batch, queue, options, pump);
       } else if (verdict === 'fail') for (const entry of batch) entry.settle(error);

@@ -11,7 +11,7 @@ export const PAGE_BYTES = 128 * 1024 * 1024;
 export const CLAIMED_BYTES = 64 * 1024 * 1024;
 
 /** Takes from the shares for one call; all that it took is given back when it settles. */
-export async function holding<T>(
+export async function withShare<T>(
   shares: Shares,
   tenant: string,
   run: (take: (bytes: number) => boolean) => Promise<T>,

@@ -3,7 +3,7 @@ import type { Micros } from '../event.ts';
 import type { Lmdb } from './database.ts';
 import { covers, createAdvance, isCurrent, newTally } from './tally.ts';
 import type { Tally } from './tally.ts';
-import { HOUSE } from './writer.ts';
+import { NO_TENANT } from './writer.ts';
 import type { Writer } from './writer.ts';
 import type { Sequence } from './sequence.ts';
 
@@ -89,7 +89,7 @@ export function createCounts({
     const advance = createAdvance(inbox, monotonic, firstSlice);
     try {
       for (;;) {
-        const count = await writer.write(HOUSE, 0, () => {
+        const count = await writer.write(NO_TENANT, 0, () => {
           if (!advance(tenant, tally, horizon())) return undefined;
           walks.delete(tenant);
           tallies.set(tenant, tally);

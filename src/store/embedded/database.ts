@@ -128,8 +128,8 @@ export function readValue(table: Table, key: Buffer): Buffer | undefined {
 
 /** Puts an entry whose key is new and greater than all others, or failing that, new. @throws Error when it is not new. */
 export function appendEntry(table: Table, { key, value }: Entry): void {
-  if (putTold(table, key, value, { append: true })) return;
-  if (!putTold(table, key, value, { noOverwrite: true })) {
+  if (tryPut(table, key, value, { append: true })) return;
+  if (!tryPut(table, key, value, { noOverwrite: true })) {
     throw new Error(
       `There is a record already under ${key.toString('hex')}: another process writes to this folder`,
     );
@@ -137,7 +137,7 @@ export function appendEntry(table: Table, { key, value }: Entry): void {
 }
 
 /** Whether the entry went in: within a transaction `putSync` tells, though its declaration does not say so. */
-function putTold(table: Table, key: Buffer, value: Buffer, options: object): boolean {
+function tryPut(table: Table, key: Buffer, value: Buffer, options: object): boolean {
   const put = table.putSync.bind(table) as (key: Buffer, value: Buffer, options: object) => unknown;
   return put(key, value, options) === true;
 }

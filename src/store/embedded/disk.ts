@@ -1,4 +1,5 @@
 import { StoreUnavailableError } from '../store-errors.ts';
+import type { StoreLog } from '../store-log.ts';
 import type { Statfs } from './file-system.ts';
 import type { Tail } from './tail.ts';
 
@@ -23,7 +24,7 @@ export interface Disk {
   /** Whether there is so little that a transaction should take one write: the pages that it frees serve the one after next. */
   isTight(): boolean;
   /** To be called every now and then: looks, and has the tail made where nobody writes. */
-  tend(): void;
+  maintain(): void;
 }
 
 interface Parts {
@@ -35,7 +36,7 @@ interface Parts {
   readonly tail: Pick<Tail, 'bytes' | 'grow'>;
   /** Runs a transaction without a put, some time. */
   readonly touch: () => void;
-  readonly log: Record<'info' | 'warn', (detail: object, message: string) => void>;
+  readonly log: Pick<StoreLog, 'info' | 'warn'>;
   readonly monotonic: () => number;
 }
 
@@ -82,7 +83,7 @@ export function createDisk({ path, statfs, reusable, tail: ofFile, touch, log, m
 
     isTight: () => refusal !== undefined && free < TIGHT_BYTES,
 
-    tend() {
+    maintain() {
       look();
       if (hasRoomForTail() && tail.isDue(disk.tailBytes)) touch();
     },

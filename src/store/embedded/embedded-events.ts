@@ -78,7 +78,7 @@ export function createEvents({ lmdb, writer, counts, claims, expiredTo, newest, 
   }
 
   async function acknowledge(tenant: string, id: string, at: Micros): Promise<Acknowledgement> {
-    return writer.write(tenant, SMALL, () => {
+    return writer.write(tenant, SMALL_WRITE_BYTES, () => {
       const place = find(tenant, id);
       if (place === undefined) return { outcome: 'missing' };
       const record = recordAt(place, id);
@@ -93,11 +93,11 @@ export function createEvents({ lmdb, writer, counts, claims, expiredTo, newest, 
 
   /** By its place alone, so that a damaged event can be removed. */
   async function remove(tenant: string, id: string): Promise<boolean> {
-    return writer.write(tenant, SMALL, () => {
+    return writer.write(tenant, SMALL_WRITE_BYTES, () => {
       const place = find(tenant, id);
       if (place === undefined) return false;
       if (place.indexEntry !== null) ids.removeSync(place.indexEntry);
-      if (place.record === ANOTHERS) return true;
+      if (place.record === REPLACED) return true;
       events.removeSync(place.key);
       removePending(tenant, place.sequence);
       return true;
@@ -120,10 +120,10 @@ interface Place {
   readonly indexEntry: Buffer | null;
 }
 
-type Damage = 'damaged' | 'not where it should be' | typeof ANOTHERS;
+type Damage = 'damaged' | 'not where it should be' | typeof REPLACED;
 
 /** Its key was damaged, and its place has gone to another event. */
-const ANOTHERS = 'lost: another event is in its place';
+const REPLACED = 'lost: another event is in its place';
 
 function recordAt({ record }: Place, id: string): Buffer {
   if (typeof record === 'string') throw new CorruptEventError(`The record of event ${id} is ${record}`);
@@ -135,10 +135,12 @@ function createLookup({ events, ids, inbox }: Lmdb, expiredTo: () => Micros) {
   return function find(tenant: string, id: string): Place | undefined {
     const idBytes = idKey(id);
     if (idBytes === undefined) return undefined;
-    const here = told(idBytes, tenant);
+    const here = placeById(idBytes, tenant);
     // What lies where the id tells may be another, damaged event, that this one had to keep clear of.
     const place =
-      here !== undefined && typeof here.record !== 'string' ? here : (indexed(idBytes, tenant, id) ?? here);
+      here !== undefined && typeof here.record !== 'string'
+        ? here
+        : (placeByIndex(idBytes, tenant, id) ?? here);
     return place !== undefined && place.sequence > expiredTo() ? place : undefined;
   };
 
@@ -146,7 +148,7 @@ function createLookup({ events, ids, inbox }: Lmdb, expiredTo: () => Micros) {
    * Anybody can make up an id that tells any place. Where the record is damaged or gone, it takes other evidence that it is,
    * or was, this tenant's: what is left of the record itself, or an entry of the inbox.
    */
-  function told(idBytes: Buffer, tenant: string): Place | undefined {
+  function placeById(idBytes: Buffer, tenant: string): Place | undefined {
     const sequence = locate(idBytes, tenant);
     if (sequence === undefined) return undefined;
     const key = sequenceKey(sequence);
@@ -161,7 +163,7 @@ function createLookup({ events, ids, inbox }: Lmdb, expiredTo: () => Micros) {
     return isHere ? { sequence, key, record, indexEntry: null } : undefined;
   }
 
-  function indexed(idBytes: Buffer, tenant: string, id: string): Place | undefined {
+  function placeByIndex(idBytes: Buffer, tenant: string, id: string): Place | undefined {
     const value = readValue(ids, idBytes);
     if (value === undefined) return undefined;
     if (!isIntact(idBytes, value)) throw new CorruptEventError(`The index entry of event ${id} is damaged`);
@@ -169,12 +171,12 @@ function createLookup({ events, ids, inbox }: Lmdb, expiredTo: () => Micros) {
     if (entry.tenant !== tenant) return undefined;
     const key = sequenceKey(entry.sequence);
     const record = checked(key, readValue(events, key));
-    const isAnothers =
+    const isReplaced =
       typeof record !== 'string' &&
       !(recordedId(record).equals(idBytes) && recordedTenant(record) === tenant);
     return {
       ...{ sequence: entry.sequence, key, indexEntry: idBytes },
-      record: isAnothers ? ANOTHERS : record,
+      record: isReplaced ? REPLACED : record,
     };
   }
 
@@ -187,4 +189,4 @@ function createLookup({ events, ids, inbox }: Lmdb, expiredTo: () => Micros) {
 const STORED: Appended = { outcome: 'stored' };
 
 /** Bytes that a write without a payload holds while it waits, about. */
-const SMALL = 256;
+const SMALL_WRITE_BYTES = 256;

@@ -2,7 +2,7 @@ import { CorruptKeyError } from '../store-errors.ts';
 import type { ApiKey, KeyChanges } from '../key-store.ts';
 import { readValue } from './database.ts';
 import type { Lmdb } from './database.ts';
-import { HOUSE } from './writer.ts';
+import { NO_TENANT } from './writer.ts';
 import type { Writer } from './writer.ts';
 import { isIntact, jsonBody, jsonEntry } from './seal.ts';
 import type { Entry } from './seal.ts';
@@ -14,7 +14,7 @@ interface Parts {
 }
 
 /** Bytes that a write holds while it waits, about. */
-const SMALL = 1024;
+const SMALL_WRITE_BYTES = 1024;
 
 /** API keys. Reads are synchronous inside, as LMDB's are; a second process may write at the same time. */
 export function createKeys({ lmdb: { keys }, writer, onDamage }: Parts) {
@@ -32,7 +32,7 @@ export function createKeys({ lmdb: { keys }, writer, onDamage }: Parts) {
 
   async function create(apiKey: ApiKey): Promise<boolean> {
     const { key, value } = apiKeyEntry(apiKey);
-    return writer.write(HOUSE, SMALL, () => {
+    return writer.write(NO_TENANT, SMALL_WRITE_BYTES, () => {
       if (readValue(keys, key) !== undefined) return false;
       keys.putSync(key, value);
       return true;
@@ -53,14 +53,14 @@ export function createKeys({ lmdb: { keys }, writer, onDamage }: Parts) {
 
   /** The record is read within the transaction: two processes that change one key at once both succeed. */
   async function update(keyId: string, changes: KeyChanges): Promise<ApiKey | undefined> {
-    return writer.write(HOUSE, SMALL, () => {
+    return writer.write(NO_TENANT, SMALL_WRITE_BYTES, () => {
       const before = get(keyId);
       return before && put({ ...before, ...changes });
     });
   }
 
   async function touch(keyId: string, usedAt: number): Promise<void> {
-    await writer.write(HOUSE, SMALL, () => {
+    await writer.write(NO_TENANT, SMALL_WRITE_BYTES, () => {
       const before = get(keyId);
       if (before && usedAt > (before.lastUsedAt ?? 0)) put({ ...before, lastUsedAt: usedAt });
     });

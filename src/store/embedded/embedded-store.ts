@@ -3,6 +3,7 @@ import type { Micros } from '../event.ts';
 import { StoreUnavailableError } from '../store-errors.ts';
 import type { EventStore } from '../event-store.ts';
 import type { KeyStore } from '../key-store.ts';
+import type { StoreLog } from '../store-log.ts';
 import type { Lmdb } from './database.ts';
 import { createCounts } from './counts.ts';
 import { createDisk } from './disk.ts';
@@ -15,7 +16,7 @@ import { listPending } from './inbox-page.ts';
 import { createRetention } from './retention.ts';
 import { createSweep } from './sweep.ts';
 import { openTail } from './tail.ts';
-import { createWriter, HOUSE } from './writer.ts';
+import { createWriter, NO_TENANT } from './writer.ts';
 import type { WriterLimits } from './writer.ts';
 import { createClaims } from './embedded-claims.ts';
 import { createKeys } from './embedded-keys.ts';
@@ -47,7 +48,7 @@ export interface EmbeddedOptions {
   /** Time from `createdAt` to expiry. */
   readonly eventTtl: Micros;
   /** Told of damaged records, with `{ err }`, of what is wrong with the disk, and of doubts about the time. */
-  readonly log: Record<'info' | 'warn' | 'error', (detail: object, message: string) => void>;
+  readonly log: StoreLog;
   /**
    * A write has failed, the disk being full or broken: no write is taken any more. What was acknowledged is on disk;
    * the process should end and start anew. Called once.
@@ -67,7 +68,7 @@ export interface EmbeddedOptions {
 const STALL_MS = 2_000;
 
 /** How often the writer looks at what waits: a late write is answered so much later at most. */
-const TEND_MS = 250;
+const MAINTENANCE_MS = 250;
 
 /**
  * The event store on LMDB, for one server process a folder.
@@ -84,7 +85,7 @@ export async function openEmbeddedStore(options: EmbeddedOptions): Promise<Embed
   };
   const { folder, lmdb } = openFolder(options, onDamage);
   const expiredTo = () => now() - eventTtl;
-  const { writer, disk, tail, stopTending } = openWriter(options, folder, lmdb, (writes) => {
+  const { writer, disk, tail, stopMaintenance } = openWriter(options, folder, lmdb, (writes) => {
     sweep.step(writes);
   });
   if (exclusive) emptyCounts(lmdb);
@@ -132,7 +133,7 @@ export async function openEmbeddedStore(options: EmbeddedOptions): Promise<Embed
       closed ??= (async () => {
         await sweep.stop();
         await writer.close();
-        stopTending();
+        stopMaintenance();
         if (writer.busyFor() > 0) {
           throw new StoreUnavailableError(
             'A transaction has not ended: it has the data folder until the process is killed',
@@ -175,19 +176,19 @@ function openWriter(
       ...{ path, statfs, tail, log, reusable: lmdb.reusable, monotonic: () => performance.now() },
       touch: () => {
         // Busy, closed or failed: the next look finds that it is still to be done.
-        writer.write(HOUSE, 0, () => undefined).catch(() => undefined);
+        writer.write(NO_TENANT, 0, () => undefined).catch(() => undefined);
       },
     });
-  const tending = setInterval(() => {
+  const maintenance = setInterval(() => {
     writer.check();
-    if (writer.refusal() === undefined) disk?.tend();
-  }, TEND_MS).unref();
+    if (writer.refusal() === undefined) disk?.maintain();
+  }, MAINTENANCE_MS).unref();
   return {
     writer,
     disk,
     tail,
-    stopTending: () => {
-      clearInterval(tending);
+    stopMaintenance: () => {
+      clearInterval(maintenance);
     },
   };
 }

@@ -3,9 +3,10 @@ import type { Micros } from '../event.ts';
 import { createFollower } from '../../events/follower.ts';
 import type { Doubt } from '../../events/follower.ts';
 import { StoreOverloadedError, StoreUnavailableError } from '../store-errors.ts';
+import type { StoreLog } from '../store-log.ts';
 import { readValue } from './database.ts';
 import type { Lmdb } from './database.ts';
-import { HOUSE } from './writer.ts';
+import { NO_TENANT } from './writer.ts';
 import type { Writer } from './writer.ts';
 import { isIntact, jsonBody, jsonEntry } from './seal.ts';
 import { sequenceKey, sequenceOf } from './sequence.ts';
@@ -18,10 +19,6 @@ export interface Retention {
   readonly claimsDeletableTo: () => Micros;
 }
 
-export interface RetentionLog {
-  warn(detail: object, message: string): void;
-}
-
 interface Parts {
   readonly lmdb: Lmdb;
   readonly writer: Pick<Writer, 'write'>;
@@ -30,7 +27,7 @@ interface Parts {
   /** As configured. */
   readonly eventTtl: Micros;
   readonly newestTime: Micros;
-  readonly log: RetentionLog;
+  readonly log: Pick<StoreLog, 'warn'>;
 }
 
 const DAY_MS = 86_400_000;
@@ -100,7 +97,7 @@ export function createRetention(parts: Parts): Retention {
   function save(state: Saved): void {
     const { key, value } = jsonEntry(KEY, state);
     writer
-      .write(HOUSE, value.length, () => {
+      .write(NO_TENANT, value.length, () => {
         lmdb.meta.putSync(key, value);
       })
       .catch((error: unknown) => {

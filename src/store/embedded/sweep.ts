@@ -6,7 +6,7 @@ import { createExpiredClaims } from './expired-claims.ts';
 import { createExpiredEvents } from './expired-events.ts';
 import { createPace } from './expired.ts';
 import { createLane, takeStep } from './sweep-steps.ts';
-import { HOUSE } from './writer.ts';
+import { NO_TENANT } from './writer.ts';
 import type { Writer } from './writer.ts';
 
 interface Parts {
@@ -91,14 +91,14 @@ export function createSweep({ monotonic = () => performance.now(), ...parts }: P
       await nextStep();
     }
     // The last step may not be on disk yet.
-    if (lanes.some((lane) => lane.deleted() > 0)) await writer.write(HOUSE, 0, () => undefined);
+    if (lanes.some((lane) => lane.deleted() > 0)) await writer.write(NO_TENANT, 0, () => undefined);
     return events.deleted();
   }
 
   async function nextStep(): Promise<void> {
     const stepped = new Promise<void>((resolve) => (onStep = resolve));
     own ??= writer
-      .write(HOUSE, 0, () => {
+      .write(NO_TENANT, 0, () => {
         isOwn = true;
       })
       .finally(() => (own = undefined));

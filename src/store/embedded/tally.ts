@@ -83,11 +83,11 @@ const LARGEST_SLICE = 50_000;
  */
 function createSlicing(firstSlice: number, monotonic: () => number) {
   let size = firstSlice;
-  return function slice(table: Table, range: Range, tell: (count: number) => void): Buffer | undefined {
+  return function slice(table: Table, range: Range, onCount: (count: number) => void): Buffer | undefined {
     const begun = monotonic();
     const counted = size;
     const [last] = table.getKeys({ ...range, offset: counted - 1, limit: 1 });
-    tell(last === undefined ? table.getKeysCount({ ...range }) : counted);
+    onCount(last === undefined ? table.getKeysCount({ ...range }) : counted);
     const took = monotonic() - begun;
     if (took > SLICE_MS) size = Math.max(1, Math.floor(size / 2));
     else if (last !== undefined && took < SLICE_MS / 2) size = Math.min(LARGEST_SLICE, size * 2);

@@ -16,7 +16,7 @@ export interface Writer {
    * Rejects with `StoreOverloadedError` and does not run when too much waits, at once, or when it has waited for
    * `waitingMs`; with `StoreUnavailableError` after close or failure.
    *
-   * @param tenant whose share of the queue it takes; `HOUSE` for what is no tenant's.
+   * @param tenant whose share of the queue it takes; `NO_TENANT` for what is no tenant's.
    * @param bytes about what the write holds in memory while it waits.
    */
   write<T>(tenant: string, bytes: number, run: () => T): Promise<T>;
@@ -33,8 +33,8 @@ export interface Writer {
   close(): Promise<void>;
 }
 
-/** API keys and the sweep: a share of their own, as a tenant has, under what cannot be a tenant's name. */
-export const HOUSE = '';
+/** The tenant of writes that are no tenant's (API keys, the sweep). They have one share, under a text that cannot be a tenant's name. */
+export const NO_TENANT = '';
 
 export interface WriterOptions {
   /** Runs the function in a transaction that is undone if it throws; resolves after fsync. */
@@ -262,13 +262,13 @@ function settle(batch: readonly Write[]): void {
 }
 
 /** What is wrong with one write and no other. */
-const OWN_ERRORS = [CorruptEventError, CorruptKeyError, StoreUnavailableError];
+const ERRORS_OF_ONE_WRITE = [CorruptEventError, CorruptKeyError, StoreUnavailableError];
 
 function runOne(write: Write): void {
   try {
     write.result = write.run();
   } catch (error) {
-    if (!OWN_ERRORS.some((own) => error instanceof own)) throw error;
+    if (!ERRORS_OF_ONE_WRITE.some((kind) => error instanceof kind)) throw error;
     write.error = error as Error;
   }
 }

@@ -156,7 +156,7 @@ void t.test('each further repetition waits up to twice as long, up to the cap', 
 void t.test('a batch that was throttled as a whole goes again', async (t) => {
   const world = newWorld();
   const a = world.add('a');
-  world.fail(0, 'again');
+  world.fail(0, 'retry');
   await world.turn();
   world.advance(100);
   t.strictSame(world.sent(), ['a', 'a']);
@@ -188,7 +188,7 @@ void t.test(
   'whatever happens to an item, it is never sent again once it may have been applied',
   async (t) => {
     // Every sequence of four ends of a request.
-    const ends = ['answer', 'unprocessed', 'again', 'singly', 'fail', 'hang'] as const;
+    const ends = ['answer', 'unprocessed', 'retry', 'singly', 'fail', 'hang'] as const;
     for (let code = 0; code < ends.length ** 4; code++) {
       const world = newWorld({ backoffMs: 10, backoffCapMs: 10 });
       void world.add('a');
@@ -265,7 +265,7 @@ void t.test(
     const world = newWorld({ backoffMs: 1_000, backoffCapMs: 1_000 }, { random: 0.999999 });
     const a = world.add('a');
     world.advance(DEADLINE - 500);
-    world.fail(0, 'again');
+    world.fail(0, 'retry');
     await world.turn();
     world.advance(500);
     t.match(await a, /^StoreOverloadedError/);
@@ -300,7 +300,7 @@ void t.test('a full queue refuses, by items and by bytes, until they are settled
   const waiting = byItems.add('b');
   void byItems.add('c');
   t.match(await byItems.add('d'), /^StoreOverloadedError/);
-  byItems.fail(0, 'again');
+  byItems.fail(0, 'retry');
   await byItems.turn();
   t.strictSame(byItems.sent(), ['a', 'bc']);
   t.match(await byItems.add('e'), /^StoreOverloadedError/, 'a in backoff, b and c under way');
@@ -431,18 +431,18 @@ void t.test('what one tenant has in backoff comes back ahead of its own items on
 void t.test('the pause of one that is throttled again is not that of others in its batch', async (t) => {
   const world = newWorld({ backoffMs: 100, backoffCapMs: 800 }, { tenants: { h: 'hot', x: 'x' } });
   void world.add('h');
-  world.fail(0, 'again');
+  world.fail(0, 'retry');
   await world.turn();
   world.advance(50);
   world.moment();
-  world.fail(1, 'again');
+  world.fail(1, 'retry');
   await world.turn();
   world.advance(99);
   const x = world.add('x');
   // Before the moment of x ends h is back too.
   world.advance(1);
   t.strictSame(world.sent(), ['h', 'h', 'xh']);
-  world.fail(2, 'again');
+  world.fail(2, 'retry');
   await world.turn();
   world.advance(50);
   t.strictSame(world.sent(), ['h', 'h', 'xh', 'x'], 'h waits for 200 ms');
