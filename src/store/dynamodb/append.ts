@@ -4,19 +4,19 @@ import { createShares } from '../shares.ts';
 import type { Appended, Claim } from '../event-store.ts';
 import { CLAIMED_BYTES, withShare } from './payload-bytes.ts';
 import { appendClaimed, type PackedEvent } from './claimed-append.ts';
-import type { ClaimsTable } from './claims-table.ts';
 import type { ClockCheck } from './clock-check.ts';
 import type { Compression } from './compression.ts';
 import { withDeadline, type Deadline } from './deadline.ts';
-import { putItemOnce, putItems, type EventsTable } from './events-table.ts';
+import { putItemOnce, putItems } from './events-table.ts';
 import { failureOf, isInvalid } from './failure.ts';
 import { createGroupCommit, type GroupCommit, type Verdict } from './group-commit.ts';
 import { toItem, type EventItem, type ItemOptions } from './event-item.ts';
 import { SINGLE_COST, SUCCESS, type Retries } from './retries.ts';
+import type { Table } from './table.ts';
 
 export interface AppendOptions extends ItemOptions {
-  readonly events: EventsTable;
-  readonly claims: ClaimsTable;
+  readonly events: Table;
+  readonly claims: Table;
   readonly compression: Compression;
   readonly retries: Retries;
   readonly now: () => Micros;
@@ -96,7 +96,7 @@ const COMMIT_LIMITS = {
   backoffCapMs: 400,
 };
 
-function commitTo(events: EventsTable, retries: Retries): GroupCommit<EventItem> {
+function commitTo(events: Table, retries: Retries): GroupCommit<EventItem> {
   const left = (deadline: number) => deadline - performance.now();
   // Singles have places of their own, and their own price.
   const sending = {

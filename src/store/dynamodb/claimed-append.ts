@@ -1,14 +1,15 @@
 import type { Micros, StoredEvent } from '../event.ts';
 import type { Appended, Claim } from '../event-store.ts';
-import { takeClaim, type ClaimsTable } from './claims-table.ts';
+import { takeClaim } from './claims-table.ts';
 import type { Packed } from './compression.ts';
 import type { Deadline } from './deadline.ts';
-import { putItemOnce, wasPut, type EventsTable } from './events-table.ts';
+import { putItemOnce, wasPut } from './events-table.ts';
+import type { Table } from './table.ts';
 import { toItem, type ItemOptions } from './event-item.ts';
 
 export interface ClaimedAppendOptions extends ItemOptions {
-  readonly claims: ClaimsTable;
-  readonly events: EventsTable;
+  readonly claims: Table;
+  readonly events: Table;
   readonly now: () => Micros;
 }
 

@@ -61,20 +61,20 @@ export async function withDeadline<T>(
  * @param attempt may be carried out more than once without harm. `unsure`: an earlier try may have been carried out.
  * @returns rejects with the last error of `attempt`.
  */
-export async function insist<T>(
-  attempt: (signal: AbortSignal, unsure: boolean) => Promise<T>,
+export async function withRetries<T>(
+  attempt: (unsure: boolean) => Promise<T>,
   deadline: Deadline,
 ): Promise<T> {
   let unsure = false;
   for (let tries = 0; ; tries++) {
     try {
-      const answer = await deadline.turn(() => attempt(deadline.signal, unsure));
+      const answer = await deadline.turn(() => attempt(unsure));
       deadline.retries.give(tries === 0 ? SUCCESS : RETRY_COST);
       return answer;
     } catch (error) {
       const failure = failureOf(error);
       if (failure === 'refused') throw error;
-      if (await mayRepeat(tries, deadline)) {
+      if (await mayRetry(tries, deadline)) {
         unsure ||= failure === 'unclear';
         continue;
       }
@@ -90,7 +90,7 @@ export async function insist<T>(
  *
  * @param tries how many there have been after the first one.
  */
-export async function mayRepeat(tries: number, { at, signal, pause, retries }: Deadline): Promise<boolean> {
+export async function mayRetry(tries: number, { at, signal, pause, retries }: Deadline): Promise<boolean> {
   const ms = retries.pauseMs(tries);
   if (signal.aborted || performance.now() + ms >= at || !retries.take(RETRY_COST)) return false;
   await pause(ms);

@@ -1,14 +1,13 @@
 import { CorruptKeyError } from '../store-errors.ts';
 import type { ApiKey, KeyStatus, KeyStore } from '../key-store.ts';
 import type { Deadline } from './deadline.ts';
-import type { FoundItem } from './events-table.ts';
 import * as table from './keys-table.ts';
-import type { KeysTable } from './keys-table.ts';
+import type { FoundItem, Table } from './table.ts';
 import type { StoreLog } from '../store-log.ts';
 
 /** @param run every call passes here. */
 export function createDynamoKeys(
-  keys: KeysTable,
+  keys: Table,
   run: <T>(call: (deadline: Deadline) => Promise<T>) => Promise<T>,
   log: StoreLog,
 ): KeyStore {

@@ -14,7 +14,6 @@ import { createCompression } from './compression.ts';
 import { cacheCounts } from './count-cache.ts';
 import { CALL_BUDGET_MS, type Deadline } from './deadline.ts';
 import * as table from './events-table.ts';
-import type { EventsTable } from './events-table.ts';
 import { toStoreError } from './failure.ts';
 import { createIndexReader, type IndexReader } from './index-reader.ts';
 import { countInbox, readPage } from './inbox-reads.ts';
@@ -24,6 +23,7 @@ import { createDynamoKeys } from './dynamo-keys.ts';
 import type { StoreLog } from '../store-log.ts';
 import { becomeReady } from './readiness.ts';
 import { createRetries, type Retries } from './retries.ts';
+import { openTable, type Table } from './table.ts';
 import { checkTable, createTable, tableDefinitions, type TableNames } from './table-definitions.ts';
 
 export interface DynamoStoreOptions extends Connection {
@@ -76,15 +76,15 @@ export async function openDynamoStore(options: DynamoStoreOptions): Promise<Dyna
   const { tables, log, now, eventTtl, callBudgetMs = CALL_BUDGET_MS } = options;
   const clockCheck = options.checkedClocks && createClockCheck(options.checkedClocks, log);
   const client = createClient(options, callBudgetMs, clockCheck);
-  const events: EventsTable = { client, name: tables.events };
+  const events = openTable(client, tables.events);
   const retries = options.retries ?? createRetries({ clockMs: () => performance.now(), random: Math.random });
   const shards = createInboxShards({ ...options, events, callBudgetMs, retries });
   const readiness = becomeReady((signal) => prepare(client, options, shards, signal), log);
   await Promise.race([readiness.tried, sleep(FIRST_TRY_MS, undefined, { ref: false })]);
   const compression = createCompression();
-  const claims = { client, name: tables.claims };
+  const claims = openTable(client, tables.claims);
   const appends = createAppends({ ...options, events, claims, compression, retries, clockCheck });
-  const index = createIndexReader(client, tables.events);
+  const index = createIndexReader(events);
   const reader = options.wrapIndex?.(index) ?? index;
   const { upcoming = now } = options;
   const inbox = { ...options, events, compression, reader, upcoming, readShards: () => shards.toRead() };
@@ -99,7 +99,7 @@ export async function openDynamoStore(options: DynamoStoreOptions): Promise<Dyna
   );
 
   return {
-    keys: createDynamoKeys({ client, name: tables.keys }, (call) => keyCalls.run(KEY_LOOKUPS, call), log),
+    keys: createDynamoKeys(openTable(client, tables.keys), (call) => keyCalls.run(KEY_LOOKUPS, call), log),
     newId: () => randomUUID(),
     append: (event, claim) =>
       claim === undefined
@@ -145,18 +145,14 @@ export async function openDynamoStore(options: DynamoStoreOptions): Promise<Dyna
   };
 }
 
-async function probe(
-  events: EventsTable,
-  clockCheck: ClockCheck | undefined,
-  deadline: Deadline,
-): Promise<void> {
+async function probe(events: Table, clockCheck: ClockCheck | undefined, deadline: Deadline): Promise<void> {
   await table.probe(events, deadline);
   // Only then: its answer may be the one that clears the clock.
   clockCheck?.refuse();
 }
 
 async function acknowledge(
-  events: EventsTable,
+  events: Table,
   request: table.AcknowledgeRequest,
   deadline: Deadline,
 ): Promise<Acknowledgement> {

@@ -2,17 +2,18 @@ import type { Micros, StoredEvent } from '../event.ts';
 import { CorruptEventError, StoreOverloadedError } from '../store-errors.ts';
 import { PAGE_PAYLOAD_BYTES, type PageRequest, type PendingCount, type PendingPage } from '../event-store.ts';
 import type { Compression } from './compression.ts';
-import { insist, type Deadline } from './deadline.ts';
-import { getItems, type EventsTable, type FoundItem } from './events-table.ts';
+import type { Deadline } from './deadline.ts';
+import { getItems } from './events-table.ts';
 import type { IndexEntry, IndexReader } from './index-reader.ts';
 import { walkInbox, type InboxWalk } from './inbox-walk.ts';
 import { fromItem, idOfPosition, shardKey, timePosition } from './event-item.ts';
 import type { StoreLog } from '../store-log.ts';
+import type { FoundItem, Table } from './table.ts';
 import { formatWalkPosition, parseWalkPosition } from './walk-position.ts';
 
 export interface InboxOptions {
   readonly reader: IndexReader;
-  readonly events: EventsTable;
+  readonly events: Table;
   readonly compression: Compression;
   /** The latest time that an event of this instance may have by now. */
   readonly upcoming: () => Micros;
@@ -137,7 +138,7 @@ export async function countInbox(
     const most = Math.ceil((COUNT_LIMIT + 1 - count) / open.length);
     const answers = await Promise.all(
       open.map(async ({ key, readTo }) => {
-        const answer = await insist((signal) => reader.count(key, readTo, most, signal), deadline);
+        const answer = await reader.count(key, readTo, most, deadline);
         return { key, ...answer };
       }),
     );

@@ -1,9 +1,8 @@
-import { UpdateCommand } from '@aws-sdk/lib-dynamodb';
-import { withDeadline, insist, type Deadline } from './deadline.ts';
-import { getItem, type EventsTable } from './events-table.ts';
-import { isConditionFailed } from './failure.ts';
+import { withDeadline, type Deadline } from './deadline.ts';
+import { getItem } from './events-table.ts';
 import type { StoreLog } from '../store-log.ts';
 import type { Retries } from './retries.ts';
+import type { Table } from './table.ts';
 
 /**
  * How many shards an inbox has: as many as any instance writes, which the events table says. An instance that read fewer
@@ -22,7 +21,7 @@ export interface InboxShards {
 }
 
 export interface InboxShardsOptions {
-  readonly events: EventsTable;
+  readonly events: Table;
   /** Shards that this instance writes. */
   readonly shards: number;
   /** Shards that are read whatever the record says. */
@@ -98,24 +97,18 @@ const RECORD_ID = 'inbox-shards';
 const MOST_SHARDS = 100;
 
 /** Raises the record to `shards` where it is lower or missing. @returns what it says then. */
-async function raiseTo(events: EventsTable, shards: number, deadline: Deadline): Promise<number> {
+async function raiseTo(events: Table, shards: number, deadline: Deadline): Promise<number> {
   for (;;) {
     const recorded = recordedIn(await getItem(events, RECORD_ID, deadline), events.name);
     if (recorded >= shards) return recorded;
-    const request = new UpdateCommand({
-      TableName: events.name,
+    const update = {
       Key: { event_id: RECORD_ID },
       UpdateExpression: 'SET shards = :shards',
       ConditionExpression: 'attribute_not_exists(shards) OR shards < :shards',
       ExpressionAttributeValues: { ':shards': shards },
-    });
-    try {
-      await insist((abortSignal) => events.client.send(request, { abortSignal }), deadline);
-      return shards;
-    } catch (error) {
-      // Another instance was faster, or a first try of our own.
-      if (!isConditionFailed(error)) throw error;
-    }
+    };
+    // Not written: another instance was faster, or a first try of our own.
+    if ((await events.update(update, deadline)).written) return shards;
   }
 }
 

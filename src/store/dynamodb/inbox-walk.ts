@@ -1,6 +1,5 @@
 import type { Filter, IndexEntry, IndexReader } from './index-reader.ts';
 import type { Deadline } from './deadline.ts';
-import { insist } from './deadline.ts';
 
 /** The shards of one inbox as one sequence in the order of positions. */
 export interface InboxWalk {
@@ -87,10 +86,8 @@ export function walkInbox(options: WalkOptions): InboxWalk {
   }
 
   async function refill(shard: Shard): Promise<void> {
-    const page = await insist(
-      (signal) => reader.query(shard.key, { after: shard.readTo, to }, shard.ask, filter, signal),
-      deadline,
-    );
+    const span = { after: shard.readTo, to };
+    const page = await reader.query(shard.key, span, shard.ask, filter, deadline);
     walk.scanned += page.scanned;
     shard.entries = page.entries;
     shard.taken = 0;

@@ -1,12 +1,13 @@
-import { QueryCommand, type DynamoDBDocumentClient } from '@aws-sdk/lib-dynamodb';
+import type { Deadline } from './deadline.ts';
+import type { Table } from './table.ts';
 import { INBOX_INDEX } from './table-definitions.ts';
 
 /** What the inbox index knows of one shard. It may lag behind the table: it is eventually consistent. */
 export interface IndexReader {
   /** Entries of the span, in order. Reads `limit` entries at most, before the filter. */
-  query(shard: string, span: Span, limit: number, filter: Filter, signal: AbortSignal): Promise<IndexPage>;
+  query(shard: string, span: Span, limit: number, filter: Filter, deadline: Deadline): Promise<IndexPage>;
   /** Counts entries with a position after `after`. Reads `limit` entries at most. */
-  count(shard: string, after: string, limit: number, signal: AbortSignal): Promise<IndexCount>;
+  count(shard: string, after: string, limit: number, deadline: Deadline): Promise<IndexCount>;
 }
 
 export interface Span {
@@ -39,9 +40,8 @@ export interface IndexCount {
   readonly readTo: string | null;
 }
 
-export function createIndexReader(client: DynamoDBDocumentClient, table: string): IndexReader {
+export function createIndexReader(events: Table): IndexReader {
   const within = (shard: string, { after, to }: Span) => ({
-    TableName: table,
     IndexName: INBOX_INDEX,
     KeyConditionExpression: `inbox_shard = :shard AND inbox_position ${to === null ? '> :after' : 'BETWEEN :from AND :to'}`,
     ExpressionAttributeValues: {
@@ -52,13 +52,13 @@ export function createIndexReader(client: DynamoDBDocumentClient, table: string)
   });
 
   return {
-    async query(shard, span, limit, { source, type }, abortSignal) {
+    async query(shard, span, limit, { source, type }, deadline) {
       const input = within(shard, span);
       const filters = [
         ...(source === undefined ? [] : ['#source = :source']),
         ...(type === undefined ? [] : ['event_type = :type']),
       ];
-      const query = new QueryCommand({
+      const query = {
         ...input,
         ProjectionExpression: 'inbox_position, payload_bytes',
         ...(filters.length === 0 ? {} : { FilterExpression: filters.join(' AND ') }),
@@ -69,18 +69,14 @@ export function createIndexReader(client: DynamoDBDocumentClient, table: string)
           ...(type === undefined ? {} : { ':type': type }),
         },
         Limit: limit,
-      });
-      const { Items = [], LastEvaluatedKey, ScannedCount = 0 } = await client.send(query, { abortSignal });
+      };
+      const { Items = [], LastEvaluatedKey, ScannedCount = 0 } = await events.query(query, deadline);
       return { entries: Items.map(toEntry), readTo: positionIn(LastEvaluatedKey), scanned: ScannedCount };
     },
 
-    async count(shard, after, limit, abortSignal) {
-      const query = new QueryCommand({
-        ...within(shard, { after, to: null }),
-        Select: 'COUNT',
-        Limit: limit,
-      });
-      const { Count = 0, LastEvaluatedKey } = await client.send(query, { abortSignal });
+    async count(shard, after, limit, deadline) {
+      const query = { ...within(shard, { after, to: null }), Select: 'COUNT', Limit: limit } as const;
+      const { Count = 0, LastEvaluatedKey } = await events.query(query, deadline);
       return { count: Count, readTo: positionIn(LastEvaluatedKey) };
     },
   };

@@ -3,6 +3,7 @@ import t from 'tap';
 import type { Micros, StoredEvent } from '../../../src/store/event.ts';
 import { appendClaimed } from '../../../src/store/dynamodb/claimed-append.ts';
 import { positionOf } from '../../../src/store/dynamodb/event-item.ts';
+import { openTable } from '../../../src/store/dynamodb/table.ts';
 import { endless } from '../../support/deadline.ts';
 import { newEvent } from '../../support/dynamodb.ts';
 import { createMemoryTables, type Command } from '../../support/memory-tables.ts';
@@ -41,8 +42,8 @@ async function completed(after: Micros, eventTtl: Micros) {
   const append = (event: StoredEvent) =>
     appendClaimed(
       {
-        claims: { client, name: 'claims' },
-        events: { client, name: 'events' },
+        claims: openTable(client, 'claims'),
+        events: openTable(client, 'events'),
         now: () => time,
         shards: 1,
         eventTtl,

@@ -10,10 +10,10 @@ import t from 'tap';
 import type { StoredEvent } from '../../../src/store/event.ts';
 import { appendClaimed } from '../../../src/store/dynamodb/claimed-append.ts';
 import { createClient } from '../../../src/store/dynamodb/client.ts';
-import { insist } from '../../../src/store/dynamodb/deadline.ts';
 import { acknowledgeItem, removeItem } from '../../../src/store/dynamodb/events-table.ts';
 import { createIndexReader } from '../../../src/store/dynamodb/index-reader.ts';
 import { idOfPosition, isVisible } from '../../../src/store/dynamodb/event-item.ts';
+import { openTable } from '../../../src/store/dynamodb/table.ts';
 import type { Appended } from '../../../src/store/event-store.ts';
 import { endless } from '../../support/deadline.ts';
 import { openStore, startDynalite } from '../../support/dynamodb.ts';
@@ -27,6 +27,7 @@ const EVENT_TTL = 86_400e6;
 const KEYS = { events: 'event_id', claims: 'claim_key' };
 
 const never = endless();
+const WHOLE = { after: '', to: null };
 
 interface Scene extends Budget {
   readonly instances: number;
@@ -205,13 +206,7 @@ void t.test('model and engine agree', async (t) => {
         : await consume(send, kind, id, { now: time, token: `token ${String(step)}` });
     outcomes.add(JSON.stringify({ ...(answer as object), id: undefined, createdAt: undefined }));
   }
-  const shown = await createIndexReader(tablesThrough(send).events.client, 'events').query(
-    'acme#0',
-    { after: '', to: null },
-    5,
-    {},
-    never.signal,
-  );
+  const shown = await createIndexReader(tablesThrough(send).events).query('acme#0', WHOLE, 5, {}, never);
   t.ok(shown.entries.length > 0);
   t.comment(`${String(requests)} requests; ${[...outcomes].join('; ')}`);
   t.equal(outcomes.size, 7, 'everything that can happen did');
@@ -294,11 +289,7 @@ function consumer(name: string, kind: 'acknowledge' | 'remove'): Actor {
     name,
     async run(send, now) {
       const { events } = tablesThrough(send);
-      const reader = createIndexReader(events.client, events.name);
-      const { entries } = await insist(
-        () => reader.query('acme#0', { after: '', to: null }, 1, {}, never.signal),
-        never,
-      );
+      const { entries } = await createIndexReader(events).query('acme#0', WHOLE, 1, {}, never);
       const [entry] = entries;
       if (entry === undefined) return undefined;
       const id = idOfPosition(entry.position);
@@ -455,7 +446,7 @@ function isConsumed(answer: unknown): answer is Consumed {
 
 function tablesThrough(send: Send) {
   const client = { send } as unknown as DynamoDBDocumentClient;
-  return { claims: { client, name: 'claims' }, events: { client, name: 'events' } };
+  return { claims: openTable(client, 'claims'), events: openTable(client, 'events') };
 }
 
 function newEvent(id: string, createdAt: number): StoredEvent {

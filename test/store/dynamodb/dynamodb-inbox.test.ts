@@ -5,6 +5,7 @@ import t, { type Test } from 'tap';
 import type { StoredEvent } from '../../../src/store/event.ts';
 import type { EventStore, PageRequest } from '../../../src/store/event-store.ts';
 import type { IndexReader } from '../../../src/store/dynamodb/index-reader.ts';
+import { endless } from '../../support/deadline.ts';
 import { DAY, newEvent, openStore, recordingLog, startDynalite } from '../../support/dynamodb.ts';
 import { startFaultyEndpoint } from '../../support/faulty-endpoint.ts';
 import { noise } from '../../support/noise.ts';
@@ -388,18 +389,17 @@ async function walk(
 function freezableIndex() {
   let real: IndexReader | undefined;
   let frozen: ReadonlyMap<string, Awaited<ReturnType<IndexReader['query']>>['entries']> | undefined;
-  const { signal } = new AbortController();
   return {
     wrap: (reader: IndexReader): IndexReader => {
       real = reader;
       return {
         ...reader,
-        query(shard, span, limit, filter, signal) {
+        query(shard, span, limit, filter, deadline) {
           const { after, to } = span;
           const entries = frozen
             ?.get(shard)
             ?.filter(({ position }) => position > after && (to === null || position <= to));
-          if (entries === undefined) return reader.query(shard, span, limit, filter, signal);
+          if (entries === undefined) return reader.query(shard, span, limit, filter, deadline);
           const page = entries.slice(0, limit);
           const readTo = page.length < entries.length ? (page.at(-1)?.position ?? null) : null;
           return Promise.resolve({ entries: page, readTo, scanned: page.length });
@@ -409,7 +409,7 @@ function freezableIndex() {
     async freeze(tenant: string) {
       const shards = [0, 1, 2, 3].map((shard) => `${tenant}#${String(shard)}`);
       const pages = await Promise.all(
-        shards.map(async (shard) => real?.query(shard, { after: '0', to: null }, 1_000, {}, signal)),
+        shards.map(async (shard) => real?.query(shard, { after: '0', to: null }, 1_000, {}, endless())),
       );
       frozen = new Map(shards.map((shard, i) => [shard, pages[i]?.entries ?? []]));
     },
