@@ -3,7 +3,7 @@ import { createHash, randomUUID } from 'node:crypto';
 import type { Test } from 'tap';
 import type { Micros, StoredEvent } from '../../src/store/event.ts';
 import type { Appended, Claim, EventStore } from '../../src/store/event-store.ts';
-import type { OpenedStore, StoreHarness } from './store-contract.ts';
+import type { OpenedStore, StoreHarness } from './store-world.ts';
 
 const TTL: Micros = 7 * 86_400 * 1e6;
 const WINDOW: Micros = 300 * 1e6;
