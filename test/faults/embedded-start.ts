@@ -43,8 +43,8 @@ void t.test('a folder that cannot be had is told at once, with the reason', asyn
     ['/dev/null/x', /ENOTDIR/],
     [join(folder, 'file'), /it is a file, not a folder/],
     [join(folder, 'file', 'below'), /ENOTDIR/],
-    [join(folder, 'dangling'), /symbolic link to what is not there/],
-    [join(folder, 'dangling', 'below'), /symbolic link to what is not there/],
+    [join(folder, 'dangling'), /symbolic link to a folder that does not exist/],
+    [join(folder, 'dangling', 'below'), /symbolic link to a folder that does not exist/],
     [join(folder, 'x'.repeat(300)), /ENAMETOOLONG/],
   ];
   for (const [path, reason] of cases) {
@@ -236,7 +236,7 @@ void t.test('a folder has a format; one of a newer build stops the start', async
   const message = await refusal(t, path);
   t.match(
     message,
-    `The store ${file} has format 2, of a newer version of this service; this one knows formats up to 1`,
+    `The store ${file} has format 2, of a newer version of this service; this version knows formats up to 1`,
   );
 });
 

@@ -8,11 +8,12 @@ import { BODY_START, bodyEnd, isIntact, newEntry, seal } from './seal.ts';
 import type { Entry } from './seal.ts';
 import { readSequence, SEQUENCE_BYTES, sequenceKey, writeSequence } from './sequence.ts';
 
-/** First come, first served. All within a transaction of the writer. */
+/** The tables of claims: the first event that brings a claim holds it. */
 export interface Claims {
   /**
-   * Undefined: nobody held the claim when the event was made, and now this event does. One time, that of the events, says
-   * when a claim was made and when it ends: the wall clock may have been set back in between.
+   * Takes the claim for the event, within a transaction of the writer. Undefined: nobody held it at the time of the event, and
+   * now the event does. When a claim begins and ends is judged by the times of events alone, because the wall clock may have
+   * been set back in between.
    */
   take(claim: Claim, event: { readonly id: string; readonly createdAt: Micros }): Appended | undefined;
 }

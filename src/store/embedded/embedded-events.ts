@@ -15,11 +15,11 @@ import { isIntact } from './seal.ts';
 import { sequenceKey } from './sequence.ts';
 import type { Sequence } from './sequence.ts';
 
-/** What a store held when it was opened. */
+/** The newest event that a store held when it was opened. */
 export interface NewestRecord {
-  /** Of the newest intact record; 0 without one. */
+  /** Sequence of the newest intact record; 0 without one. */
   readonly sequence: Sequence;
-  /** Places after it that damaged records take. Their keys may be damaged too, and say any time. */
+  /** Places after it that damaged records occupy. Their keys may be damaged as well, and show any time. */
   readonly damagedAfter: ReadonlySet<Sequence>;
 }
 
@@ -34,11 +34,11 @@ interface Parts {
   readonly disk: Disk | undefined;
 }
 
-/** Writing and reading single events. */
+/** Writes and reads single events. */
 export function createEvents({ lmdb, writer, counts, claims, expiredTo, newest, disk }: Parts) {
   const { events, ids, inbox } = lmdb;
   const find = createLookup(lmdb, expiredTo);
-  /** The sequence given out last, be its event on disk already or not. Writes are committed in this order. */
+  /** The last sequence that was given out, whether or not its event is on disk yet. Writes are committed in this order. */
   let last = newest.sequence;
 
   return { append, get, acknowledge, remove, newest: () => last };
@@ -50,7 +50,7 @@ export function createEvents({ lmdb, writer, counts, claims, expiredTo, newest, 
     }
     const refusal = disk?.refusal();
     if (refusal !== undefined) return Promise.reject(refusal);
-    // Writes keep the order of their calls, so the sequence is known, and the record made, before the transaction.
+    // Writes keep the order of their calls, so the sequence is known, and the record is made, before the transaction.
     do {
       last = Math.max(last + 1, event.createdAt);
     } while (newest.damagedAfter.has(last));
@@ -91,7 +91,7 @@ export function createEvents({ lmdb, writer, counts, claims, expiredTo, newest, 
     });
   }
 
-  /** By its place alone, so that a damaged event can be removed. */
+  /** Needs only the place of the event, so that a damaged event can be removed. */
   async function remove(tenant: string, id: string): Promise<boolean> {
     return writer.write(tenant, SMALL_WRITE_BYTES, () => {
       const place = find(tenant, id);
@@ -114,15 +114,15 @@ interface Place {
   readonly sequence: Sequence;
   /** Of the record. */
   readonly key: Buffer;
-  /** Good until the next read; or what is wrong with it. */
+  /** Valid until the next read; or what is wrong with it. */
   readonly record: Buffer | Damage;
-  /** Key of the entry that led here; null: the id itself tells. */
+  /** Key of the index entry that led here; null: the id itself encodes the place. */
   readonly indexEntry: Buffer | null;
 }
 
 type Damage = 'damaged' | 'not where it should be' | typeof REPLACED;
 
-/** Its key was damaged, and its place has gone to another event. */
+/** The key of the record was damaged, and its place was given to another event. */
 const REPLACED = 'lost: another event is in its place';
 
 function recordAt({ record }: Place, id: string): Buffer {
@@ -130,13 +130,13 @@ function recordAt({ record }: Place, id: string): Buffer {
   return record;
 }
 
-/** The returned function finds an event; undefined when it is missing, expired or another tenant's. */
+/** The returned function finds an event. Undefined: it is missing, has expired, or is another tenant's. */
 function createLookup({ events, ids, inbox }: Lmdb, expiredTo: () => Micros) {
   return function find(tenant: string, id: string): Place | undefined {
     const idBytes = idKey(id);
     if (idBytes === undefined) return undefined;
     const here = placeById(idBytes, tenant);
-    // What lies where the id tells may be another, damaged event, that this one had to keep clear of.
+    // The record at the place that the id encodes may be another, damaged event, so that this one was put elsewhere.
     const place =
       here !== undefined && typeof here.record !== 'string'
         ? here
@@ -145,8 +145,8 @@ function createLookup({ events, ids, inbox }: Lmdb, expiredTo: () => Micros) {
   };
 
   /**
-   * Anybody can make up an id that tells any place. Where the record is damaged or gone, it takes other evidence that it is,
-   * or was, this tenant's: what is left of the record itself, or an entry of the inbox.
+   * The place that the id encodes. Anybody can make up an id that encodes any place. Where the record is damaged or missing,
+   * something else must show that it is, or was, this tenant's: what is left of the record, or an entry in the inbox.
    */
   function placeById(idBytes: Buffer, tenant: string): Place | undefined {
     const sequence = locate(idBytes, tenant);
@@ -188,5 +188,5 @@ function createLookup({ events, ids, inbox }: Lmdb, expiredTo: () => Micros) {
 
 const STORED: Appended = { outcome: 'stored' };
 
-/** Bytes that a write without a payload holds while it waits, about. */
+/** About the bytes of memory that a write without a payload holds while it waits. */
 const SMALL_WRITE_BYTES = 256;

@@ -13,10 +13,10 @@ interface Parts {
   readonly onDamage: (error: Error) => void;
 }
 
-/** Bytes that a write holds while it waits, about. */
+/** About the bytes of memory that a write holds while it waits. */
 const SMALL_WRITE_BYTES = 1024;
 
-/** API keys. Reads are synchronous inside, as LMDB's are; a second process may write at the same time. */
+/** API keys. Reads are synchronous, as LMDB's are. A second process may write at the same time. */
 export function createKeys({ lmdb: { keys }, writer, onDamage }: Parts) {
   return { get, getMany, create, list, update, touch };
 
@@ -51,7 +51,7 @@ export function createKeys({ lmdb: { keys }, writer, onDamage }: Parts) {
     return found.sort((a, b) => a.createdAt - b.createdAt);
   }
 
-  /** The record is read within the transaction: two processes that change one key at once both succeed. */
+  /** The record is read within the transaction, so that two processes that change one key at once both succeed. */
   async function update(keyId: string, changes: KeyChanges): Promise<ApiKey | undefined> {
     return writer.write(NO_TENANT, SMALL_WRITE_BYTES, () => {
       const before = get(keyId);

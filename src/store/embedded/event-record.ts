@@ -33,7 +33,7 @@ export function eventEntry(event: StoredEvent, id: Buffer, sequence: Sequence): 
   id.copy(value, AT.id);
   value.writeDoubleBE(event.createdAt, AT.createdAt);
   value.writeDoubleBE(event.acknowledgedAt ?? 0, AT.acknowledgedAt);
-  // One write instead of five; as latin1 it is a plain copy.
+  // One write instead of five; with latin1 it is a plain copy.
   const text = tenant + (source ?? '') + type + (metadata ?? '') + payload;
   if (ascii) value.write(text, HEADER_BYTES, 'latin1');
   else value.write(text, HEADER_BYTES, 'utf8');
@@ -91,7 +91,7 @@ export function recordedTenant(value: Buffer): string {
   return value.toString('latin1', HEADER_BYTES, HEADER_BYTES + (value[AT.tenantLength] ?? 0));
 }
 
-/** Header of an event record; behind it tenant, source, type, metadata and payload in UTF-8. */
+/** Offsets in the header of an event record. Tenant, source, type, metadata and payload follow it, in UTF-8. */
 const AT = {
   flags: 1,
   tenantLength: 2,
@@ -103,6 +103,6 @@ const AT = {
   createdAt: 31,
   acknowledgedAt: 39,
 };
-/** An event record is longer, whatever is in it. */
+/** Every event record is longer than this. */
 export const HEADER_BYTES = 47;
 const [ASCII, HAS_SOURCE, HAS_METADATA, ACKNOWLEDGED] = [1, 2, 4, 8] as const;

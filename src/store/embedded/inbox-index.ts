@@ -16,7 +16,7 @@ export function inboxEntry(event: StoredEvent, sequence: Sequence): Entry {
   return seal(entry);
 }
 
-/** A test for values of the inbox; undefined when it would let all through. */
+/** Tests values of the inbox against a filter; undefined when all of them pass. */
 export function inboxFilter(
   source: string | undefined,
   type: string | undefined,
@@ -37,7 +37,7 @@ export function inboxFilter(
   };
 }
 
-/** Key of an inbox entry. NUL ends the tenant: no tenant's keys lie within another's. */
+/** Key of an inbox entry. NUL ends the tenant, so that no tenant's keys lie among another's. */
 export function inboxKey(tenant: string, sequence: Sequence): Buffer {
   const key = Buffer.allocUnsafe(inboxKeyBytes(tenant));
   writeInboxKey(key, tenant, sequence);
@@ -49,20 +49,20 @@ export function inboxEnd(tenant: string): Buffer {
   return Buffer.from(`${tenant}\u0001`, 'latin1');
 }
 
-/** Of a key of that tenant's inbox; undefined when it is none that `inboxKey` makes. */
+/** The sequence in a key of that tenant's inbox; undefined when `inboxKey` does not make such keys. */
 export function inboxSequence(key: Buffer, tenant: string): Sequence | undefined {
   if (key.length !== inboxKeyBytes(tenant)) return undefined;
   const sequence = readSequence(key, tenant.length + 1);
   return Number.isSafeInteger(sequence) ? sequence : undefined;
 }
 
-/** The tenant whose inbox a key is of; undefined when it is none that `inboxKey` makes. */
+/** The tenant whose inbox has the key; undefined when `inboxKey` does not make such keys. */
 export function inboxTenant(key: Buffer): string | undefined {
   const end = key.length - 1 - SEQUENCE_BYTES;
   return end > 0 && key.indexOf(0) === end ? key.toString('latin1', 0, end) : undefined;
 }
 
-/** Where a key of that tenant's inbox lies, however long damage has made it: a walk that goes on after this makes progress. */
+/** Where a key of that tenant's inbox lies, even if damage has changed its length: a walk that continues after it makes progress. */
 export function sequenceAfter(key: Buffer, tenant: string): Sequence {
   const bytes = Buffer.alloc(SEQUENCE_BYTES);
   key.copy(bytes, 0, tenant.length + 1);

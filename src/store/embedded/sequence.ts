@@ -12,7 +12,7 @@ export function sequenceKey(sequence: Sequence): Buffer {
   return key;
 }
 
-/** Of the key of an event record; undefined when it is none that `sequenceKey` makes. */
+/** The sequence in the key of an event record; undefined when `sequenceKey` does not make such keys. */
 export function sequenceOf(key: Buffer): Sequence | undefined {
   if (key.length !== SEQUENCE_BYTES) return undefined;
   const sequence = readSequence(key, 0);
