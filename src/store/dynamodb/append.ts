@@ -25,11 +25,11 @@ export interface AppendOptions extends ItemOptions {
 
 /** The two ways into the events table. */
 export interface Appends {
-  /** With others in one batch. `deadline` on `performance.now()`. */
+  /** Puts the event in a batch with others. `deadline` is a time of `performance.now()`. */
   plain(event: StoredEvent, deadline: number): Promise<Appended>;
-  /** By itself: a batch takes no conditions. */
+  /** Puts the event by itself, because a batch takes no conditions. */
   claimed(event: StoredEvent, claim: Claim, deadline: Deadline): Promise<Appended>;
-  /** Refuses further plain ones; resolves when those under way are over. */
+  /** Refuses further plain appends; resolves when those under way are over. */
   close(): Promise<void>;
 }
 
@@ -43,7 +43,7 @@ export function createAppends(options: AppendOptions): Appends {
     const { payload, tenant } = event;
     const payloadBytes = Buffer.byteLength(payload);
     const packed = compression.pack(payload, payloadBytes, { tenant, deadline });
-    // Most are short and need no turn.
+    // Most payloads are short and need no turn of the compressor.
     if (typeof packed === 'string') return { event, payload: packed, payloadBytes };
     return { event, payload: await refusedAt(deadline, packed), payloadBytes };
   };
@@ -60,7 +60,7 @@ export function createAppends(options: AppendOptions): Appends {
         if (!take(Buffer.byteLength(event.payload))) {
           throw new StoreOverloadedError('too many bytes of events with a claim are under way');
         }
-        // Packed first, so that the time between claim and event is short.
+        // The payload is packed first, so that the time between claim and event is short.
         return appendClaimed(options, await pack(event, deadline.at), claim, deadline);
       }),
 
@@ -68,7 +68,7 @@ export function createAppends(options: AppendOptions): Appends {
   };
 }
 
-/** The caller has an answer by then, so nothing may follow: whoever is refused tries again. */
+/** At the deadline the caller gets an answer, so nothing may be stored later: a caller that is refused tries again. */
 async function refusedAt<T>(deadline: number, packing: Promise<T>): Promise<T> {
   let timer: NodeJS.Timeout | undefined;
   const refusal = new Promise<never>((_, reject) => {
@@ -83,7 +83,7 @@ async function refusedAt<T>(deadline: number, packing: Promise<T>): Promise<T> {
   }
 }
 
-/** Of the process; `queued…` of one tenant that is alone, twice as much of all together. */
+/** Limits of the process. `queued…` is for one tenant that is alone; all tenants together have twice as much. */
 const COMMIT_LIMITS = {
   batchItems: 25,
   batchBytes: 4 * 1024 * 1024,
@@ -98,7 +98,7 @@ const COMMIT_LIMITS = {
 
 function commitTo(events: Table, retries: Retries): GroupCommit<EventItem> {
   const left = (deadline: number) => deadline - performance.now();
-  // Singles have places of their own, and their own price.
+  // Single puts have their own places, and their own price in the budget of retries.
   const sending = {
     retries: {
       ...retries,
@@ -139,7 +139,7 @@ function verdictOn(error: unknown): Verdict {
   return verdicts[failureOf(error)];
 }
 
-/** About what the item takes on the wire: binary goes as base64. */
+/** About the bytes of the item on the wire, where binary data is base64. */
 function bytesOf({ payload, payload_bytes, metadata = '', source = '', event_type }: EventItem): number {
   const packed = typeof payload === 'string' ? payload_bytes : Math.ceil(payload.length / 3) * 4;
   return packed + metadata.length + source.length + event_type.length + 512;

@@ -3,15 +3,15 @@ import { mayRetry, type Deadline } from './deadline.ts';
 import { RETRY_COST } from './retries.ts';
 import type { FoundItem, Table } from './table.ts';
 
-/** Most keys that one BatchGetItem takes. */
+/** The most keys that one BatchGetItem takes. */
 const KEYS_PER_READ = 100;
 
 /**
- * What there is of the keys, read consistently, in no order. Keys that come back unprocessed, because the answer was full or
- * the table throttles, are asked for again after a pause that grows, under the budget of retries. The API reference asks for
- * just that (https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_BatchGetItem.html).
+ * The items of these keys that exist, read consistently, in no order. Keys that come back unprocessed, because the answer was
+ * full or the table throttles, are requested again after a growing pause, under the budget of retries, as the API reference
+ * demands (https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_BatchGetItem.html).
  *
- * @returns rejects with a `StoreOverloadedError` when keys are left that may not be asked for again.
+ * @returns rejects with a `StoreOverloadedError` when keys are left that may not be requested again.
  */
 export async function getMany(
   table: Table,
@@ -28,7 +28,7 @@ export async function getMany(
     if (unread.length > 0 && !(await mayRetry(tries, deadline))) {
       throw new StoreOverloadedError('DynamoDB throttles reads');
     }
-    // The budget is for what does not work: here there was progress.
+    // The budget is for requests that fail, and here there was progress.
     if (unread.length > 0 && unread.length < left.length) deadline.retries.give(RETRY_COST);
     left = unread;
   }

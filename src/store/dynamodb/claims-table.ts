@@ -5,22 +5,23 @@ import { isMissingTable, missingTable } from './failure.ts';
 import { physicalTtl } from './event-item.ts';
 import type { FoundItem, Table, WriteResult } from './table.ts';
 
-/** A claim, and the event that has it. */
+/** A claim, and the event that holds it. */
 export interface HeldClaim {
   readonly key: string;
   readonly fingerprint: string;
   readonly expiresAt: Micros;
   readonly eventId: string;
-  /** Of the event. */
+  /** Time of the event. */
   readonly createdAt: Micros;
 }
 
 /**
- * The table of claims, by `claim_key` alone. Takes the claim if nobody holds it at the time of the event that brings it. That time decides: the engine deletes what
- * has expired a day later, or never, and the wall clock may have been set back since the claim was made.
+ * Takes the claim, in the table of claims with the key `claim_key`, if nobody holds it at the time of the event that brings it.
+ * That time decides, because the engine deletes expired claims a day later or never, and because the wall clock may have been set
+ * back since the claim was made.
  *
- * @returns who holds it now. That may be `mine` by an earlier try whose answer was lost. Undefined: whoever held it
- *   has gone between two requests; ask again.
+ * @returns the claim as it is held now. It may be `mine`, by an earlier try whose answer was lost. Undefined: its holder
+ *   disappeared between two requests; try again.
  */
 export async function takeClaim(
   claims: Table,
@@ -44,7 +45,7 @@ async function putClaim(claims: Table, mine: HeldClaim, deadline: Deadline): Pro
   try {
     return await claims.put(put, deadline);
   } catch (error) {
-    // The caller would name the events table.
+    // The caller's own error would name the events table.
     if (!isMissingTable(error)) throw error;
     throw new StoreUnavailableError(missingTable(claims.name), { cause: error });
   }
@@ -61,7 +62,7 @@ function toItem({ key, fingerprint, expiresAt, eventId, createdAt }: HeldClaim) 
   };
 }
 
-/** @throws a `CorruptEventError` when the record is none that `toItem` makes. */
+/** @throws a `CorruptEventError` when `toItem` does not make such records. */
 function fromItem(item: FoundItem): HeldClaim {
   const {
     claim_key: key,

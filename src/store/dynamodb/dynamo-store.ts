@@ -28,13 +28,13 @@ import { checkTable, createTable, tableDefinitions, type TableNames } from './ta
 
 export interface DynamoStoreOptions extends Connection {
   readonly tables: TableNames;
-  /** Create the tables where they are missing; otherwise the store is not ready until they are there. */
+  /** True: missing tables are created. False: the store is not ready until they exist. */
   readonly createTables: boolean;
-  /** Shards of a tenant's inbox that new events are spread over. */
+  /** The number of shards of a tenant's inbox over which new events are spread. */
   readonly shards: number;
-  /** Shards that are read at least; beside them all that any instance writes. */
+  /** The least number of shards that are read. If any instance writes more, all of them are read. */
   readonly readShards: number;
-  /** False: neither writes events nor lists them, and takes no part in what instances agree on. */
+  /** False: the store neither writes nor lists events, and takes no part in agreements between instances. */
   readonly servesEvents?: boolean;
   /** How often the number of shards is read again, in milliseconds. */
   readonly shardsEveryMs?: number;
@@ -42,34 +42,34 @@ export interface DynamoStoreOptions extends Connection {
   /** The latest time that an event of this instance may have by now; absent: `now`. */
   readonly upcoming?: () => Micros;
   readonly eventTtl: Micros;
-  /** What dates and judges events, to be compared with the engine's clock. Absent, as in tests that make up their time: nothing is. */
+  /** The clocks that date and judge events, to be compared with the engine's. Absent in tests whose time is made up. */
   readonly checkedClocks?: readonly (() => Micros)[];
   readonly log: StoreLog;
-  /** How long a call may take, in milliseconds; more than the default only for emulators on busy machines. */
+  /** How long a call may take, in milliseconds. Only emulators on busy machines need more than the default. */
   readonly callBudgetMs?: number;
-  /** Of payloads in inbox pages under way. */
+  /** Bytes that payloads of inbox pages under way may have. */
   readonly pageBytes?: number;
-  /** Absent: one of the store's own. */
+  /** The budget of retries. Absent: the store has its own. */
   readonly retries?: Retries;
-  /** For the age of a cached count, in milliseconds, never going back. */
+  /** Milliseconds that never go back, for the age of a cached count. */
   readonly clockMs?: () => number;
-  /** Comes between the store and its index: a test makes the index lag. */
+  /** Wraps the index, so that a test can make it lag. */
   readonly wrapIndex?: (reader: IndexReader) => IndexReader;
 }
 
-/** The event store, and the API keys beside it: they become ready, and are closed, together. */
+/** The event store and its API keys. They become ready together, and are closed together. */
 export interface DynamoStore extends EventStore {
   readonly keys: KeyStore;
 }
 
-/** Key look-ups come before the tenant is known, and have a share as if they were a tenant; no tenant has such a name. */
+/** Key look-ups come before the tenant is known. They have a share under a name that no tenant can have. */
 const KEY_LOOKUPS = '#keys';
 
-/** How long opening waits for the first look at the tables. */
+/** How long `openDynamoStore` waits for the first check of the tables. */
 const FIRST_TRY_MS = 2_000;
 
 /**
- * The store on DynamoDB or an engine that speaks its protocol. Never rejects: while DynamoDB cannot be reached or a
+ * Opens the store on DynamoDB or on an engine that speaks its protocol. Never rejects: while DynamoDB cannot be reached or a
  * table is missing, every method rejects with a `StoreUnavailableError` that says so, and the store tries again.
  */
 export async function openDynamoStore(options: DynamoStoreOptions): Promise<DynamoStore> {
@@ -147,7 +147,7 @@ export async function openDynamoStore(options: DynamoStoreOptions): Promise<Dyna
 
 async function probe(events: Table, clockCheck: ClockCheck | undefined, deadline: Deadline): Promise<void> {
   await table.probe(events, deadline);
-  // Only then: its answer may be the one that clears the clock.
+  // Only after the probe: its answer may be the one that shows the clock to be right.
   clockCheck?.refuse();
 }
 
@@ -160,7 +160,7 @@ async function acknowledge(
   const found = await table.acknowledgeItem(events, request, deadline);
   if (found === 'acknowledged') return { outcome: 'acknowledged', acknowledgedAt: at };
   const acknowledgedAt = isVisible(found, tenant, horizon) ? acknowledgedAtOf(id, found) : null;
-  // Pending: it came between the request and the look at why that failed.
+  // A pending event was put between the update and the look at why the update failed.
   return acknowledgedAt === null ? { outcome: 'missing' } : { outcome: 'already', acknowledgedAt };
 }
 

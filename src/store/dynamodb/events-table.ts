@@ -4,12 +4,12 @@ import { withDeadline, type Deadline } from './deadline.ts';
 import { isVisible, type EventItem, type Tombstone } from './event-item.ts';
 import type { FoundItem, Table } from './table.ts';
 
-/** The events table, by `event_id` alone. */
+/** Reads from the events table, whose key is `event_id`. */
 export function getItem(events: Table, id: string, deadline: Deadline): Promise<FoundItem | undefined> {
   return events.get({ Key: { event_id: id } }, deadline);
 }
 
-/** What is there of the ids, by id. */
+/** The items of these ids that exist, by id. */
 export async function getItems(
   events: Table,
   ids: readonly string[],
@@ -20,7 +20,7 @@ export async function getItems(
   return new Map(items.map((item) => [String(item['event_id']), item]));
 }
 
-/** One try, without condition. Resolves with the items that were not put. */
+/** Puts items in one try, without conditions. Resolves with the items that were not put. */
 export function putItems(
   events: Table,
   items: readonly EventItem[],
@@ -29,12 +29,12 @@ export function putItems(
   return withDeadline((deadline) => events.batchPut(items, deadline), budgetMs);
 }
 
-/** Puts the item unless it, or its tombstone, is there: ids are unique, so an earlier try has put it, or somebody else. */
+/** Puts the item unless it or its tombstone exists. Ids are unique, so an earlier try has put it then, or another instance. */
 export async function putItemOnce(events: Table, item: EventItem, deadline: Deadline): Promise<void> {
   await events.put({ Item: item, ConditionExpression: 'attribute_not_exists(event_id)' }, deadline);
 }
 
-/** Whether an event of that id was ever put, be it removed since: claimed events leave a tombstone. */
+/** Whether an event with that id was ever put, even if it was removed since: claimed events leave a tombstone. */
 export async function wasPut(events: Table, id: string, deadline: Deadline): Promise<boolean> {
   return (await getAttributes(events, id, ['event_id'], deadline)) !== undefined;
 }
@@ -57,7 +57,7 @@ export interface RemoveRequest {
   readonly id: string;
   readonly tenant: string;
   readonly horizon: Micros;
-  /** Random. A repeated request knows by it that its own first try was carried out. */
+  /** Random. By it a repeated request recognizes that its own first try was carried out. */
   readonly token: string;
 }
 
@@ -65,14 +65,14 @@ export interface AcknowledgeRequest extends RemoveRequest {
   readonly at: Micros;
 }
 
-/** The tenant's own, and not expired. A tombstone has none of these attributes. */
+/** The event is the tenant's and has not expired. A tombstone has none of these attributes. */
 const VISIBLE = 'tenant = :tenant AND (created_at > :horizon OR kept_from > :horizon)';
 
 /**
- * Acknowledges the event if it is the tenant's, pending, and created after `horizon`. Nothing of the event is moved for it.
+ * Acknowledges the event if it is the tenant's, pending, and created after `horizon`. The payload is not transferred.
  *
- * @returns `acknowledged`, by this request; otherwise what is there instead, with the attributes of `DECIDING_ATTRIBUTES` at least;
- *   undefined: nothing.
+ * @returns `acknowledged` when this request did it; otherwise the item that exists instead, with at least the attributes of
+ *   `DECIDING_ATTRIBUTES`; undefined when there is none.
  */
 export async function acknowledgeItem(
   events: Table,
@@ -101,13 +101,13 @@ export async function acknowledgeItem(
   return found?.['ack_token'] === token ? 'acknowledged' : found;
 }
 
-/** All that tells why an event could not be acknowledged. None is a reserved word but `status`. */
+/** The attributes that show why an event could not be acknowledged. Only `status` is a reserved word. */
 const DECIDING_ATTRIBUTES = ['tenant', '#status', 'created_at', 'kept_from', 'acknowledged_at', 'ack_token'];
 
 /**
- * Deletes the event; one that has a claim leaves a tombstone. Two requests then: the first is refused, and changes
- * nothing, on a claimed event. Nothing can come between that matters: whether an event is claimed never changes, and the
- * second request looks at all the rest once more.
+ * Deletes the event; a claimed event leaves a tombstone. That takes two requests: the first one fails on a claimed event and
+ * changes nothing. Nothing that happens between the two matters: whether an event is claimed never changes, and the second
+ * request checks the rest again.
  *
  * @returns whether there was an event of the tenant that had not expired by `horizon`.
  */
@@ -132,7 +132,7 @@ export async function removeItem(
   return leaveTombstone(events, removal, deadline);
 }
 
-/** All that an event has and its tombstone has not. */
+/** All attributes that an event has and its tombstone has not. */
 const REMOVED_ATTRIBUTES = [
   ...[
     'tenant',

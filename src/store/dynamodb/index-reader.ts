@@ -2,7 +2,7 @@ import type { Deadline } from './deadline.ts';
 import type { Table } from './table.ts';
 import { INBOX_INDEX } from './table-definitions.ts';
 
-/** What the inbox index knows of one shard. It may lag behind the table: it is eventually consistent. */
+/** Reads one shard of the inbox index, which is eventually consistent and may lag behind the table. */
 export interface IndexReader {
   /** Entries of the span, in order. Reads `limit` entries at most, before the filter. */
   query(shard: string, span: Span, limit: number, filter: Filter, deadline: Deadline): Promise<IndexPage>;
@@ -11,9 +11,9 @@ export interface IndexReader {
 }
 
 export interface Span {
-  /** Not part of it. */
+  /** This position is not part of the span. */
   readonly after: string;
-  /** Greater than `after`, and part of it; null: no end. */
+  /** Greater than `after`. This position is part of the span. Null: the span has no end. */
   readonly to: string | null;
 }
 
@@ -31,7 +31,7 @@ export interface IndexPage {
   readonly entries: readonly IndexEntry[];
   /** The position up to which the shard was read; null: to its end. */
   readonly readTo: string | null;
-  /** Entries read, those that the filter left out included. */
+  /** The number of entries read, including those that the filter left out. */
   readonly scanned: number;
 }
 
@@ -46,7 +46,7 @@ export function createIndexReader(events: Table): IndexReader {
     KeyConditionExpression: `inbox_shard = :shard AND inbox_position ${to === null ? '> :after' : 'BETWEEN :from AND :to'}`,
     ExpressionAttributeValues: {
       ':shard': shard,
-      // A key takes one condition, and BETWEEN takes in both ends. Nothing lies between a position and that with `!` behind it.
+      // A key takes only one condition, and BETWEEN includes both ends. No position lies between `after` and `after` with a `!`.
       ...(to === null ? { ':after': after } : { ':from': `${after}!`, ':to': to }),
     },
   });
@@ -83,7 +83,7 @@ export function createIndexReader(events: Table): IndexReader {
 }
 
 function toEntry({ inbox_position: position, payload_bytes: bytes }: Record<string, unknown>): IndexEntry {
-  // A damaged size is found out when the event itself is read.
+  // A damaged size is detected when the event itself is read.
   return { position: String(position), payloadBytes: typeof bytes === 'number' ? bytes : 0 };
 }
 

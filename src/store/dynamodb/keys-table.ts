@@ -2,12 +2,12 @@ import { getMany } from './batch-get.ts';
 import type { Deadline } from './deadline.ts';
 import type { FoundItem, Table } from './table.ts';
 
-/** The table of API keys, by `key_id` alone. */
+/** Reads from the table of API keys, whose key is `key_id`. */
 export function getKey(keys: Table, keyId: string, deadline: Deadline): Promise<FoundItem | undefined> {
   return keys.get({ Key: { key_id: keyId } }, deadline);
 }
 
-/** Those of the ids that are there, in no order. */
+/** The items of these ids that exist, in no order. */
 export function getKeys(
   keys: Table,
   keyIds: readonly string[],
@@ -20,7 +20,7 @@ export function getKeys(
   );
 }
 
-/** @returns false: there is a record with this id already. */
+/** @returns false when there is a record with this id already. */
 export async function putNewKey(
   keys: Table,
   item: FoundItem & { readonly key_id: string },
@@ -29,7 +29,7 @@ export async function putNewKey(
   const put = { Item: item, ConditionExpression: 'attribute_not_exists(key_id)' };
   const { written } = await keys.put(put, deadline);
   if (written) return true;
-  // Perhaps by an earlier try whose answer was lost: with its salt, every hash is unique.
+  // An earlier try whose answer was lost may have put it. Every hash is unique because of its salt.
   const there = await getKey(keys, item.key_id, deadline);
   return there?.['key_hash'] === item['key_hash'];
 }
@@ -37,8 +37,8 @@ export async function putNewKey(
 /**
  * Sets attributes of a record that exists.
  *
- * @param condition what must hold besides; it may use `#name` and `:name` of each attribute.
- * @returns the record afterwards; undefined: there is none, or the condition does not hold.
+ * @param condition a further condition, which may use `#name` and `:name` of each attribute.
+ * @returns the record afterwards; undefined when there is none or the condition does not hold.
  */
 export async function updateKey(
   keys: Table,

@@ -1,16 +1,16 @@
 import type { Shares } from '../shares.ts';
 
 /**
- * Payloads of inbox pages under way, in bytes of their text. Counted from before the payloads are read until the page is handed
- * over; the reply made of it lives on until it is sent. One tenant alone has half: sixteen pages of 4 MiB, or a thousand of
- * 64 KB. For each byte the process holds several for a moment: the answer as it arrived, what it was decoded to, the text.
+ * Bound of payloads in inbox pages under way, in bytes of their text. Bytes count from before the payloads are read until the page
+ * is returned; the reply made from it lives until it is sent. One tenant alone has half: sixteen pages of 4 MiB, or a thousand of
+ * 64 KB. For each byte the process holds several for a moment: in the answer as it came, in its decoded form, and in the text.
  */
 export const PAGE_BYTES = 128 * 1024 * 1024;
 
-/** Payloads of claimed appends under way, which the group commit does not count. */
+/** Bound of payloads in claimed appends under way, which the group commit does not count. */
 export const CLAIMED_BYTES = 64 * 1024 * 1024;
 
-/** Takes from the shares for one call; all that it took is given back when it settles. */
+/** Runs a call that takes bytes from the shares. All that it took is given back when it settles. */
 export async function withShare<T>(
   shares: Shares,
   tenant: string,

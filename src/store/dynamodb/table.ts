@@ -29,8 +29,8 @@ import { isConditionFailed } from './failure.ts';
 export type FoundItem = Readonly<Record<string, unknown>>;
 
 /**
- * One table, and the requests on it. They take the input of the operation in the DynamoDB API reference, without what is the same
- * for all of them, and reject with the SDK's errors. All but `batchPut` are retried until the deadline (`withRetries`).
+ * One table, and the requests on it. Each takes the input of its operation in the DynamoDB API reference, without the table's name
+ * and the kind of read, and rejects with the SDK's errors. All but `batchPut` are retried until the deadline (`withRetries`).
  */
 export interface Table {
   readonly name: string;
@@ -42,9 +42,9 @@ export interface Table {
   query(input: Input<QueryCommandInput>, deadline: Deadline): Promise<QueryCommandOutput>;
   /** Consistent. */
   scan(input: Input<ScanCommandInput>, deadline: Deadline): Promise<ScanCommandOutput>;
-  /** Consistent. At most 100 keys; those in `unprocessed` were not read. */
+  /** Consistent. Takes at most 100 keys. Keys in `unprocessed` were not read. */
   batchGet(keys: readonly FoundItem[], deadline: Deadline): Promise<BatchGetResult>;
-  /** One try, without conditions: a second one could overwrite what came after the first. Resolves with the items not put. */
+  /** Makes one try, without conditions: a retry could overwrite later changes. Resolves with the items that were not put. */
   batchPut(items: readonly EventItem[], deadline: Deadline): Promise<readonly EventItem[]>;
 }
 
@@ -76,7 +76,7 @@ export interface BatchGetResult {
 export function openTable(client: DynamoDBDocumentClient, name: string): Table {
   const TableName = name;
 
-  /** Each try of each request passes here: whatever counts or times them belongs here. */
+  /** Each try of each request passes here. This is the place to count and time them. */
   function send<I extends ServiceInputTypes, O extends ServiceOutputTypes>(
     command: Command<I, O>,
     { signal }: Deadline,
@@ -141,8 +141,8 @@ type Command<I extends ServiceInputTypes, O extends ServiceOutputTypes> = Parame
 >[0];
 
 /**
- * What an answer to a batch says of the one table that was asked. Not looked up by its name: an ARN may stand in the request
- * and the name in the answer.
+ * The part of an answer to a batch that belongs to the one table in the request. It is not looked up by name, because the request
+ * may contain an ARN and the answer the name.
  */
 function onlyTable<T>(answer: Readonly<Record<string, T>> | undefined): T | undefined {
   return answer && Object.values(answer)[0];
