@@ -3,7 +3,7 @@ import { STORES, type StoreConfig } from './store/store-config.ts';
 /** Everything that can be set from outside. Frozen. */
 export interface Config extends StoreConfig {
   readonly host: string;
-  /** 0: any free one. */
+  /** 0: any free port. */
   readonly port: number;
   /** `local` takes the fixed test key beside stored ones. */
   readonly authMode: AuthMode;
@@ -12,7 +12,7 @@ export interface Config extends StoreConfig {
   readonly apiKeyCacheSize: number;
   /** Requests a minute for a new key. */
   readonly defaultRateLimit: number;
-  /** 0: equal events of the unversioned contract are never one. */
+  /** 0: equal events of the unversioned contract are never duplicates. */
   readonly dedupWindowSeconds: number;
   readonly logLevel: LogLevel;
   readonly shutdownGraceSeconds: number;
@@ -24,7 +24,7 @@ export type AuthMode = (typeof AUTH_MODES)[number];
 export const LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'] as const;
 export type LogLevel = (typeof LOG_LEVELS)[number];
 
-/** Whoever sets these counts on them: plain HTTP where TLS was asked for would send keys in the clear. */
+/** Refused because an operator who sets them relies on them: without TLS, for example, keys would be sent in plain text. */
 const NOT_YET = ['TLS_CERT_FILE', 'TLS_KEY_FILE', 'METRICS_PORT'];
 
 /** Lists every variable that is wrong, and what it takes. */
