@@ -62,7 +62,7 @@ export function readingBack(it: It): void {
     t.strictSame(again, { outcome: 'already', acknowledgedAt: event.acknowledgedAt });
   });
 
-  it('an id that nobody has is missing', async (t, { store, add, tick }) => {
+  it('an id without an event is missing', async (t, { store, add, tick }) => {
     await add();
     for (const id of [randomUUID(), 'no-uuid', '00000000-0000-0000-0000-000000000000']) {
       t.equal(await store.get('acme', id), undefined);
@@ -78,7 +78,7 @@ export function readingBack(it: It): void {
 
 /** Many appends at once. */
 export function concurrency(it: It): void {
-  it('500 appends at once are all there, once each, in order', async (t, world) => {
+  it('500 appends at once are all stored, once each, in order', async (t, world) => {
     const events = Array.from({ length: 500 }, (_, i) => world.event({ payload: `{"n":${String(i)}}` }));
     await Promise.all(events.map((event) => world.store.append(event)));
     await world.showsInbox(t, 'acme', events, { limit: 70 });
@@ -107,7 +107,7 @@ export function concurrency(it: It): void {
 
 /** What close refuses, and what it completes. */
 export function closing(it: It): void {
-  it('refuses calls after close, and closes twice', async (t, { store, add, event, tick }) => {
+  it('close refuses later calls, and can be called twice', async (t, { store, add, event, tick }) => {
     const { id } = await add();
     await store.close();
     await store.close();
@@ -129,7 +129,7 @@ export function closing(it: It): void {
     }
   });
 
-  it('what was accepted is there after close and reopen', async (t, world) => {
+  it('accepted events are there after close and reopen', async (t, world) => {
     if (world.reopen === undefined) return;
     const events = [await world.add(), await world.add(), await world.add(), await world.add()] as const;
     const at = world.tick();

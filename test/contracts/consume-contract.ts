@@ -2,7 +2,7 @@ import type { StoredEvent } from '../../src/store/event.ts';
 import { MAX_PAYLOAD, randomAscii } from './store-world.ts';
 import type { It } from './store-world.ts';
 
-/** Events of other tenants are as good as missing. */
+/** Events of other tenants count as missing. */
 export function tenantsKeptApart(it: It): void {
   it('another tenant sees nothing and changes nothing', async (t, world) => {
     const { store } = world;
@@ -34,7 +34,11 @@ export function tenantsKeptApart(it: It): void {
 
 /** Acknowledging, also by many callers at once. */
 export function acknowledging(it: It): void {
-  it('a pending event becomes acknowledged, then is already so', async (t, { store, add, tick }) => {
+  it('a pending event becomes acknowledged, and is then already acknowledged', async (t, {
+    store,
+    add,
+    tick,
+  }) => {
     const event = await add({ metadata: '{"a":1.0}' });
     const at = tick();
     t.strictSame(await store.acknowledge('acme', event.id, at), {

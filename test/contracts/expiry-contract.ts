@@ -3,7 +3,7 @@ import type { It } from './store-world.ts';
 
 /** Events whose time is over. */
 export function expiry(it: It): void {
-  it('an event is there until its time is over, and then as if it had never been', async (t, world) => {
+  it('an event is there until it expires, and then as if it had never been there', async (t, world) => {
     const { store } = world;
     const first = await world.add();
     const acknowledged = await world.add();
@@ -28,7 +28,7 @@ export function expiry(it: It): void {
     t.strictSame(await store.get('acme', second.id), second);
   });
 
-  it('a walk goes on past events that expire meanwhile', async (t, world) => {
+  it('a walk continues past events that expire meanwhile', async (t, world) => {
     const old = [await world.add(), await world.add(), await world.add(), await world.add()];
     world.advance(TTL / 2);
     const young = [await world.add(), await world.add()];

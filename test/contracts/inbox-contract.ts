@@ -42,7 +42,7 @@ export function listing(it: It): void {
     }
   });
 
-  it('a position outlives the event that it stands at', async (t, world) => {
+  it('a position stays valid when its event is gone', async (t, world) => {
     const events = [await world.add(), await world.add(), await world.add(), await world.add()] as const;
     await world.showsInbox(t, 'acme', events);
     const { next } = await world.store.listPending('acme', { limit: 2, after: null });
@@ -135,7 +135,7 @@ export function filtering(it: It): void {
     await world.showsCount(t, 'acme', 60);
   });
 
-  it('texts that would run together are kept apart', async (t, world) => {
+  it('texts that would be equal when joined are kept apart', async (t, world) => {
     const pairs = [
       ['a', 'b\0c'],
       ['a\0b', 'c'],
@@ -160,7 +160,7 @@ export function filtering(it: It): void {
     }
   });
 
-  it('an empty source is not the absent one', async (t, world) => {
+  it('an empty source differs from an absent one', async (t, world) => {
     const event = await world.add({ source: null });
     await world.showsInbox(t, 'acme', [event]);
     await world.showsInbox(t, 'acme', [], { source: '' });

@@ -1,5 +1,5 @@
 /**
- * What every event store must do: the meaning of `src/store/event-store.ts` in code. An adapter passes it unchanged.
+ * What every event store must do: `src/store/event-store.ts` in code. Every adapter passes it unchanged.
  *
  * To plug an adapter in, write `test/store-<name>.test.ts`:
  *

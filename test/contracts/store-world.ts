@@ -33,14 +33,14 @@ type Filter = Partial<Omit<PageRequest, 'after'>>;
 export const TTL: Micros = 7 * 86_400 * 1e6;
 export const MAX_PAYLOAD = 409_600;
 
-/** A fresh store, its clock, and the ways to fill it and to look into it. */
+/** A fresh store, its clock, and helpers to fill and read it. */
 export async function newWorld(t: Test, harness: StoreHarness) {
-  // Near the wall time: an engine that deletes expired records by itself goes by its own clock.
+  // Near the wall time, because an engine that deletes expired records by itself uses its own clock.
   let time = Date.now() * 1000;
   const { store, settle, attempts = 1, reopen } = await harness.open(t, { now: () => time, eventTtl: TTL });
 
   let made = 0;
-  /** Ids of the store's own and others take turns. */
+  /** The store's own ids and other ids take turns. */
   const event = (fields: Partial<StoredEvent> = {}): StoredEvent => {
     const { tenant, createdAt, ...one } = sampleEvent(fields.createdAt ?? ++time, fields);
     const own = made++ % 2 === 0 && fields.id === undefined;
@@ -66,7 +66,7 @@ export async function newWorld(t: Test, harness: StoreHarness) {
 
   const walk = async (...args: Parameters<typeof pages>) => (await pages(...args)).flat();
 
-  /** Reads until the answer is the wanted one or the harness's attempts are used up; gives the last answer. */
+  /** Reads until the answer is as wanted or the harness's attempts are used up. Resolves with the last answer. */
   const reads = async <T>(read: () => Promise<T>, wanted: unknown): Promise<T> => {
     for (let attempt = 0; ; attempt++) {
       await settle?.(attempt);
@@ -101,7 +101,7 @@ export async function newWorld(t: Test, harness: StoreHarness) {
   };
 }
 
-/** JSON text of an object of exactly `bytes` bytes that compresses to nothing. */
+/** JSON text of an object of exactly `bytes` bytes that compresses to almost nothing. */
 export function payloadOf(bytes: number): string {
   return `{"k":"${'x'.repeat(bytes - 8)}"}`;
 }

@@ -151,7 +151,7 @@ const bugs: Record<string, { scene: Budget; distort: (command: Command) => Comma
     },
   };
 
-/** Puts into a table go as they are, whatever is there. */
+/** Puts into a table are sent without their condition. */
 function withoutCondition(table: string): (command: Command) => Command {
   return (command) =>
     command instanceof PutCommand && command.input.TableName === table
@@ -212,7 +212,7 @@ void t.test('model and engine agree', async (t) => {
   t.equal(outcomes.size, 7, 'everything that can happen did');
 });
 
-/** What an answer says, without what only engines add. */
+/** The part of an answer that the model gives as well. */
 function told(answer: unknown): unknown {
   if (answer instanceof Error) return answer.name;
   const { Item, Items, Attributes } = answer as Record<string, unknown>;
@@ -283,7 +283,7 @@ function appendActor(
   };
 }
 
-/** Takes the first event of the inbox, if there is one, and is done with it. */
+/** Takes the first event of the inbox, if there is one, and acknowledges or removes it. */
 function consumer(name: string, kind: 'acknowledge' | 'remove'): Actor {
   return {
     name,
@@ -319,9 +319,9 @@ interface Consumed {
   readonly acknowledged?: boolean;
 }
 
-/** Follows what happens to claim and events, and knows what must not. */
+/** Follows what happens to the claim and the events, and throws when something must not happen. */
 function createHistory(tables: ReadonlyMap<string, ReadonlyMap<string, Item>>, now: () => number) {
-  /** Of every event that was ever there. */
+  /** The fate of every event that ever existed. */
   const fates = new Map<string, Fate>();
   /** Who has held the claim since an append began. */
   const holdersSince = new Map<string, Set<string>>();
@@ -385,7 +385,7 @@ function createHistory(tables: ReadonlyMap<string, ReadonlyMap<string, Item>>, n
     const id = answer.outcome === 'stored' ? name : answer.id;
     if (answer.outcome === 'duplicate') assert.notEqual(id, name, `${name} is a duplicate of itself`);
     assert.ok(holders.has(id), `${name} was told ${id}, which did not have the claim meanwhile`);
-    // There, in any state: `note` sees that it never goes.
+    // The event exists, in any state; `note` checks that it never disappears.
     assert.ok(fates.has(id), `${name} was told ${id}, which is not stored`);
   }
 }

@@ -4,7 +4,7 @@ import { withRetries } from '../../../src/store/dynamodb/deadline.ts';
 import { createRetries, RETRY_COST } from '../../../src/store/dynamodb/retries.ts';
 import { endless } from '../../support/deadline.ts';
 
-void t.test('while nothing works, few are repeated; what works brings the budget back', async (t) => {
+void t.test('while everything fails, few requests are retried; success refills the budget', async (t) => {
   const deadline = { ...endless(), retries: createRetries({ clockMs: () => 0, random: () => 0 }) };
   let attempts = 0;
   const failing = () => {
@@ -14,7 +14,7 @@ void t.test('while nothing works, few are repeated; what works brings the budget
   for (let calls = 0; calls < 1_000; calls++) {
     await t.rejects(withRetries(failing, deadline), { message: 'no answer' });
   }
-  t.equal(attempts, 1_100, 'a hundred repetitions for all of them');
+  t.equal(attempts, 1_100, 'a hundred retries for all of them');
 
   for (let calls = 0; calls < RETRY_COST; calls++) await withRetries(() => Promise.resolve(), deadline);
   attempts = 0;
@@ -22,7 +22,7 @@ void t.test('while nothing works, few are repeated; what works brings the budget
   t.equal(attempts, 2, 'five that worked pay for one');
 });
 
-void t.test('a repetition that works costs nothing in the end', async (t) => {
+void t.test('a retry that succeeds costs nothing in the end', async (t) => {
   const deadline = { ...endless(), retries: createRetries({ clockMs: () => 0, random: () => 0 }) };
   let attempts = 0;
   const everySecond = () => (attempts++ % 2 === 0 ? Promise.reject(new Error('lost')) : Promise.resolve());
