@@ -4,7 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Test } from 'tap';
 import dynalite from 'dynalite';
 import type { StoredEvent } from '../../src/store/event.ts';
-import type { StoreLog } from '../../src/store/dynamodb/log.ts';
+import type { StoreLog } from '../../src/store/store-log.ts';
 import {
   openDynamoStore,
   type DynamoStore,
