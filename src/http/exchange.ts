@@ -126,9 +126,22 @@ export class Exchange implements Call {
       }, DISCARD_LIMIT_MS);
       this.#receive((chunk, isLast) => {
         dropped += chunk.byteLength;
-        if (isLast || dropped > DISCARD_LIMIT_BYTES) this.reply(reply, !isLast);
+        if (isLast) this.reply(reply);
+        else if (dropped > DISCARD_LIMIT_BYTES) this.replyAndClose(reply);
       });
     }
+  }
+
+  /**
+   * Sends the reply and closes the connection, once the parser is through with what came in the same read. A request that
+   * it finds there while this one waits for its reply ends the connection; behind a reply it would be served, although the
+   * reply closes.
+   */
+  replyAndClose(reply: Reply): void {
+    this.#sink = undefined;
+    setImmediate(() => {
+      this.reply(reply, true);
+    });
   }
 
   /** Hands chunks to `sink`, in place of the sink before: uWebSockets takes no second handler while the first one runs. */
@@ -139,20 +152,38 @@ export class Exchange implements Call {
     this.#res.onData((chunk, isLast) => {
       if (!this.#open) return;
       if (isLast) this.receivedAt = performance.now();
-      this.#sink?.(chunk, isLast);
+      if (isLast && this.head.chunked) this.#endChunks();
+      else this.#sink?.(chunk, isLast);
+    });
+  }
+
+  /**
+   * The last chunk has no bytes. What comes behind it in the same read and is no request, a trailer, ends the connection
+   * before the sink learns that the body is complete, and so before anything is stored.
+   */
+  #endChunks(): void {
+    setImmediate(() => {
+      if (this.#open) this.#sink?.(new ArrayBuffer(0), true);
     });
   }
 
   /** Sends the reply and ends the exchange; does nothing when it has ended already. */
   reply(reply: Reply, close = false): void {
     if (!this.#open) return;
-    const closing = close || this.#observer.closing;
+    // After chunks: the parser checks neither what stands behind each nor behind all of them (decision 018).
+    const mustClose = close || this.head.chunked;
+    const closing = mustClose || this.#observer.closing;
     const res = this.#res;
     res.cork(() => {
       res.writeStatus(statusLine(reply.status));
       writeHeaders(res, this, reply);
       if (reply.body !== null && this.method !== 'HEAD') {
         res.end(reply.body, closing);
+        return;
+      }
+      if (mustClose) {
+        // With a length of 0, which closes a connection as `endWithoutBody` does not.
+        res.end('', true);
         return;
       }
       // `endWithoutBody` with arguments, be they undefined, announces a body that never comes: the next request on the

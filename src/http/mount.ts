@@ -18,7 +18,7 @@ export function mount(app: TemplatedApp, dispatch: Dispatch, observer: MountObse
       refuseAmbiguous(exchange.head);
     } catch (error) {
       // Closed as well: where the next request would begin cannot be told.
-      exchange.reply(errorReply(exchange.match.endpoint.contract, error, exchange.requestId), true);
+      exchange.replyAndClose(errorReply(exchange.match.endpoint.contract, error, exchange.requestId));
       return;
     }
     try {
