@@ -122,18 +122,30 @@ class OpenContainers {
     if (omit === undefined && names.length <= 1 && names[0]?.includes('\\') !== true) {
       return names.length === 0 ? '{}' : `{${names[0] ?? ''}:${values[start] ?? ''}}`;
     }
-    const members = new Map<string, string>();
-    names.forEach((written, index) => {
+    const members: Member[] = names.map((written, index) => {
       const value = values[start + index] ?? '';
-      if (written.includes('\\')) {
-        const name = JSON.parse(written) as string;
-        members.set(name, `${JSON.stringify(name)}:${value}`);
-      } else members.set(written.slice(1, -1), `${written}:${value}`);
+      if (!written.includes('\\')) return { name: written.slice(1, -1), text: `${written}:${value}` };
+      const name = JSON.parse(written) as string;
+      return { name, text: `${JSON.stringify(name)}:${value}` };
     });
-    if (omit !== undefined) members.delete(omit);
-    const sorted = [...members].sort(([a], [b]) => (a < b ? -1 : 1));
-    return `{${sorted.map(([, member]) => member).join(',')}}`;
+    // Of members with one name the last stays the last.
+    members.sort(byName);
+    let text = '';
+    members.forEach((member, index) => {
+      if (member.name === members[index + 1]?.name || member.name === omit) return;
+      text += text === '' ? member.text : `,${member.text}`;
+    });
+    return `{${text}}`;
   }
+}
+
+interface Member {
+  readonly name: string;
+  readonly text: string;
+}
+
+function byName({ name: a }: Member, { name: b }: Member): number {
+  return a < b ? -1 : a > b ? 1 : 0;
 }
 
 /** An assignment to `length` costs more than the one `pop` that is nearly always enough. */
