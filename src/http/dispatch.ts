@@ -1,7 +1,7 @@
 import { BODY_LIMIT } from './body.ts';
 import type { Access, Call, Endpoint } from './endpoint.ts';
 import { compileEndpoint, refusingEndpoint } from './endpoint.ts';
-import { invalidField, RequestError, toRequestError } from './request-error.ts';
+import { RequestError, toRequestError, validationError } from './request-error.ts';
 import type { RequestHead } from './head.ts';
 import type { Reply } from './reply.ts';
 import { writeHeaders } from './reply.ts';
@@ -51,10 +51,9 @@ export function createDispatch(contracts: readonly Contract[], access: Access): 
   };
 }
 
-/** @throws a `RequestError` when it cannot be told where the request ends. */
+/** @throws a `RequestError` when it cannot be told where the request ends, or who it is from. */
 export function refuseAmbiguous({ ambiguous }: RequestHead): void {
-  if (ambiguous === undefined) return;
-  throw invalidField(ambiguous, 'is given more than once, or contradicts another header');
+  if (ambiguous !== undefined) throw validationError([ambiguous]);
 }
 
 export function bodyTooLarge(): RequestError {

@@ -163,7 +163,8 @@ export class Exchange implements Call {
       }, DISCARD_LIMIT_MS);
       this.#receive((chunk, isLast) => {
         dropped += chunk.byteLength;
-        if (isLast || dropped > DISCARD_LIMIT_BYTES) this.reply(reply, !isLast);
+        if (isLast) this.reply(reply);
+        else if (dropped > DISCARD_LIMIT_BYTES) this.reply(reply, true);
       });
     }
   }
@@ -176,7 +177,18 @@ export class Exchange implements Call {
     this.#res.onData((chunk, isLast) => {
       if (!this.#open) return;
       if (isLast) this.receivedAt = performance.now();
-      this.#sink?.(chunk, isLast);
+      if (isLast && this.head.chunked) this.#endChunks();
+      else this.#sink?.(chunk, isLast);
+    });
+  }
+
+  /**
+   * The last chunk has no bytes. What comes behind it in the same read and is no request, a trailer, ends the connection
+   * before the sink learns that the body is complete, and so before anything is stored.
+   */
+  #endChunks(): void {
+    setImmediate(() => {
+      if (this.#open) this.#sink?.(new ArrayBuffer(0), true);
     });
   }
 
@@ -188,14 +200,17 @@ export class Exchange implements Call {
    */
   reply(reply: Reply, close = false): boolean {
     if (!this.#open) return true;
-    const withBody = reply.body !== null && this.method !== 'HEAD' && !close;
-    const size = withBody ? Buffer.byteLength(reply.body) : 0;
-    if (size > LARGE_REPLY_BYTES && !this.#replyBytes.set(this.tenant, size)) return false;
+    const size = reply.body === null || this.method === 'HEAD' ? 0 : Buffer.byteLength(reply.body);
+    // After chunks: the parser checks neither what stands behind each nor behind all of them (decision 018).
+    const mustClose = close || this.head.chunked;
+    const inPieces = size > LARGE_REPLY_BYTES && !mustClose;
+    if (inPieces && !this.#replyBytes.set(this.tenant, size)) return false;
     this.#open = false;
     this.cause = reply.cause;
     clearTimeout(this.#discardTimer);
-    if (withBody) this.#send(reply, reply.body, size);
-    else if (close || this.method === 'HEAD') this.#sendLater(reply, close);
+    if (mustClose || (this.#observer.closing && size > 0 && !inPieces)) this.#sendLater(reply, true);
+    else if (this.method === 'HEAD') this.#sendLater(reply, false);
+    else if (reply.body !== null) this.#send(reply, reply.body, size);
     else this.#sendWithoutBody(reply);
     return true;
   }
@@ -205,7 +220,7 @@ export class Exchange implements Call {
     let done = false as boolean;
     res.cork(() => {
       this.#writeHead(reply);
-      // The client closes: uWebSockets can close by itself only after an `end`, which holds what a socket does not take.
+      // A large one: uWebSockets closes by itself only after an `end`, which takes all of it at once. The client closes.
       if (this.#observer.closing) res.writeHeader('connection', 'close');
       [, done] = res.tryEnd(body, size);
     });
@@ -228,33 +243,35 @@ export class Exchange implements Call {
   }
 
   /**
-   * For replies that go to the socket whether it takes them or not. A client that pipelines requests and reads nothing could fill
-   * the memory with them; so each waits for the next turn of the event loop: uWebSockets closes a connection on which a second
-   * request comes while the first has no reply. That also keeps it from serving what follows an ambiguous request.
+   * For replies that go to the socket whether it takes them or not, and for those that close the connection: not before the parser
+   * is through with what came in the same read. uWebSockets closes a connection on which it finds a request while another one
+   * waits for its reply. Behind a reply it would serve that request, although the reply closes; and a client that pipelines
+   * requests and reads nothing would fill the memory with replies.
    */
   #sendLater(reply: Reply, close: boolean): void {
     setImmediate(() => {
       if (this.#ended) return;
-      if (!close || reply.body === null || this.method === 'HEAD') {
-        this.#sendWithoutBody(reply, close);
+      if (!close) {
+        this.#sendWithoutBody(reply);
         return;
       }
       this.#res.cork(() => {
         this.#writeHead(reply);
-        this.#res.end(reply.body ?? '', true);
+        // To HEAD with a length of 0: `endWithoutBody` does not close the connection.
+        this.#res.end(this.method === 'HEAD' ? '' : (reply.body ?? ''), true);
       });
       this.#end(reply.status);
     });
   }
 
-  #sendWithoutBody(reply: Reply, close = false): void {
+  #sendWithoutBody(reply: Reply): void {
     const res = this.#res;
     res.cork(() => {
       this.#writeHead(reply);
       // `endWithoutBody` with arguments, be they undefined, announces a body that never comes: the next request on the
       // connection is then reset (this build of uWebSockets). So the length is a header, and the client closes.
       if (reply.body !== null) res.writeHeader('content-length', String(Buffer.byteLength(reply.body)));
-      if (close || this.#observer.closing) res.writeHeader('connection', 'close');
+      if (this.#observer.closing) res.writeHeader('connection', 'close');
       res.endWithoutBody();
     });
     this.#end(reply.status);

@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import type { FieldError } from './request-error.ts';
 
 const REQUEST_ID = /^[A-Za-z0-9._:-]{1,128}$/;
 
@@ -13,11 +14,14 @@ export interface RequestHead {
   readonly apiKey: string | undefined;
   readonly idempotencyKey: string | undefined;
   /**
-   * A header that must stand alone stands twice, or the length of the body is given in two ways. The parser takes the
-   * first, a proxy before us may take the last, and between the two a request can be smuggled: RFC 9112, section 6.3.
+   * What makes it uncertain where the request ends or who it is from: a header that must stand alone stands twice, the length
+   * of the body is given in two ways or in none that we know, or something is to come behind the body. The parser takes one
+   * meaning, a proxy before us may take another, and between the two a request can be smuggled: RFC 9112, section 6.3.
    */
-  readonly ambiguous: string | undefined;
+  readonly ambiguous: FieldError | undefined;
 }
+
+const TWICE = 'is given more than once, or contradicts another header';
 
 /** @param headers calls back with each header, names in lower case, in the order in which they came. */
 export function readHead(headers: {
@@ -30,7 +34,9 @@ export function readHead(headers: {
   let authorization: string | undefined;
   let apiKey: string | undefined;
   let idempotencyKey: string | undefined;
-  let ambiguous: string | undefined;
+  let host: string | undefined;
+  let twice: string | undefined;
+  let trailer = false;
   headers.forEach((name, value) => {
     switch (name) {
       case 'x-request-id':
@@ -39,37 +45,58 @@ export function readHead(headers: {
       case 'content-type':
         contentType = value;
         break;
+      case 'host':
+        if (host !== undefined) twice = name;
+        host = value;
+        break;
       case 'content-length':
-        if (length !== undefined) ambiguous = name;
+        if (length !== undefined) twice = name;
         length = value;
         break;
       case 'transfer-encoding':
-        if (transferEncoding !== undefined) ambiguous = name;
+        if (transferEncoding !== undefined) twice = name;
         transferEncoding = value;
         break;
+      case 'trailer':
+        trailer = true;
+        break;
       case 'authorization':
-        if (authorization !== undefined) ambiguous = name;
+        if (authorization !== undefined) twice = name;
         authorization = value;
         break;
       case 'x-api-key':
-        if (apiKey !== undefined) ambiguous = name;
+        if (apiKey !== undefined) twice = name;
         apiKey = value;
         break;
       case 'idempotency-key':
-        if (idempotencyKey !== undefined) ambiguous = name;
+        if (idempotencyKey !== undefined) twice = name;
         idempotencyKey = value;
     }
   });
-  const chunked = transferEncoding !== undefined;
-  if (chunked && length !== undefined) ambiguous ??= 'content-length';
+  if (length !== undefined && transferEncoding !== undefined) twice ??= 'content-length';
   return {
     requestId: requestId !== undefined && REQUEST_ID.test(requestId) ? requestId : randomUUID(),
     contentLength: length === undefined ? undefined : Number(length),
-    chunked,
+    chunked: transferEncoding !== undefined,
     contentType,
     authorization,
     apiKey,
     idempotencyKey,
-    ambiguous,
+    ambiguous:
+      twice === undefined ? unclearEnd(length, transferEncoding, trailer) : { field: twice, message: TWICE },
   };
+}
+
+function unclearEnd(
+  length: string | undefined,
+  transferEncoding: string | undefined,
+  trailer: boolean,
+): FieldError | undefined {
+  if (length === '') return { field: 'content-length', message: 'must not be empty' };
+  // uWebSockets takes any value for chunked.
+  if (transferEncoding !== undefined && transferEncoding.toLowerCase() !== 'chunked') {
+    return { field: 'transfer-encoding', message: 'must be chunked and nothing else' };
+  }
+  // uWebSockets takes the fields behind the last chunk for the next request.
+  return trailer ? { field: 'trailer', message: 'no fields are taken behind a body' } : undefined;
 }

@@ -7,6 +7,7 @@ import type { ExchangeObserver } from './exchange.ts';
 import { Exchange } from './exchange.ts';
 import type { Memory } from './memory.ts';
 import type { Reply } from './reply.ts';
+import { invalidField } from './request-error.ts';
 import { createTurns, type Turns } from './turns.ts';
 
 export interface MountObserver extends ExchangeObserver {
@@ -88,6 +89,11 @@ async function receiveAndWait(exchange: Exchange, admitted: Promise<void>, share
 function respond(exchange: Exchange, body: Buffer, { memory, pages }: Shared): void {
   if (!exchange.match.endpoint.paged) {
     respondNow(exchange, body);
+    return;
+  }
+  // The reply to a body in chunks closes the connection, and so cannot be handed over in pieces.
+  if (exchange.head.chunked) {
+    fail(exchange, invalidField('Transfer-Encoding', 'is not taken here; send no body'));
     return;
   }
   pages.run(exchange.tenant, () => {

@@ -1,17 +1,20 @@
 import type { Static, TSchema } from 'typebox';
+import Type from 'typebox';
 import { Compile } from 'typebox/compile';
 import type { TLocalizedValidationError } from 'typebox/error';
 import { Settings } from 'typebox/system';
 import type { FieldError } from './request-error.ts';
 import { validationError } from './request-error.ts';
 
-// A reply lists every error of an honest mistake; a body made of 100,000 unknown fields does not get as many back.
-Settings.Set({ maxErrors: 200 });
+/** A reply lists every error of an honest mistake; a body made of 100,000 unknown fields does not get as many back. */
+const MAX_LISTED = 200;
+Settings.Set({ maxErrors: MAX_LISTED });
 
 /**
  * Compiles a schema once. The function it returns gives back a valid value with the schema's type and throws a
- * `VALIDATION_ERROR` that names every wrong field otherwise. Only a failure pays for finding out what is wrong.
+ * `VALIDATION_ERROR` that names the wrong fields, 200 at most, otherwise. Only a failure pays for finding out what is wrong.
  *
+ * @param schema of its objects only the outermost one may refuse unknown fields.
  * @param whole what errors of the value itself are called: `body` or `query`.
  */
 export function compileCheck<Schema extends TSchema>(
@@ -20,32 +23,53 @@ export function compileCheck<Schema extends TSchema>(
 ): (value: unknown) => Static<Schema> {
   const validator = Compile(schema);
   return (value) => {
-    if (!validator.Check(value)) throw validationError(describe(validator.Errors(value), whole));
-    return value;
+    if (validator.Check(value)) return value;
+    const { known, unknown } = splitFields(schema, value);
+    const errors = [
+      ...describe(validator.Errors(known), whole),
+      ...unknown.map((name) => ({
+        field: name || whole,
+        message: whole === 'query' ? 'is not a known parameter' : 'is not a known field',
+      })),
+    ];
+    throw validationError(errors.slice(0, MAX_LISTED));
   };
+}
+
+/**
+ * Takes unknown fields out of a value. TypeBox reports each of them as an error of its own, which counts towards
+ * `maxErrors`, before it reports all of them together: with 200 of them only the first kind would be left.
+ *
+ * @returns `unknown` with `MAX_LISTED` names at most.
+ */
+function splitFields(schema: TSchema, value: unknown): { known: unknown; unknown: readonly string[] } {
+  const closed = Type.IsObject(schema) && 'additionalProperties' in schema && !schema.additionalProperties;
+  if (!closed || typeof value !== 'object' || value === null || Array.isArray(value)) {
+    return { known: value, unknown: [] };
+  }
+  const fields = value as Readonly<Record<string, unknown>>;
+  const known: Record<string, unknown> = {};
+  for (const name of Object.keys(schema.properties)) {
+    if (Object.hasOwn(fields, name)) known[name] = fields[name];
+  }
+  const unknown: string[] = [];
+  for (const name of Object.keys(fields)) {
+    if (unknown.length === MAX_LISTED) break;
+    if (!Object.hasOwn(schema.properties, name)) unknown.push(name);
+  }
+  return { known, unknown };
 }
 
 function describe(errors: readonly TLocalizedValidationError[], whole: string): FieldError[] {
   return errors.flatMap((error) => {
     const path = error.instancePath.split('/').slice(1).map(unescapePointer);
-    const field = (...more: string[]) => [...path, ...more].join('.') || whole;
-    switch (error.keyword) {
-      case 'required':
-        return error.params.requiredProperties.map((name) => ({
-          field: field(name),
-          message: 'is required',
-        }));
-      case 'additionalProperties':
-        return error.params.additionalProperties.map((name) => ({
-          field: field(name),
-          message: whole === 'query' ? 'is not a known parameter' : 'is not a known field',
-        }));
-      case 'boolean':
-        // TypeBox reports an unknown field a second time, as a value that the schema `false` refuses.
-        return [];
-      default:
-        return [{ field: field(), message: describeValue(error) }];
+    if (error.keyword !== 'required') {
+      return [{ field: path.join('.') || whole, message: describeValue(error) }];
     }
+    return error.params.requiredProperties.map((name) => ({
+      field: [...path, name].join('.'),
+      message: 'is required',
+    }));
   });
 }
 

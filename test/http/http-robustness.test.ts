@@ -295,6 +295,42 @@ void t.test('a query that is broken is refused also where it is not used', async
   }
 });
 
+void t.test('however many fields or parameters are unknown, the reply lists 200 of them', async (t) => {
+  const app = await startTestApp(t);
+  const names = (count: number): string[] => Array.from({ length: count }, (_, index) => `f${String(index)}`);
+  for (const [count, listed] of [
+    [199, 199],
+    [200, 200],
+    [201, 200],
+    [40_000, 200],
+  ] as const) {
+    const unknown = names(count).map((name) => `"${name}":0`);
+    for (const path of ['/v1/events', '/events']) {
+      const answer = await app.request('POST', path, `${EVENT.slice(0, -1)},${unknown.join(',')}}`);
+      t.equal(answer.status, 400, `${path} with ${String(count)}`);
+      const { details } = path === '/events' ? answer.json : v1Error(answer);
+      t.same(
+        details,
+        names(listed).map((field) => ({ field, message: 'is not a known field' })),
+      );
+    }
+  }
+  const mixed = await app.request(
+    'POST',
+    '/v1/events',
+    `{"source":1,${names(300)
+      .map((name) => `"${name}":0`)
+      .join(',')}}`,
+  );
+  t.equal(v1Error(mixed).message, 'event_type: is required (and 199 more errors)', 'the known ones first');
+  for (const path of ['/v1/inbox', '/inbox']) {
+    const answer = await app.request('GET', `${path}?limit=x&${names(300).join('&')}`);
+    t.equal(answer.status, 400, path);
+    t.match(answer.text, 'f197');
+  }
+  await stillServes(t, app, 0);
+});
+
 void t.test('a port that is taken is refused', async (t) => {
   const app = await startTestApp(t);
   const { port } = new URL(app.url);

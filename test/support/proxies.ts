@@ -1,0 +1,117 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import type { AddressInfo } from 'node:net';
+import { connect, createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { Test } from 'tap';
+
+export interface Proxy {
+  readonly name: string;
+  readonly url: string;
+}
+
+/**
+ * Starts nginx, which reads a body as a whole or passes it on as it comes, and HAProxy before the service, with few connections to
+ * it that all clients share. Debian's, as `.ci/install-tools` brings them. They are ended with the test.
+ */
+export async function startProxies(t: Test, service: string): Promise<Proxy[]> {
+  const folder = await mkdtemp(join(tmpdir(), 'proxies-'));
+  t.teardown(() => rm(folder, { recursive: true, force: true }));
+  const [whole, passing, haproxy] = [await freePort(), await freePort(), await freePort()];
+  const nginxConfig = join(folder, 'nginx.conf');
+  await writeFile(nginxConfig, nginxText(folder, new URL(service).host, whole, passing));
+  const haproxyConfig = join(folder, 'haproxy.cfg');
+  await writeFile(haproxyConfig, haproxyText(new URL(service).host, haproxy));
+  run(t, '/usr/sbin/nginx', ['-e', 'stderr', '-p', folder, '-c', nginxConfig]);
+  run(t, '/usr/sbin/haproxy', ['-db', '-f', haproxyConfig]);
+  await Promise.all([whole, passing, haproxy].map(answering));
+  return [
+    { name: 'nginx, bodies as a whole', url: `http://127.0.0.1:${String(whole)}` },
+    { name: 'nginx, bodies as they come', url: `http://127.0.0.1:${String(passing)}` },
+    { name: 'HAProxy', url: `http://127.0.0.1:${String(haproxy)}` },
+  ];
+}
+
+function nginxText(folder: string, service: string, whole: number, passing: number): string {
+  const temporary = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'];
+  return `
+daemon off;
+master_process off;
+pid ${folder}/nginx.pid;
+error_log stderr crit;
+events { worker_connections 1024; }
+http {
+  access_log off;
+  ${temporary.map((name) => `${name}_temp_path ${folder}/${name};`).join('\n  ')}
+  upstream service { server ${service}; keepalive 2; }
+  proxy_http_version 1.1;
+  proxy_set_header Connection "";
+  proxy_read_timeout 5s;
+  server { listen 127.0.0.1:${String(whole)}; location / { proxy_pass http://service; } }
+  server {
+    listen 127.0.0.1:${String(passing)};
+    location / { proxy_pass http://service; proxy_request_buffering off; }
+  }
+}
+`;
+}
+
+function haproxyText(service: string, port: number): string {
+  return `
+global
+  maxconn 1000
+defaults
+  mode http
+  timeout connect 5s
+  timeout client 15s
+  timeout server 5s
+  timeout http-request 15s
+  http-reuse always
+frontend clients
+  bind 127.0.0.1:${String(port)}
+  default_backend service
+backend service
+  server service ${service}
+`;
+}
+
+function run(t: Test, program: string, args: readonly string[]): void {
+  const child = spawn(program, args, { stdio: ['ignore', 'ignore', 'pipe'] });
+  let errors = '';
+  child.stderr.on('data', (data: Buffer) => (errors += data.toString()));
+  let ending = false;
+  const ended = once(child, 'exit').then(() => {
+    if (!ending) t.fail(`${program} ended by itself: ${errors}`);
+  });
+  t.teardown(async () => {
+    ending = true;
+    child.kill('SIGKILL');
+    await ended;
+  });
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  server.close();
+  await once(server, 'close');
+  return port;
+}
+
+async function answering(port: number): Promise<void> {
+  for (let patience = 100; ; patience--) {
+    const socket = connect(port, '127.0.0.1');
+    try {
+      await once(socket, 'connect');
+      return;
+    } catch (error) {
+      if (patience === 0) throw error;
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    } finally {
+      socket.destroy();
+    }
+  }
+}
