@@ -29,7 +29,7 @@ import type { Test } from 'tap';
 import type { Micros, StoredEvent } from '../../src/store/event.ts';
 import { StoreUnavailableError } from '../../src/store/store-errors.ts';
 import type { EventStore, PageRequest } from '../../src/store/event-store.ts';
-import { sampleEvent } from '../support/event.ts';
+import { sampleEvent } from '../../bench/harness/event.ts';
 import { walksThatEnd } from './walks-contract.ts';
 
 export interface StoreHarness {

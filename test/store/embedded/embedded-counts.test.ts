@@ -12,7 +12,7 @@ import { createEvents } from '../../../src/store/embedded/events.ts';
 import { inboxEnd, inboxKey } from '../../../src/store/embedded/record.ts';
 import { createSweep } from '../../../src/store/embedded/sweep.ts';
 import { createWriter } from '../../../src/store/embedded/writer.ts';
-import { sampleEvent } from '../../support/event.ts';
+import { sampleEvent } from '../../../bench/harness/event.ts';
 import { flipped, openRaw, openRoot, openTestStore, TTL } from '../../support/embedded.ts';
 
 const LIFETIME = 1_000;
