@@ -31,6 +31,8 @@ const SAMPLES: Record<keyof typeof house, string> = {
   stores: 'src/store/open-store.ts',
   embedded: 'src/store/embedded/embedded-store.ts',
   dynamodb: 'src/store/dynamodb/dynamo-store.ts',
+  bench: 'bench/harness/service.ts',
+  test: 'test/support/app.ts',
 };
 
 void t.test('every arrow that is not allowed is refused, and no other', async (t) => {
