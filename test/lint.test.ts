@@ -55,6 +55,15 @@ void t.test('every arrow that is not allowed is refused, and no other', async (t
   }
 });
 
+void t.test('the benchmark uses no test, and what is served uses neither', async (t) => {
+  const toTest = "export * from '../test/support/app.ts';\n";
+  const toBench = "export * from '../bench/suites/setting.ts';\n";
+  t.same(await refusedBy('bench/main.ts', toTest), ['boundaries/dependencies']);
+  t.same(await refusedBy('src/config.ts', toTest), ['boundaries/dependencies']);
+  t.same(await refusedBy('src/config.ts', toBench), ['boundaries/dependencies']);
+  t.same(await refusedBy('test/lint.test.ts', toBench), []);
+});
+
 void t.test('unused imports, TODO and FIXME', async (t) => {
   const unused = "import { join } from 'node:path';\nexport const a = 1;\n";
   t.same(await refusedBy('src/events/clock.ts', unused), ['@typescript-eslint/no-unused-vars']);
