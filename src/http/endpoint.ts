@@ -32,6 +32,8 @@ export interface Endpoint {
   /** The path as in the route table, for logs; `unknown` for a path that is not there. */
   readonly path: string;
   readonly contract: Contract;
+  /** Whether it answers with pages of events, which cost milliseconds and megabytes. */
+  readonly paged: boolean;
   /**
    * What can be said before the body is there: 401, 403, 404, 405, 415, 429. Sets `principal` and `extraHeaders`.
    *
@@ -59,6 +61,7 @@ export function compileEndpoint(route: Route, contract: Contract, access: Access
   return {
     path: route.path,
     contract,
+    paged: route.paged === true,
     admit: route.auth ? compileAdmit(access) : admitAnybody,
     respond: compileRespond(route, contract),
   };
@@ -69,7 +72,7 @@ export function refusingEndpoint(path: string, contract: Contract, error: Reques
   const refuse = (): never => {
     throw error;
   };
-  return { path, contract, admit: refuse, respond: refuse };
+  return { path, contract, paged: false, admit: refuse, respond: refuse };
 }
 
 function admitAnybody(call: Call, hasBody: boolean): undefined {

@@ -5,8 +5,10 @@ import type { Dispatch, Match } from './dispatch.ts';
 import type { Call } from './endpoint.ts';
 import type { RequestHead } from './head.ts';
 import { readHead } from './head.ts';
+import { Holding, type Memory } from './memory.ts';
 import type { Headers, Reply } from './reply.ts';
 import { writeHeaders } from './reply.ts';
+import { Transfer } from './transfer.ts';
 
 /** How much of a refused body is read and dropped, so that the client gets to see the answer. */
 const DISCARD_LIMIT_BYTES = 1024 * 1024;
@@ -19,6 +21,9 @@ export interface ExchangeObserver {
   /** Whether replies should ask the client to close the connection. */
   readonly closing: boolean;
 }
+
+/** What is larger counts from the start, and is refused when there is no room for it. */
+const LARGE_REPLY_BYTES = 64 * 1024;
 
 /**
  * One request's life on a socket: uWebSockets forbids to touch `res` once the client has gone or the reply is sent, so `res`
@@ -44,12 +49,23 @@ export class Exchange implements Call {
   /** Added to the reply whatever it is. */
   extraHeaders: Headers = [];
   #open = true;
+  /** Undefined until a reply has been begun that the socket did not take at once. */
+  #transfer: Transfer | undefined;
+  #ended = false;
   #sink: ((chunk: ArrayBuffer, isLast: boolean) => void) | undefined;
   #discardTimer: NodeJS.Timeout | undefined;
   readonly #res: HttpResponse;
   readonly #observer: ExchangeObserver;
+  readonly #bodyBytes: Holding;
+  readonly #replyBytes: Holding;
 
-  constructor(res: HttpResponse, req: HttpRequest, find: Dispatch['find'], observer: ExchangeObserver) {
+  constructor(
+    res: HttpResponse,
+    req: HttpRequest,
+    find: Dispatch['find'],
+    observer: ExchangeObserver,
+    memory: Memory,
+  ) {
     this.head = readHead(req);
     this.method = req.getCaseSensitiveMethod();
     this.path = req.getUrl();
@@ -59,6 +75,8 @@ export class Exchange implements Call {
     this.clientAddress = Buffer.from(res.getRemoteAddressAsText()).toString('latin1');
     this.#res = res;
     this.#observer = observer;
+    this.#bodyBytes = new Holding(memory.bodies);
+    this.#replyBytes = new Holding(memory.replies);
     res.onAborted(() => {
       this.#end(null);
     });
@@ -67,6 +85,11 @@ export class Exchange implements Call {
   /** False once a reply is on its way or the client has gone. */
   get open(): boolean {
     return this.#open;
+  }
+
+  /** Of the caller; empty while it is not known. */
+  get tenant(): string {
+    return this.principal?.tenant ?? '';
   }
 
   get requestId(): string {
@@ -87,29 +110,43 @@ export class Exchange implements Call {
    * Reads the body. Must be called before anything asynchronous happens.
    *
    * @param done gets the body once it is complete. Its bytes are uWebSockets' own and gone when `done` returns.
-   * @param tooLarge is called once when the body passes `BODY_LIMIT`, of which nothing is kept then.
+   * @param failed is called once when the body passes `BODY_LIMIT` or there is no memory for it; nothing is kept of it then.
    */
-  readBody(done: (body: Buffer) => void, tooLarge: () => void): void {
+  readBody(done: (body: Buffer) => void, failed: (why: 'too-large' | 'no-room') => void): void {
     if ((this.head.contentLength ?? 0) > BODY_LIMIT) {
-      tooLarge();
+      failed('too-large');
       return;
     }
     let buffer: Buffer | undefined;
     let size = 0;
     this.#receive((chunk, isLast) => {
       const total = size + chunk.byteLength;
-      if (total > BODY_LIMIT) {
-        buffer = undefined;
-        tooLarge();
-      } else if (isLast && buffer === undefined) {
+      if (isLast && buffer === undefined && total <= BODY_LIMIT) {
         done(Buffer.from(chunk));
-      } else {
-        buffer = withRoom(buffer, size, total, this.head.contentLength);
-        buffer.set(new Uint8Array(chunk), size);
-        size = total;
-        if (isLast) done(buffer.subarray(0, size));
+        return;
       }
+      const room = total <= BODY_LIMIT ? this.#roomFor(buffer, size, total) : 'too-large';
+      if (typeof room === 'string') {
+        buffer = undefined;
+        this.#bodyBytes.release();
+        failed(room);
+        return;
+      }
+      buffer = room;
+      buffer.set(new Uint8Array(chunk), size);
+      size = total;
+      if (isLast) done(buffer.subarray(0, size));
     });
+  }
+
+  /** One buffer for the whole body: of the declared length where there is one, doubling where there is none. */
+  #roomFor(buffer: Buffer | undefined, used: number, needed: number): Buffer | 'no-room' {
+    if (buffer !== undefined && needed <= buffer.length) return buffer;
+    const length = Math.max(this.head.contentLength ?? Math.min(BODY_LIMIT, needed * 2), needed);
+    if (!this.#bodyBytes.set(this.tenant, length)) return 'no-room';
+    const larger = Buffer.allocUnsafe(length);
+    buffer?.copy(larger, 0, 0, used);
+    return larger;
   }
 
   /**
@@ -143,53 +180,124 @@ export class Exchange implements Call {
     });
   }
 
-  /** Sends the reply and ends the exchange; does nothing when it has ended already. */
-  reply(reply: Reply, close = false): void {
-    if (!this.#open) return;
-    const closing = close || this.#observer.closing;
+  /**
+   * Sends the reply; the exchange ends when the socket has taken all of it. Does nothing when a reply is on its way already.
+   *
+   * @param close the connection is closed behind the reply, whatever the client still sends.
+   * @returns false when there is no room for so large a body: nothing was sent, and another reply may be.
+   */
+  reply(reply: Reply, close = false): boolean {
+    if (!this.#open) return true;
+    const withBody = reply.body !== null && this.method !== 'HEAD' && !close;
+    const size = withBody ? Buffer.byteLength(reply.body) : 0;
+    if (size > LARGE_REPLY_BYTES && !this.#replyBytes.set(this.tenant, size)) return false;
+    this.#open = false;
+    this.cause = reply.cause;
+    clearTimeout(this.#discardTimer);
+    if (withBody) this.#send(reply, reply.body, size);
+    else if (close || this.method === 'HEAD') this.#sendLater(reply, close);
+    else this.#sendWithoutBody(reply);
+    return true;
+  }
+
+  #send(reply: Reply, body: string, size: number): void {
     const res = this.#res;
+    let done = false as boolean;
     res.cork(() => {
-      res.writeStatus(statusLine(reply.status));
-      writeHeaders(res, this, reply);
-      if (reply.body !== null && this.method !== 'HEAD') {
-        res.end(reply.body, closing);
+      this.#writeHead(reply);
+      // The client closes: uWebSockets can close by itself only after an `end`, which holds what a socket does not take.
+      if (this.#observer.closing) res.writeHeader('connection', 'close');
+      [, done] = res.tryEnd(body, size);
+    });
+    if (done) {
+      this.#end(reply.status);
+      return;
+    }
+    this.#sendRest(bytesFrom(body, size, res.getWriteOffset()), size, reply.status);
+  }
+
+  /** A function of its own: a closure in `#send` would keep the whole body in memory for as long as the client reads. */
+  #sendRest(rest: Buffer, size: number, status: number): void {
+    if (!this.#replyBytes.set(this.tenant, rest.length)) {
+      this.#res.close();
+      return;
+    }
+    this.#transfer = new Transfer(this.#res, rest, size, () => {
+      this.#end(status);
+    });
+  }
+
+  /**
+   * For replies that go to the socket whether it takes them or not. A client that pipelines requests and reads nothing could fill
+   * the memory with them; so each waits for the next turn of the event loop: uWebSockets closes a connection on which a second
+   * request comes while the first has no reply. That also keeps it from serving what follows an ambiguous request.
+   */
+  #sendLater(reply: Reply, close: boolean): void {
+    setImmediate(() => {
+      if (this.#ended) return;
+      if (!close || reply.body === null || this.method === 'HEAD') {
+        this.#sendWithoutBody(reply, close);
         return;
       }
+      this.#res.cork(() => {
+        this.#writeHead(reply);
+        this.#res.end(reply.body ?? '', true);
+      });
+      this.#end(reply.status);
+    });
+  }
+
+  #sendWithoutBody(reply: Reply, close = false): void {
+    const res = this.#res;
+    res.cork(() => {
+      this.#writeHead(reply);
       // `endWithoutBody` with arguments, be they undefined, announces a body that never comes: the next request on the
       // connection is then reset (this build of uWebSockets). So the length is a header, and the client closes.
       if (reply.body !== null) res.writeHeader('content-length', String(Buffer.byteLength(reply.body)));
-      if (closing) res.writeHeader('connection', 'close');
+      if (close || this.#observer.closing) res.writeHeader('connection', 'close');
       res.endWithoutBody();
     });
-    this.cause = reply.cause;
     this.#end(reply.status);
+  }
+
+  #writeHead(reply: Reply): void {
+    this.#res.writeStatus(statusLine(reply.status));
+    writeHeaders(this.#res, this, reply);
+  }
+
+  /** Goes on with a reply that the client takes slowly. To be called every now and then. */
+  check(now: number): void {
+    this.#transfer?.check(now);
   }
 
   /** Closes the connection without an answer. */
   drop(): void {
-    if (this.#open) this.#res.close();
+    if (!this.#ended) this.#res.close();
   }
 
   #end(status: number | null): void {
-    if (!this.#open) return;
+    if (this.#ended) return;
+    this.#ended = true;
     this.#open = false;
+    this.#transfer = undefined;
     this.status = status;
     clearTimeout(this.#discardTimer);
+    this.#bodyBytes.release();
+    this.#replyBytes.release();
     this.#observer.ended(this);
   }
 }
 
-/** One buffer for the whole body: of the declared length where there is one, doubling where there is none. */
-function withRoom(
-  buffer: Buffer | undefined,
-  used: number,
-  needed: number,
-  declared: number | undefined,
-): Buffer {
-  if (buffer !== undefined && needed <= buffer.length) return buffer;
-  const larger = Buffer.allocUnsafe(Math.max(declared ?? Math.min(BODY_LIMIT, needed * 2), needed));
-  buffer?.copy(larger, 0, 0, used);
-  return larger;
+let scratch = Buffer.alloc(0);
+
+/**
+ * The bytes of a text from an offset on. Encoded in one buffer that is used again: megabytes allocated for each slow reader pile up
+ * until the garbage collector sees them (0.4 GB more with 300 of them).
+ */
+function bytesFrom(text: string, size: number, from: number): Buffer {
+  if (scratch.length < size) scratch = Buffer.allocUnsafeSlow(size);
+  scratch.write(text);
+  return Buffer.from(scratch.subarray(from, size));
 }
 
 const REASONS: Readonly<Record<string, string>> = {

@@ -1,18 +1,30 @@
 import type { TemplatedApp } from 'uWebSockets.js';
+import { PAGE_PAYLOAD_BYTES } from '../store/event-store.ts';
+import { StoreOverloadedError } from '../store/store-errors.ts';
 import type { Dispatch } from './dispatch.ts';
 import { bodyTooLarge, errorReply, refuseAmbiguous } from './dispatch.ts';
 import type { ExchangeObserver } from './exchange.ts';
 import { Exchange } from './exchange.ts';
+import type { Memory } from './memory.ts';
+import type { Reply } from './reply.ts';
+import { createTurns, type Turns } from './turns.ts';
 
 export interface MountObserver extends ExchangeObserver {
   /** A request's head has been read. */
   started(exchange: Exchange): void;
 }
 
+/** What all requests share. */
+interface Shared {
+  readonly memory: Memory;
+  readonly pages: Turns;
+}
+
 /** Has the app's requests answered. uWebSockets' own router has one route, for everything: `dispatch` finds what answers. */
-export function mount(app: TemplatedApp, dispatch: Dispatch, observer: MountObserver): void {
+export function mount(app: TemplatedApp, dispatch: Dispatch, observer: MountObserver, memory: Memory): void {
+  const shared: Shared = { memory, pages: createTurns(PAGES_MS_PER_TURN) };
   app.any('/*', (res, req) => {
-    const exchange = new Exchange(res, req, dispatch.find, observer);
+    const exchange = new Exchange(res, req, dispatch.find, observer, memory);
     observer.started(exchange);
     try {
       refuseAmbiguous(exchange.head);
@@ -25,16 +37,19 @@ export function mount(app: TemplatedApp, dispatch: Dispatch, observer: MountObse
       const admitted = exchange.match.endpoint.admit(exchange, exchange.hasBody);
       if (admitted === undefined) {
         receive(exchange, (body) => {
-          respond(exchange, body);
+          respond(exchange, body, shared);
         });
       } else {
-        void receiveAndWait(exchange, admitted);
+        void receiveAndWait(exchange, admitted, shared);
       }
     } catch (error) {
       fail(exchange, error);
     }
   });
 }
+
+/** How much of one turn of the event loop may go into pages of inboxes, and so how long the requests behind them wait. */
+const PAGES_MS_PER_TURN = 5;
 
 const NO_BYTES = Buffer.alloc(0);
 
@@ -44,13 +59,17 @@ function receive(exchange: Exchange, done: (body: Buffer) => void): void {
     done(NO_BYTES);
     return;
   }
-  exchange.readBody(done, () => {
-    fail(exchange, bodyTooLarge());
+  exchange.readBody(done, (why) => {
+    const tooLarge = why === 'too-large';
+    fail(
+      exchange,
+      tooLarge ? bodyTooLarge() : new StoreOverloadedError('too many bytes of request bodies are under way'),
+    );
   });
 }
 
 /** For a key that has to be looked up: the body streams in meanwhile. Never rejects. */
-async function receiveAndWait(exchange: Exchange, admitted: Promise<void>): Promise<void> {
+async function receiveAndWait(exchange: Exchange, admitted: Promise<void>, shared: Shared): Promise<void> {
   const received = new Promise<Buffer>((resolve) => {
     receive(exchange, (body) => {
       resolve(Buffer.from(body));
@@ -62,11 +81,23 @@ async function receiveAndWait(exchange: Exchange, admitted: Promise<void>): Prom
     fail(exchange, error);
     return;
   }
-  respond(exchange, await received);
+  respond(exchange, await received, shared);
 }
 
 /** Never throws: it answers the exchange, in the end, whatever happens. */
-function respond(exchange: Exchange, body: Buffer): void {
+function respond(exchange: Exchange, body: Buffer, { memory, pages }: Shared): void {
+  if (!exchange.match.endpoint.paged) {
+    respondNow(exchange, body);
+    return;
+  }
+  pages.run(exchange.tenant, () => {
+    // Before the page is read: a reply without room would have cost its CPU for nothing.
+    if (memory.replies.room(exchange.tenant) < PAGE_PAYLOAD_BYTES) fail(exchange, noRoomForReply());
+    else respondNow(exchange, NO_BYTES);
+  });
+}
+
+function respondNow(exchange: Exchange, body: Buffer): void {
   if (!exchange.open) return;
   const { endpoint, params } = exchange.match;
   try {
@@ -74,20 +105,28 @@ function respond(exchange: Exchange, body: Buffer): void {
     if (reply instanceof Promise) {
       reply.then(
         (settled) => {
-          exchange.reply(settled);
+          send(exchange, settled);
         },
         (error: unknown) => {
           fail(exchange, error);
         },
       );
     } else {
-      exchange.reply(reply);
+      send(exchange, reply);
     }
   } catch (error) {
     fail(exchange, error);
   }
 }
 
+function send(exchange: Exchange, reply: Reply): void {
+  if (!exchange.reply(reply)) fail(exchange, noRoomForReply());
+}
+
 function fail(exchange: Exchange, error: unknown): void {
   exchange.refuse(errorReply(exchange.match.endpoint.contract, error, exchange.requestId));
+}
+
+function noRoomForReply(): StoreOverloadedError {
+  return new StoreOverloadedError('too many bytes of replies wait for their readers');
 }

@@ -24,6 +24,8 @@ interface RouteDefinition<Params extends TObject, Query extends TObject, Body ex
   readonly summary: string;
   /** Whether a key is asked for. Routes without one also answer HEAD. */
   readonly auth: boolean;
+  /** Whether it answers with pages of events: they are made in turns with other work. */
+  readonly paged?: true;
   readonly params?: Params;
   /** All optional; strings, or integers, which are read from their decimal form. */
   readonly query?: Query;

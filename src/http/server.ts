@@ -4,6 +4,7 @@ import { errorReply } from './dispatch.ts';
 import { unavailable } from './request-error.ts';
 import type { Exchange } from './exchange.ts';
 import { listen } from './listen.ts';
+import { createMemory } from './memory.ts';
 import type { MountObserver } from './mount.ts';
 import { mount } from './mount.ts';
 import { App, us_listen_socket_close, us_socket_local_port } from './uws.ts';
@@ -58,7 +59,7 @@ export function createServer({ dispatch, onRequest, onResponse }: ServerOptions)
   };
 
   const app = App();
-  mount(app, dispatch, observer);
+  mount(app, dispatch, observer, createMemory());
   const deadlines = setInterval(() => {
     enforceDeadlines(inFlight);
   }, DEADLINE_CHECK_MS);
@@ -90,6 +91,10 @@ export function createServer({ dispatch, onRequest, onResponse }: ServerOptions)
 function enforceDeadlines(inFlight: ReadonlySet<Exchange>): void {
   const now = performance.now();
   for (const exchange of inFlight) {
+    if (!exchange.open) {
+      exchange.check(now);
+      continue;
+    }
     const receivedAt = exchange.hasBody ? exchange.receivedAt : exchange.startedAt;
     if (receivedAt === undefined) {
       if (now - exchange.startedAt > BODY_DEADLINE_MS) exchange.drop();

@@ -8,6 +8,8 @@
 export interface Shares {
   /** Takes `amount` for the tenant. False: refused, and nothing was taken. */
   take(tenant: string, amount: number): boolean;
+  /** The most that `take` would grant this tenant. */
+  room(tenant: string): number;
   /** Gives back what was taken. */
   give(tenant: string, amount: number): void;
   /** What all tenants hold together. */
@@ -28,6 +30,11 @@ export function createShares(capacity: number): Shares {
       tenants.set(tenant, mine + amount);
       total += amount;
       return true;
+    },
+
+    room(tenant) {
+      const mine = tenants.get(tenant) ?? 0;
+      return mine > 0 ? Math.floor((capacity - total - mine) / 2) : capacity - total;
     },
 
     give(tenant, amount) {

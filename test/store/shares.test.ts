@@ -54,3 +54,15 @@ void t.test('many tenants never hold more than there is', (t) => {
   t.ok(taken <= 1000);
   t.end();
 });
+
+void t.test('the room that is told is what can be taken, and not a unit more', (t) => {
+  const shares = createShares(100);
+  shares.take('a', 31);
+  for (const tenant of ['a', 'b']) {
+    const room = shares.room(tenant);
+    t.notOk(shares.take(tenant, room + 1));
+    t.ok(shares.take(tenant, room));
+    shares.give(tenant, room);
+  }
+  t.end();
+});

@@ -90,6 +90,7 @@ const inboxPage = ({ store }: UnversionedServices): Route =>
     path: '/inbox',
     summary: 'Read undelivered events, oldest first',
     auth: true,
+    paged: true,
     query: schemas.InboxParameters,
     responses: { 200: schemas.InboxPage },
     handle: async ({ principal: { tenant }, query }) => {

@@ -103,6 +103,7 @@ const inboxPage = ({ store }: V1Services): Route =>
     path: '/v1/inbox',
     summary: 'Read pending events, oldest first',
     auth: true,
+    paged: true,
     query: schemas.InboxParameters,
     responses: { 200: schemas.InboxPage },
     handle: async ({ principal, query, requestId }) => {

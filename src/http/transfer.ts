@@ -1,0 +1,60 @@
+import type { HttpResponse } from 'uWebSockets.js';
+
+/** How long a client may take nothing of a reply before its connection is closed. */
+const STALL_MS = 10_000;
+/**
+ * How often a client that is behind is offered more. The kernel reports a socket as writable only once a third of its send
+ * buffer is free, which takes a reader of 50 KB/s longer than `STALL_MS`; what is free before that can be used all the same.
+ */
+const OFFER_MS = 1_000;
+
+/**
+ * The body of a reply, handed to the socket as the socket takes it. uWebSockets' `end` copies what the kernel does not take
+ * into a buffer that nothing bounds, and gives a client that is behind ten seconds from one report of the kernel to the next.
+ */
+export class Transfer {
+  readonly #res: HttpResponse;
+  readonly #rest: Buffer;
+  /** Of the whole body. */
+  readonly #size: number;
+  readonly #done: () => void;
+  #progressAt: number;
+  #offeredAt: number;
+
+  /**
+   * @param rest what `res.tryEnd` has not taken of the body.
+   * @param size bytes of the whole body.
+   * @param done called once the socket has taken the rest. It is not called when the client goes away.
+   */
+  constructor(res: HttpResponse, rest: Buffer, size: number, done: () => void) {
+    this.#res = res;
+    this.#rest = rest;
+    this.#size = size;
+    this.#done = done;
+    this.#progressAt = this.#offeredAt = performance.now();
+    res.onWritable(() => this.#offer(performance.now()));
+  }
+
+  /** To be called every now and then. Closes the connection of a client that takes nothing. */
+  check(now: number): void {
+    if (now - this.#offeredAt < OFFER_MS) return;
+    this.#offer(now);
+    if (now - this.#progressAt > STALL_MS) this.#res.close();
+  }
+
+  /** @returns whether the socket took everything, as `onWritable` wants to know. */
+  #offer(now: number): boolean {
+    this.#offeredAt = now;
+    const offset = this.#res.getWriteOffset();
+    const from = offset - (this.#size - this.#rest.length);
+    const [took, done] = this.#res.tryEnd(this.#rest.subarray(from), this.#size);
+    if (done) {
+      // From here on `res` is not to be touched.
+      this.#progressAt = now;
+      this.#done();
+    } else if (this.#res.getWriteOffset() > offset) {
+      this.#progressAt = now;
+    }
+    return took;
+  }
+}
