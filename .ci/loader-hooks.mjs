@@ -1,48 +1,15 @@
+// Node before 24: see typescript.mjs.
 import { createHash, randomUUID } from 'node:crypto';
-import { existsSync } from 'node:fs';
-import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, rename, writeFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
+import { CACHE, substitutes } from './substitutes.mjs';
 
-const CACHE = new URL('../node_modules/.cache/typescript/', import.meta.url);
-const TYPEBOX = new URL('../node_modules/typebox/', import.meta.url);
-/** What is imported of a package of 683 files, each of which would come through these hooks. */
-const IN_ONE_PIECE = ['typebox', 'typebox/compile', 'typebox/system'];
-
-const NO_DOMAINS = new URL('no-domains.mjs', import.meta.url).href;
-
-/** @type {Promise<URL> | undefined} */
-let pieces;
+const places = await substitutes();
 
 /** @type {import('node:module').ResolveHook} */
 export async function resolve(specifier, context, nextResolve) {
-  if (specifier === 'async-hook-domain') return { url: NO_DOMAINS, format: 'module', shortCircuit: true };
-  if (!IN_ONE_PIECE.includes(specifier)) return nextResolve(specifier, context);
-  const { href } = new URL(`${specifier}.js`, await (pieces ??= bundled()));
-  return { url: href, format: 'module', shortCircuit: true };
-}
-
-/** The folder with one file for each of `IN_ONE_PIECE`, beside what they share. */
-async function bundled() {
-  const { version } = JSON.parse(await readFile(new URL('package.json', TYPEBOX), 'utf8'));
-  const folder = new URL(`typebox-${String(version)}/`, CACHE);
-  if (existsSync(folder)) return folder;
-  const { build } = await import('esbuild');
-  await mkdir(CACHE, { recursive: true });
-  const draft = new URL(`${randomUUID()}/`, CACHE);
-  await build({
-    entryPoints: IN_ONE_PIECE.map((name) => ({ in: name, out: name })),
-    outdir: fileURLToPath(draft),
-    bundle: true,
-    splitting: true,
-    format: 'esm',
-    platform: 'node',
-  });
-  // Another process may have been quicker.
-  await rename(draft, folder).catch(async (error) => {
-    await rm(draft, { recursive: true });
-    if (!existsSync(folder)) throw error;
-  });
-  return folder;
+  const url = places.get(specifier);
+  return url === undefined ? nextResolve(specifier, context) : { url, format: 'module', shortCircuit: true };
 }
 
 /** @type {import('node:module').LoadHook} */

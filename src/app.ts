@@ -1,4 +1,3 @@
-import { readFileSync } from 'node:fs';
 import type { Logger } from 'pino';
 import { createKeyAuthenticator } from './access/key-authenticator.ts';
 import { createLocalAuthenticator } from './access/local.ts';
@@ -16,10 +15,7 @@ import { unversionedContract } from './http/unversioned/contract.ts';
 import { v1Contract } from './http/v1/contract.ts';
 import { openStore } from './store/open-store.ts';
 import type { KeyStore } from './store/key-store.ts';
-
-const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as {
-  version: string;
-};
+import { version } from './version.ts';
 
 export interface App {
   /** Where the service answers, e.g. `http://127.0.0.1:8080`. */

@@ -1,8 +1,8 @@
-import { existsSync } from 'node:fs';
 import { LOCAL_KEY } from './access/local.ts';
 import type { App } from './app.ts';
 import type { AuthMode, Config } from './config.ts';
-import { ConfigError, readConfig } from './config.ts';
+import { readConfig } from './config.ts';
+import { ConfigError, loadEnvFile } from './environment.ts';
 import { ListenError } from './http/listen.ts';
 import { UnsupportedRuntimeError } from './http/unsupported-runtime.ts';
 import type { Log } from './log.ts';
@@ -69,21 +69,12 @@ function reportFailedStart(error: unknown, { logger, print }: Log): void {
 
 function configOrExit(): Config {
   try {
-    readEnvFile();
+    loadEnvFile();
     return readConfig(process.env);
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error;
     complain(`The configuration is wrong:\n${error.message.replaceAll(/^/gm, '  ')}`);
     process.exit(EXIT_CONFIG);
-  }
-}
-
-function readEnvFile(): void {
-  if (!existsSync('.env')) return;
-  try {
-    process.loadEnvFile('.env');
-  } catch (error) {
-    throw new ConfigError(`.env: cannot be read: ${error instanceof Error ? error.message : String(error)}`);
   }
 }
 
@@ -128,7 +119,9 @@ function greeting(url: string, authMode: AuthMode): string {
   return [
     '',
     `  Triggers API listens on ${url}`,
-    local ? `  API key for trying it out: ${LOCAL_KEY}` : '  API keys: npm run keys -- --help',
+    local
+      ? `  API key for trying it out: ${LOCAL_KEY}`
+      : '  API keys: triggers-api keys --help (in a clone: npm run keys -- --help)',
     '  How to use it: README.md, or docs/ for more',
     '',
     `  curl ${url}/v1/inbox -H 'X-API-Key: ${local ? LOCAL_KEY : '<key>'}'`,

@@ -1,5 +1,6 @@
 import t from 'tap';
-import { ConfigError, readConfig } from '../src/config.ts';
+import { readConfig, readKeysConfig, readStoreConfig } from '../src/config.ts';
+import { ConfigError } from '../src/environment.ts';
 
 void t.test('without any variable the service runs on this machine', (t) => {
   const config = readConfig({});
@@ -70,5 +71,18 @@ void t.test('the well-known test key is kept off production and off the network'
   }
   t.equal(readConfig({ NODE_ENV: 'production', HOST: '0.0.0.0', AUTH_MODE: 'keys' }).authMode, 'keys');
   for (const HOST of ['localhost', '::1', '127.0.0.2']) t.equal(readConfig({ HOST }).host, HOST);
+  t.end();
+});
+
+void t.test('the command line reads the store, as the service does, and nothing else', (t) => {
+  const env = { STORE: 'dynamodb', INBOX_SHARDS: '8', EVENT_TTL_SECONDS: '60', DEFAULT_RATE_LIMIT: '7' };
+  const store = readStoreConfig({ ...env, PORT: 'x', AUTH_MODE: 'none', DEFAULT_RATE_LIMIT: 'many' });
+  const keys = readKeysConfig({ ...env, PORT: 'x', NODE_ENV: 'production' });
+  t.match(readConfig(env), store);
+  t.match(readConfig(env), keys);
+  t.strictSame(keys, { ...store, defaultRateLimit: 7 });
+  t.ok(Object.isFrozen(store) && Object.isFrozen(store.dynamodb) && Object.isFrozen(store.dynamodb.tables));
+  t.throws(() => readStoreConfig({ STORE: 'x', EVENT_TTL_SECONDS: '0' }), /STORE: .*\nEVENT_TTL_SECONDS: /);
+  t.throws(() => readKeysConfig({ DEFAULT_RATE_LIMIT: 'many' }), /DEFAULT_RATE_LIMIT: takes/);
   t.end();
 });

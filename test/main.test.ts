@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { cpSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
 import { LOCAL_KEY } from '../src/access/local.ts';
@@ -49,6 +49,36 @@ void t.test('what prevents a start is one plain line, and a log line without a s
     t.notMatch(output(), /\bat .*:\d+:\d+|"stack"/);
   }
 });
+
+void t.test(
+  'a Node or C library that no build runs on is said in two lines, with those that work',
+  async (t) => {
+    const missing = () => ({ 'index.js': 'throw new Error("there is no binary");' });
+    const folder = t.testdir({
+      // Found before those of this repository, from which all other packages come.
+      node_modules: { '@btc-vision': { 'uwebsockets.js': missing() }, 'uWebSockets.js': missing() },
+      data: {},
+    });
+    for (const name of ['src', 'package.json']) cpSync(name, join(folder, name), { recursive: true });
+    const { ended, output } = spawnMain(t, { PORT: '0', DATA_DIR: join(folder, 'data') }, [
+      process.execPath,
+      '--import=./.ci/typescript.mjs',
+      join(folder, 'src', 'main.ts'),
+    ]);
+    t.equal(await ended, 1);
+    t.match(jsonLines(output()), [
+      { level: 'fatal', msg: 'cannot start', reason: /has no binary for Node \d/ },
+    ]);
+    const plain = output()
+      .split('\n')
+      .filter((line) => line !== '' && !line.startsWith('{'));
+    t.match(plain, [
+      /^Cannot start: uWebSockets\.js has no binary for Node \d/,
+      /^Use Node 20 or 22 with glibc /,
+    ]);
+    t.equal(plain.length, 2);
+  },
+);
 
 void t.test('an .env that cannot be read is a wrong configuration', async (t) => {
   const cwd = t.testdir({ '.env': {} });

@@ -1,11 +1,12 @@
 import { closeSync, existsSync, fsyncSync, openSync, renameSync, rmSync, statSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
-import { readConfig } from '../config.ts';
+import { readStoreConfig } from '../config.ts';
 import { openEmbeddedStore } from '../store/embedded/embedded-store.ts';
-import type { Surroundings } from './keys-command.ts';
+import type { Environment } from '../environment.ts';
+import { command, UsageError } from './command.ts';
 
-const USAGE = `Usage: npm run backup -- FILE
+const USAGE = `Usage: triggers-api backup FILE
 
 Copies the embedded store (DATA_DIR) to FILE, as it is at one moment, while the service runs or not. FILE is complete
 and synced, or not there: it is written under another name first. To restore it, put it into a new folder as store.mdb.
@@ -16,32 +17,18 @@ and synced, or not there: it is written under another name first. To restore it,
 Exit status: 0 done, 1 failed, 2 not understood.
 `;
 
-/** The command line is not understood; the message says why. */
-class UsageError extends Error {}
+/** `triggers-api backup`. */
+export const backupCommand = command('backup', async (args, { env }) => {
+  const order = parse(args);
+  return order === 'help' ? USAGE : backUp(order, env);
+});
 
-/** The command behind `npm run backup`; resolves with its exit status. */
-export async function backupCommand(
-  args: readonly string[],
-  { env, stdout, stderr }: Surroundings,
-): Promise<number> {
-  try {
-    const command = parse(args);
-    stdout(command === 'help' ? USAGE : await backUp(command, env));
-    return 0;
-  } catch (error) {
-    const usage = error instanceof UsageError;
-    const message = error instanceof Error ? error.message : String(error);
-    stderr(`backup: ${message}${usage ? '\nbackup: --help tells what there is' : ''}\n`);
-    return usage ? 2 : 1;
-  }
-}
-
-interface Command {
+interface Order {
   readonly file: string;
   readonly force: boolean;
 }
 
-function parse(args: readonly string[]): Command | 'help' {
+function parse(args: readonly string[]): Order | 'help' {
   try {
     const { values, positionals } = parseArgs({
       args: [...args],
@@ -60,8 +47,8 @@ function parse(args: readonly string[]): Command | 'help' {
 }
 
 /** Resolves with what to print. */
-async function backUp({ file, force }: Command, env: Surroundings['env']): Promise<string> {
-  const config = readConfig({ ...env, AUTH_MODE: 'keys' });
+async function backUp({ file, force }: Order, env: Environment): Promise<string> {
+  const config = readStoreConfig(env);
   if (config.store !== 'embedded')
     throw new Error('only the embedded store is backed up so; see docs/dynamodb.md');
   if (existsSync(file) && !force) throw new Error(`${file} is there already; --force replaces it`);

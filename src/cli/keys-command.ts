@@ -1,13 +1,15 @@
 import { parseArgs } from 'node:util';
 import { formatKey, generateKey } from '../access/key-format.ts';
 import { hashSecret } from '../access/secret-hash.ts';
-import { readConfig } from '../config.ts';
+import { readKeysConfig } from '../config.ts';
 import { formatMicros } from '../events/clock.ts';
 import { openStore } from '../store/open-store.ts';
 import { CorruptKeyError } from '../store/store-errors.ts';
 import type { ApiKey, KeyChanges, KeyStore } from '../store/key-store.ts';
+import type { Surroundings } from './command.ts';
+import { command, UsageError } from './command.ts';
 
-const USAGE = `Usage: npm run keys -- COMMAND
+const USAGE = `Usage: triggers-api keys COMMAND
 
   create --name NAME [--tenant TENANT] [--rate-limit N]
                             make a key for a tenant ("default"), N requests a minute (DEFAULT_RATE_LIMIT);
@@ -26,39 +28,20 @@ running service need not be stopped, and takes a change within API_KEY_CACHE_TTL
 Exit status: 0 done, 1 failed, 2 not understood.
 `;
 
-/** The command line is not understood; the message says why. */
-class UsageError extends Error {}
+/** `triggers-api keys`. */
+export const keysCommand = command('keys', async (args, surroundings) => {
+  const action = parse(args);
+  return action === 'help' ? USAGE : onStore(action, surroundings);
+});
 
-/** Where the command is run and where it prints. */
-export interface Surroundings {
-  readonly env: Readonly<Record<string, string | undefined>>;
-  readonly stdout: (text: string) => void;
-  readonly stderr: (text: string) => void;
-}
-
-/** The command behind `npm run keys`; resolves with its exit status. */
-export async function keysCommand(args: readonly string[], surroundings: Surroundings): Promise<number> {
-  const { stdout, stderr } = surroundings;
-  try {
-    const command = parse(args);
-    stdout(command === 'help' ? USAGE : await onStore(command, surroundings));
-    return 0;
-  } catch (error) {
-    const usage = error instanceof UsageError;
-    const message = error instanceof Error ? error.message : String(error);
-    stderr(`keys: ${message}${usage ? '\nkeys: --help tells what there is' : ''}\n`);
-    return usage ? 2 : 1;
-  }
-}
-
-interface Command {
+interface Action {
   /** Whether a store is made where there is none: a mistyped DATA_DIR must not look like a store without keys. */
   readonly makesStore: boolean;
   /** Does it; resolves with what to print. */
   readonly run: (keys: KeyStore, defaultRateLimit: number) => Promise<string>;
 }
 
-function parse(args: readonly string[]): Command | 'help' {
+function parse(args: readonly string[]): Action | 'help' {
   if (args.includes('--help') || args.includes('-h')) return 'help';
   const [name, ...rest] = args;
   switch (name) {
@@ -81,7 +64,7 @@ function parse(args: readonly string[]): Command | 'help' {
   }
 }
 
-function parseCreate(args: readonly string[]): Command {
+function parseCreate(args: readonly string[]): Action {
   const { values } = parseStrictly(args, [], {
     name: { type: 'string' },
     tenant: { type: 'string', default: 'default' },
@@ -91,7 +74,7 @@ function parseCreate(args: readonly string[]): Command {
   const tenant = checkTenant(values.tenant);
   const rateLimit = values['rate-limit'] === undefined ? undefined : checkRateLimit(values['rate-limit']);
 
-  const run: Command['run'] = async (keys, defaultRateLimit) => {
+  const run: Action['run'] = async (keys, defaultRateLimit) => {
     const parts = generateKey();
     const record: ApiKey = {
       keyId: parts.keyId,
@@ -111,9 +94,9 @@ function parseCreate(args: readonly string[]): Command {
   return { makesStore: true, run };
 }
 
-function parseList(args: readonly string[]): Command {
+function parseList(args: readonly string[]): Action {
   const { values } = parseStrictly(args, [], {});
-  const run: Command['run'] = async (keys) => {
+  const run: Action['run'] = async (keys) => {
     const all = await keys.list();
     if (values.json) return json({ keys: all.map(shown) });
     return all.length === 0 ? 'There are no API keys yet: create --name NAME makes one.\n' : table(all);
@@ -125,7 +108,7 @@ function parseUpdate(
   args: readonly string[],
   operands: readonly string[],
   changesOf: (operands: readonly string[]) => KeyChanges,
-): Command {
+): Action {
   const { values, positionals } = parseStrictly(args, ['KEY_ID', ...operands], {});
   const [keyId = '', ...given] = positionals;
   if (keyId.startsWith('trg_')) {
@@ -134,7 +117,7 @@ function parseUpdate(
     );
   }
   const changes = changesOf(given);
-  const run: Command['run'] = async (keys) => {
+  const run: Action['run'] = async (keys) => {
     const changed = await keys.update(keyId, changes);
     if (!changed) throw new Error(`there is no API key ${JSON.stringify(keyId)}`);
     return values.json ? json(shown(changed)) : table([changed]);
@@ -186,17 +169,16 @@ function checkRateLimit(text: string): number {
   throw new UsageError('a rate limit is a whole number of requests a minute, 1 to 999999999');
 }
 
-async function onStore(command: Command, { env, stderr }: Surroundings): Promise<string> {
-  // How the service takes keys does not matter here, and what it would refuse to start with is no reason to refuse.
-  const config = readConfig({ ...env, AUTH_MODE: 'keys' });
+async function onStore(action: Action, { env, stderr }: Surroundings): Promise<string> {
+  const config = readKeysConfig(env);
   const store = await openStore(config, {
     log: errorLog(stderr),
     onFatal: () => undefined,
     exclusive: false,
-    create: command.makesStore,
+    create: action.makesStore,
   });
   try {
-    return await command.run(store.keys, config.defaultRateLimit);
+    return await action.run(store.keys, config.defaultRateLimit);
   } finally {
     await store.close();
   }

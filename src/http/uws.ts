@@ -10,18 +10,24 @@ type Uws = Pick<typeof import('uWebSockets.js'), 'App' | 'us_listen_socket_close
 const require = createRequire(import.meta.url);
 
 /** The newest first. */
-const BUILDS: readonly (() => Uws | Promise<Uws>)[] = [
-  () => require('@btc-vision/uwebsockets.js') as Uws,
-  () => import('uWebSockets.js'),
-];
+const BUILDS = {
+  '@btc-vision/uwebsockets.js': () => require('@btc-vision/uwebsockets.js') as Uws,
+  'uWebSockets.js': () => import('uWebSockets.js'),
+} satisfies Record<string, () => Uws | Promise<Uws>>;
+export type Build = keyof typeof BUILDS;
 
-export const { App, us_listen_socket_close, us_socket_local_port } = await newestThatLoads();
+const { build, uws } = await newestThatLoads();
 
-async function newestThatLoads(): Promise<Uws> {
+export const { App, us_listen_socket_close, us_socket_local_port } = uws;
+
+/** The package whose binary is in use: where the two differ, a test says so by this name. */
+export { build };
+
+async function newestThatLoads(): Promise<{ build: Build; uws: Uws }> {
   const reasons: unknown[] = [];
-  for (const load of BUILDS) {
+  for (const build of Object.keys(BUILDS) as Build[]) {
     try {
-      return await load();
+      return { build, uws: await BUILDS[build]() };
     } catch (error) {
       reasons.push(error);
     }

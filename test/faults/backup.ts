@@ -23,10 +23,14 @@ async function run(dataDir: string, ...args: string[]) {
 
 /** As users do, beside a running server. */
 function spawnBackup(dataDir: string, file: string) {
-  const child = spawn(process.execPath, ['--import=./.ci/typescript.mjs', 'src/cli/backup.ts', file], {
-    env: { ...process.env, NODE_NO_WARNINGS: '1', DATA_DIR: dataDir },
-    stdio: ['ignore', 'pipe', 'pipe'],
-  });
+  const child = spawn(
+    process.execPath,
+    ['--import=./.ci/typescript.mjs', 'src/cli/triggers-api.ts', 'backup', file],
+    {
+      env: { ...process.env, NODE_NO_WARNINGS: '1', DATA_DIR: dataDir },
+      stdio: ['ignore', 'pipe', 'pipe'],
+    },
+  );
   let stdout = '';
   let stderr = '';
   child.stdout.on('data', (data: Buffer) => (stdout += data.toString()));
@@ -124,5 +128,5 @@ void t.test('a backup replaces nothing unless told to, and leaves nothing half d
   t.match(await run(data), { code: 2, stderr: /takes one FILE/ });
   t.match(await run(data, 'a', 'b'), { code: 2, stderr: /takes one FILE/ });
   t.match(await run(data, 'a', '--fast'), { code: 2, stderr: /--fast/ });
-  t.match(await run(data, '--help'), { code: 0, stdout: /^Usage: npm run backup -- FILE/ });
+  t.match(await run(data, '--help'), { code: 0, stdout: /^Usage: triggers-api backup FILE/ });
 });

@@ -104,7 +104,7 @@ void t.test('a damaged or truncated file stops the start and says what to do', a
     const message = await refusal(t, path);
     t.match(message, reason, name);
     t.match(message, file);
-    t.match(message, 'npm run backup');
+    t.match(message, 'triggers-api backup');
     t.ok(readFileSync(file).equals(before), 'the file is left as it is');
   }
   copyFileSync(good, file);
@@ -279,7 +279,14 @@ void t.test('a command in another PID namespace is told at once to run where the
   const list = () => {
     const { status, stderr } = spawnSync(
       namespace[0],
-      [...namespace.slice(1), process.execPath, '--import=./.ci/typescript.mjs', 'src/cli/keys.ts', 'list'],
+      [
+        ...namespace.slice(1),
+        process.execPath,
+        '--import=./.ci/typescript.mjs',
+        'src/cli/triggers-api.ts',
+        'keys',
+        'list',
+      ],
       { env: { ...process.env, DATA_DIR: path }, encoding: 'utf8' },
     );
     return { status, stderr };

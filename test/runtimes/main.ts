@@ -1,6 +1,7 @@
 /**
  * `npm run test:runtimes [-- <files>]`: tests under the versions of Node and the C libraries that the service supports, and
- * so on both builds of uWebSockets.js. `.ci/install-tools` brings the runtimes.
+ * so on both builds of uWebSockets.js; test/http/uws.test.ts holds which is in use where. `.ci/install-tools` brings the
+ * runtimes.
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -26,7 +27,7 @@ for (const runtime of RUNTIMES) {
   const tests = spawn('sh', ['-c', `node_modules/.bin/tap --disable-coverage ${files.join(' ')}`], {
     stdio: 'inherit',
     // Found first, for the interpreter line of tap and for whatever a test starts.
-    env: { ...process.env, PATH: [bin, process.env['PATH']].join(delimiter) },
+    env: { ...process.env, PATH: [bin, process.env['PATH']].join(delimiter), RUNTIME: runtime },
   });
   const [code] = (await once(tests, 'exit')) as [number | null];
   if (code !== 0) process.exitCode = 1;

@@ -22,12 +22,16 @@ export const runKeys: Run = async (env, ...args) => {
   return { code, stdout, stderr };
 };
 
-/** Runs `src/cli/keys.ts` in a process of its own, as users do beside a running server. */
+/** Runs `triggers-api keys` in a process of its own, as users do beside a running server. */
 export const spawnKeys: Run = (env, ...args) => {
-  const child = spawn(process.execPath, ['--import=./.ci/typescript.mjs', 'src/cli/keys.ts', ...args], {
-    env: { ...process.env, NODE_ENV: '', NODE_NO_WARNINGS: '1', ...env },
-    stdio: ['ignore', 'pipe', 'pipe'],
-  });
+  const child = spawn(
+    process.execPath,
+    ['--import=./.ci/typescript.mjs', 'src/cli/triggers-api.ts', 'keys', ...args],
+    {
+      env: { ...process.env, NODE_ENV: '', NODE_NO_WARNINGS: '1', ...env },
+      stdio: ['ignore', 'pipe', 'pipe'],
+    },
+  );
   let stdout = '';
   let stderr = '';
   child.stdout.on('data', (data: Buffer) => (stdout += data.toString()));

@@ -75,7 +75,7 @@ export function toStoreError(error: unknown, table: string): Error {
 }
 
 export function missingTable(table: string): string {
-  return `table ${table} does not exist: create it with \`npm run tables -- create\`, or set DYNAMODB_CREATE_TABLES=true`;
+  return `table ${table} does not exist: create it with \`triggers-api tables create\`, or set DYNAMODB_CREATE_TABLES=true`;
 }
 
 function describe(error: unknown): { name: string; message: string; status: number } {

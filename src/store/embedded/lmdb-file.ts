@@ -18,7 +18,7 @@ export function checkLmdbFile(file: string): void {
     // Another process may have written between two reads here; damage stays.
     if (tries < 3) continue;
     throw new UnusableStoreError(
-      `The store file ${file} cannot be opened: ${problem}. Put a backup in its place (one that "npm run backup" has made), or ` +
+      `The store file ${file} cannot be opened: ${problem}. Put a backup in its place (one that "triggers-api backup" has made), or ` +
         'move it away to start with an empty store; docs/operations.md, "Backup and restore"',
     );
   }

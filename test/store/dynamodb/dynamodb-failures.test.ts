@@ -129,7 +129,7 @@ void t.test('a missing table is named in the log and by ping, and found once it 
   const tables = { events: 'events-of-mine', claims: 'claims-of-mine', keys: 'keys-of-mine' };
   const log = recordingLog();
   const store = await openStore(t, endpoint, { tables, createTables: false, log });
-  const said = /table events-of-mine does not exist.*npm run tables/;
+  const said = /table events-of-mine does not exist.*triggers-api tables create/;
   await t.rejects(store.ping(), { name: 'StoreUnavailableError', message: said });
   t.equal(log.errors.length, 1);
   t.match((log.errors[0]?.fields as { err: Error }).err.message, said);
