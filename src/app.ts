@@ -20,16 +20,15 @@ import { version } from './version.ts';
 export interface App {
   /** Where the service answers, e.g. `http://127.0.0.1:8080`. */
   readonly url: string;
-  /** Drains the server within the configured grace, then closes the store. Calling it again waits for the same. */
+  /** Drains the server within the configured grace period, then closes the store. Further calls wait for the same. */
   close(): Promise<void>;
 }
 
 /**
- * Puts the parts together and listens; the only place that names concrete ones. Rejects when the data folder or the port
- * cannot be had.
+ * Puts the parts together and listens. Rejects when the data folder or the port cannot be used.
  *
- * @param onFatal the store has failed for good: nothing that was acknowledged is lost, but the process should end.
- * @param time tests bring their own.
+ * @param onFatal is called when the store has failed for good: nothing that was acknowledged is lost, but the process should end.
+ * @param time is given by tests.
  */
 export async function startApp(
   config: Config,
@@ -88,7 +87,7 @@ async function closeInOrder(
   for (const part of parts) await part.close();
 }
 
-/** Who may come in, as the configuration says. */
+/** Decides which keys are admitted, as the configuration says. */
 function createAccess(config: Config, keys: KeyStore, logger: Logger) {
   const verifier = createSecretVerifier();
   if (config.authMode === 'keys') verifier.warmUp();
@@ -98,7 +97,10 @@ function createAccess(config: Config, keys: KeyStore, logger: Logger) {
     ttlMs: config.apiKeyCacheTtlSeconds * 1000,
     cacheSize: config.apiKeyCacheSize,
     onBackgroundError: (error) => {
-      logger.warn({ err: error }, 'API keys in use could not be read again, or their use not be noted');
+      logger.warn(
+        { err: error },
+        'API keys in use could not be read again, or their last use could not be stored',
+      );
     },
   });
   return {

@@ -1,13 +1,13 @@
 import type { Logger } from 'pino';
 import type { ClockStep, ServiceClock } from './events/clock.ts';
 
-/** A difference at start that is worth a word. */
-const WORTH_MICROS = 5e6;
+/** A smaller difference at start is not reported. */
+const REPORTED_MICROS = 5e6;
 
-/** What the operator is told of the clock; docs/operations.md says what to do. */
+/** Reports of the clock for the operator; docs/operations.md says what to do. */
 export function clockLog(logger: Logger): {
   readonly step: (step: ClockStep) => void;
-  /** Once the clock has been told of the newest stored event. */
+  /** To be called once, after `startAfter`. */
   readonly start: (clock: ServiceClock) => void;
 } {
   return {
@@ -21,12 +21,12 @@ export function clockLog(logger: Logger): {
 
     start(clock) {
       const ahead = clock.upcoming() - clock.now();
-      if (ahead < WORTH_MICROS) return;
+      if (ahead < REPORTED_MICROS) return;
       const seconds = ahead / 1e6;
       logger.warn(
         { ahead_seconds: seconds },
         `the newest stored event is ${seconds.toFixed(1)} s ahead of the wall clock: ` +
-          'new events are dated after it, and their time runs at 0.9 until the wall clock has caught up',
+          'new events are dated after it, at 0.9 of real time, until the wall clock has caught up',
       );
     },
   };

@@ -11,14 +11,14 @@ export interface KeysConfig extends StoreConfig {
 /** Everything that can be set from outside. Frozen. */
 export interface Config extends KeysConfig {
   readonly host: string;
-  /** 0: any free one. */
+  /** 0: any free port. */
   readonly port: number;
   /** `local` takes the fixed test key beside stored ones. */
   readonly authMode: AuthMode;
   readonly apiKeyCacheTtlSeconds: number;
   /** Keys. */
   readonly apiKeyCacheSize: number;
-  /** 0: equal events of the unversioned contract are never one. */
+  /** 0: equal events of the unversioned contract are never duplicates. */
   readonly dedupWindowSeconds: number;
   readonly logLevel: LogLevel;
   readonly shutdownGraceSeconds: number;
@@ -30,7 +30,7 @@ export type AuthMode = (typeof AUTH_MODES)[number];
 export const LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'] as const;
 export type LogLevel = (typeof LOG_LEVELS)[number];
 
-/** Whoever sets these counts on them: plain HTTP where TLS was asked for would send keys in the clear. */
+/** Refused because an operator who sets them relies on them: without TLS, for example, keys would be sent in plain text. */
 const NOT_YET = ['TLS_CERT_FILE', 'TLS_KEY_FILE', 'METRICS_PORT'];
 
 /** Reads the whole configuration. The three readers throw a `ConfigError`, as `readEnvironment` does. */

@@ -1,35 +1,35 @@
 import type { Sink } from './stdio.ts';
 
-/** Lines are written in blocks of about so many characters, at the latest after so many ms. */
+/** Lines are written in blocks of about this many characters, after this many milliseconds at the latest. */
 const BLOCK_LENGTH = 16_384;
 const TICK_MS = 100;
-/** A file takes one write for each round of a busy event loop: with one block a round, 24,000 lines a second are too many. */
+/** A file takes one write per round of a busy event loop. With one block a round, 24,000 lines a second would be too many. */
 const BLOCKS_A_WRITE = 64;
-/** A reader without room is asked again after so long: with a pipe of 64 KiB it can then still get 13 MB/s. */
+/** A reader without room is tried again after this time: through a pipe of 64 KiB it still gets 13 MB/s. */
 const RETRY_MS = 5;
 /** How long the end of the process may wait for the reader. */
 const FLUSH_MS = 250;
 
 export interface LogOutput {
-  /** Takes a line, with its line break, or drops and counts it. Never waits, never throws. */
+  /** Takes a line with its line break, or drops and counts it. It never waits and never throws. */
   readonly write: (line: string) => void;
-  /** Resolves when all is written, or after 250 ms; what is left then is told to `complain`. Call it last. */
+  /** Resolves when all is written, or after 250 ms; `complain` then says what is left. Call it last. */
   readonly flush: () => Promise<void>;
 }
 
 export interface LogOutputOptions {
   readonly sink: Sink;
-  /** Bytes that may wait to be written. Lines beyond are dropped until half of it is free again. */
+  /** Bytes that may wait to be written. When they are used up, lines are dropped until half of it is free again. */
   readonly capacity: number;
-  /** The line that says how many were dropped, for the place where they would have stood. */
+  /** Makes the line that says how many were dropped. It goes where they would have been. */
   readonly droppedLine: (lines: number) => string;
-  /** Where it is said that there is trouble with the log itself. */
+  /** Reports trouble with the log itself. */
   readonly complain: (line: string) => void;
 }
 
 /**
- * What stands between the logger and a sink that may stall, fail and recover: bounded memory, whole lines in their order,
- * and no error for whoever logs. Lines gather in blocks, because a system call for each would cost more than all else in it.
+ * Stands between the logger and a sink that may stall, fail and recover. Memory is bounded, lines stay whole and in order, and
+ * the logger gets no errors. Lines are collected in blocks, because a system call for each would cost more than all the rest.
  */
 export function createLogOutput({ sink, capacity, droppedLine, complain }: LogOutputOptions): LogOutput {
   const blocks = createBlockQueue(sink, complain);
@@ -49,7 +49,7 @@ export function createLogOutput({ sink, capacity, droppedLine, complain }: LogOu
     lines = 0;
   };
   const tick = (): void => {
-    // One gap and one line about it, not one for each time that a line's worth of room is there.
+    // One long gap with one line about it, instead of a gap each time that there is room for a line.
     if (dropped > 0 && blocks.bytes() + text.length <= capacity / 2) {
       append(droppedLine(dropped));
       dropped = 0;
@@ -77,7 +77,7 @@ export function createLogOutput({ sink, capacity, droppedLine, complain }: LogOu
   };
 }
 
-/** Blocks of lines on their way to the sink, in order, one after the other. */
+/** Blocks of lines on their way to the sink, in order. One write is under way at a time. */
 function createBlockQueue(sink: Sink, complain: (line: string) => void) {
   const queue: { bytes: Uint8Array; readonly lines: number }[] = [];
   let queued = 0;
@@ -109,7 +109,7 @@ function createBlockQueue(sink: Sink, complain: (line: string) => void) {
     for (let left = written, block = queue[0]; block !== undefined && left > 0; block = queue[0]) {
       const length = Math.min(left, block.bytes.length);
       left -= length;
-      // The rest of a block that has begun stays: half a line would be no JSON.
+      // The rest of a block that was written in part stays, because half a line would not be JSON.
       if (length < block.bytes.length) block.bytes = block.bytes.subarray(length);
       else queue.shift();
     }
@@ -125,16 +125,16 @@ function createBlockQueue(sink: Sink, complain: (line: string) => void) {
       askAgain();
       return;
     }
-    // The next call tries again: a disk may have room later, a named pipe another reader.
+    // The next call tries again: a disk may have room later, or a named pipe another reader.
     if (trouble === undefined)
-      complain(`The log cannot be written to stdout, the service goes on: ${message}`);
+      complain(`The log cannot be written to stdout; the service continues: ${message}`);
     trouble = message;
   };
 
   return {
     bytes: () => queued,
     lines: () => queue.reduce((sum, block) => sum + block.lines, 0),
-    /** What the sink last failed with, unless it has taken something since. */
+    /** The last error of the sink, unless it has taken something since. */
     trouble: () => trouble,
     push(bytes: Uint8Array, lines: number): void {
       queue.push({ bytes, lines });

@@ -5,18 +5,18 @@ import type { LogLevel } from './config.ts';
 import { createLogOutput } from './log-output.ts';
 import { complain, openSink } from './stdio.ts';
 
-/** Bytes of log that wait for a slow reader of stdout; some seconds at full load. */
+/** Bytes of log that may wait for a slow reader of stdout: some seconds at full load. */
 const CAPACITY = 4 * 1024 * 1024;
 
 export interface Log {
   readonly logger: Logger;
-  /** Text for the people at the terminal; null where stdout is none. */
+  /** Writes text for people at the terminal; null where stdout is not a terminal. */
   readonly print: ((text: string) => void) | null;
-  /** Writes what is still in memory, as far as that is possible within a moment. Call it last. */
+  /** Writes what is still in memory, as far as possible within a moment. Call it last. */
   flush(): Promise<void>;
 }
 
-/** JSON lines on stdout; for people where stdout is a terminal. */
+/** JSON lines on stdout; readable text where stdout is a terminal. */
 export async function createLog(level: LogLevel): Promise<Log> {
   const terminal = isatty(1);
   const format = terminal ? await createFormat() : (line: string) => line;
@@ -41,7 +41,7 @@ async function createFormat(): Promise<(line: string) => string> {
   return prettyFactory({ translateTime: 'SYS:HH:MM:ss.l', ignore: 'pid,hostname' });
 }
 
-/** Like a line of the logger's, but at every level: it stands for lines of every level. */
+/** Like a line of the logger, but written at every log level, because lines of any level may be missing. */
 function droppedLine(lines: number): string {
   const msg = 'lines of this log are missing here: stdout did not take them in time';
   return `{"level":"warn"${isoTime()},"dropped_lines":${String(lines)},"msg":"${msg}"}\n`;
@@ -65,7 +65,7 @@ export function createLogger(level: LogLevel, stream: DestinationStream): Logger
 let formattedMs = 0;
 let formatted = '';
 
-/** Like pino's own, but at thousands of lines a second most come within the same millisecond. */
+/** Like pino's own, but cached: at thousands of lines a second most have the same millisecond. */
 function isoTime(): string {
   const now = Date.now();
   if (now !== formattedMs) {

@@ -14,12 +14,12 @@ import { UnusableStoreError } from './store/store-errors.ts';
 const EXIT_CONFIG = 78;
 
 /**
- * Signals so close to each other are one: a terminal and a service manager send theirs to npm and to this process, and npm
- * passes its own on.
+ * Signals within this time count as one: a terminal or a service manager sends its signal to npm and to this process, and npm
+ * passes it on as well.
  */
 const SAME_SIGNAL_MS = 500;
 
-/** What whoever runs the service can put right, from a message alone. */
+/** Errors that the operator can correct, and for which the message is enough. */
 const OPERATORS_ERRORS = [ListenError, UnusableStoreError, UnsupportedRuntimeError];
 
 await main();
@@ -40,7 +40,7 @@ async function main(): Promise<void> {
     void stop(app, log);
   };
   try {
-    // Loaded here, so that a Node for which there is no binary is said plainly.
+    // Loaded here, so that a Node without a binary is reported in plain words.
     const { startApp } = await import('./app.ts');
     app = await startApp(config, logger, onFatal);
   } catch (error) {
@@ -57,12 +57,12 @@ async function main(): Promise<void> {
   log.print?.(greeting(app.url, config.authMode));
 }
 
-/** One plain line on stderr; in the log, the stack only of what is nobody's mistake in running the service. */
+/** Writes one plain line to stderr. The log gets the stack, unless the operator can correct the error. */
 function reportFailedStart(error: unknown, { logger, print }: Log): void {
   const expected = OPERATORS_ERRORS.some((kind) => error instanceof kind);
   const reason = error instanceof Error ? error.message : String(error);
   if (!expected) logger.fatal({ err: error }, 'cannot start');
-  // On a terminal both would be read by the same person.
+  // On a terminal the same person would read both.
   else if (print === null) logger.fatal({ reason }, 'cannot start');
   complain(`Cannot start: ${reason}`);
 }
@@ -101,14 +101,14 @@ async function stop(app: App | undefined, log: Log): Promise<void> {
   } catch (error) {
     log.logger.fatal({ err: error }, 'could not stop in good order');
     await log.flush();
-    // process.exit() waits for the threads of libuv's pool, and the one that could not be closed may wait for ever.
+    // process.exit() waits for the threads of libuv's pool, and one that could not be closed may wait for ever.
     process.kill(process.pid, 'SIGKILL');
   }
   await exit(log);
 }
 
 async function exit(log: Log, code?: number): Promise<never> {
-  // Given to `exit`, undefined would be a 0 in its place.
+  // With undefined, `exit` would use 0 instead of the exit code that is set.
   if (code !== undefined) process.exitCode = code;
   await log.flush();
   process.exit();

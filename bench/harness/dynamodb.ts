@@ -4,7 +4,7 @@ import type { AddressInfo } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import dynalite from 'dynalite';
 import type { DynamoStoreOptions } from '../../src/store/dynamodb/dynamo-store.ts';
-import type { StoreLog } from '../../src/store/dynamodb/log.ts';
+import type { StoreLog } from '../../src/store/store-log.ts';
 
 /** What ends things when it ends itself: a test, or a measurement. */
 export interface Scope {

@@ -1,4 +1,4 @@
-/** Who a request acts for. */
+/** On whose behalf a request acts. */
 export interface Principal {
   /** Public id of the key, fit for logs. */
   readonly keyId: string;
@@ -12,8 +12,8 @@ export type Refusal = 'unauthorized' | 'forbidden';
 
 export interface Authenticator {
   /**
-   * Answers at once, without a promise, when it knows the key already. Otherwise the promise rejects with a
-   * `StoreUnavailableError` or `StoreOverloadedError` when the key could not be checked: never a refusal for lack of knowledge.
+   * Answers at once, without a promise, when it knows the key already. Otherwise it returns a promise, which rejects with a
+   * `StoreUnavailableError` or `StoreOverloadedError` when the key could not be checked. A refusal always means that it was.
    */
   authenticate(key: string): Principal | Refusal | Promise<Principal | Refusal>;
 }

@@ -1,4 +1,4 @@
-// JavaScript, because a thread does not inherit the loader that runs TypeScript in development; `tsc` checks and copies it.
+// This is JavaScript because a thread does not inherit the loader that runs TypeScript in development. `tsc` checks and copies it.
 import { verifySync } from '@node-rs/bcrypt';
 import { parentPort } from 'node:worker_threads';
 

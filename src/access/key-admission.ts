@@ -2,19 +2,19 @@ import type { LRUCache } from 'lru-cache';
 import { KEY_BATCH, type ApiKey, type KeyStore } from '../store/key-store.ts';
 import type { Principal, Refusal } from './authenticator.ts';
 
-/** A key that may be used until its time is over. Renewed in place: the requests' path finds one object of one shape. */
+/** A key that is admitted until its time is over. It is renewed in place, so that requests always meet an object of one shape. */
 export interface Admission {
   principal: Principal;
   /** Monotonic milliseconds, like `usedAt`. */
   until: number;
   readonly compared: Comparison;
-  /** The last request. */
+  /** Time of the last request. */
   usedAt: number;
-  /** The last use that the store knows of, in ms since the Unix epoch. */
+  /** Time of the last use that is stored, in ms since the Unix epoch. */
   notedUseMs: number;
 }
 
-/** How a presented secret compares with a stored hash. True for as long as that hash is the stored one. */
+/** Result of comparing a presented secret with a stored hash. It is valid as long as that hash is the stored one. */
 export interface Comparison {
   readonly hash: string;
   readonly equal: boolean;
@@ -40,18 +40,18 @@ export interface UpkeepOptions {
 
 export interface Upkeep {
   readonly run: () => Promise<void>;
-  /** Waits for a round under way, and notes the last uses. */
+  /** Waits for a round under way, and stores the last uses. */
   readonly finish: () => Promise<void>;
 }
 
-/** The last use is written when it is so much later than the one that is stored. */
+/** The last use is written when it is later than the stored one by this much. */
 const NOTE_USE_AFTER_MS = 60_000;
-/** Last uses that are written at once. */
+/** How many last uses are written at the same time. */
 const USES_AT_ONCE = 8;
 
 /**
- * What is done behind the requests, by calling `run` every tenth of `ttlMs`: keys in use are read again before their time
- * is over, and their last use is noted.
+ * The work in the background, done by calling `run` every tenth of `ttlMs`: keys in use are read again before their time is
+ * over, and their last use is stored.
  */
 export function createUpkeep(options: UpkeepOptions): Upkeep {
   let running: Promise<void> | undefined;
@@ -61,14 +61,14 @@ export function createUpkeep(options: UpkeepOptions): Upkeep {
       try {
         await work(options);
       } catch (error) {
-        // The rest waits for the next round. Keys stay admitted until their time is over, no longer.
+        // The rest waits for the next round. Keys stay admitted until their time is over, but no longer.
         options.onBackgroundError(error);
       }
     }
   }
 
   return {
-    // Never two rounds at once: a slow store does not get more to do.
+    // Two rounds never run at once, so that a slow store does not get more to do.
     run: () => (running ??= round(renewDue, noteUses).finally(() => (running = undefined))),
     async finish() {
       await running;
@@ -77,7 +77,7 @@ export function createUpkeep(options: UpkeepOptions): Upkeep {
   };
 }
 
-/** One batch after the other: a thousand keys are ten reads every 25 s or so, not a burst. */
+/** Batches go one after the other: a thousand keys are about ten reads every 25 s, not a burst. */
 async function renewDue(options: UpkeepOptions): Promise<void> {
   const { admitted, ttlMs, monotonicMs } = options;
   const now = monotonicMs();
@@ -102,7 +102,7 @@ async function renew(
     if (!key) {
       refuse(digest, 'unauthorized', readAt, null);
     } else if (key.hash !== admission.compared.hash) {
-      // The secret is not at hand to be compared with the new hash: the next request brings it.
+      // The secret is not known here, so it cannot be compared with the new hash. The next request brings it.
       admitted.delete(digest);
     } else if (key.status !== 'active') {
       refuse(digest, 'forbidden', readAt, admission.compared);

@@ -8,24 +8,24 @@ import { parseKey, type KeyParts } from './key-format.ts';
 import type { SecretVerifier } from './secret-verifier.ts';
 
 export interface KeyAuthenticator extends Authenticator {
-  /** Ends the work behind the requests, and notes the last uses. Call it while the store is still open. */
+  /** Ends the background work, and stores the last uses. Call it while the store is still open. */
   close(): Promise<void>;
 }
 
 export interface KeyAuthenticatorOptions {
   readonly keys: Pick<KeyStore, 'get' | 'getMany' | 'touch'>;
   readonly verifier: Pick<SecretVerifier, 'verify'>;
-  /** For how long an answer of the store admits a key: so long may a revocation take. */
+  /** How long an answer of the store admits a key, and so how long a revocation may take. */
   readonly ttlMs?: number;
-  /** Bound of the cache of valid keys, and of that of refusals. */
+  /** Size of the cache of valid keys, and of the cache of refusals. */
   readonly cacheSize?: number;
-  /** Gets what goes wrong behind the requests: reading keys again, noting their last use. Neither hurts yet. */
+  /** Gets errors of the background work: reading keys again, storing their last use. No request has failed by them yet. */
   readonly onBackgroundError: (error: unknown) => void;
   /** Milliseconds that never go back. */
   readonly monotonicMs?: () => number;
   /** Milliseconds since the Unix epoch. */
   readonly wallMs?: () => number;
-  /** Does `work` every so often until the function it returns is called. */
+  /** Calls `work` at intervals until the function that it returns is called. */
   readonly repeat?: (work: () => Promise<void>, everyMs: number) => () => void;
 }
 
@@ -34,18 +34,18 @@ const REFUSAL_TTL_MS = 5_000;
 const MAX_LOOK_UPS = 1_000;
 
 /**
- * Admits stored keys. A key seen lately is answered from a cache, without I/O, bcrypt or a promise; any other by one read
- * of its record, shared by all who ask at the same time, and by bcrypt unless this secret has been compared with this
- * very hash before.
+ * Admits stored keys. A key that was seen recently is answered from a cache, without I/O, bcrypt or a promise. For any other
+ * key its record is read once, for all requests that wait for it, and bcrypt runs unless this secret has been compared with
+ * this hash before.
  *
- * The caches are keyed by the SHA-256 of what was presented: they hold no secret, and the time a look-up takes says
- * nothing about one. Secrets themselves are compared by bcrypt alone, in constant time.
+ * The caches are keyed by the SHA-256 of what was presented. So they hold no secret, and the time of a look-up reveals nothing
+ * about one. Only bcrypt compares the secrets themselves, in constant time.
  */
 export function createKeyAuthenticator(options: KeyAuthenticatorOptions): KeyAuthenticator {
   const { keys, verifier, ttlMs = 30_000, cacheSize = 10_000 } = options;
   const { monotonicMs = () => performance.now(), wallMs = Date.now, repeat = repeatEvery } = options;
   const admitted = new LRUCache<string, Admission>({ max: cacheSize });
-  // A cache of its own: whoever sends wrong keys by the thousand pushes out other wrong keys only.
+  // A separate cache: a client that sends thousands of wrong keys only pushes out other wrong keys.
   const refused = new LRUCache<string, Refused>({ max: cacheSize });
   const lookUps = new Map<string, Promise<Principal | Refusal>>();
   const upkeep = createUpkeep({ ...options, admitted, refuse, ttlMs, monotonicMs, wallMs });

@@ -2,9 +2,9 @@ import { randomInt } from 'node:crypto';
 import { crc32 } from 'node:zlib';
 
 /**
- * An API key reads `trg_<key_id>_<secret><checksum>`, in base62: a public id of 12 characters, a secret of 22 (131
- * random bits) and, in 6, the CRC-32 of all that stands before. The prefix lets secret scanners find a leaked key;
- * the checksum lets us refuse a mistyped one without a look-up.
+ * An API key has the form `trg_<key_id>_<secret><checksum>`, in base62: a public id of 12 characters, a secret of 22 (131 random
+ * bits), and the CRC-32 of all that stands before in 6. The prefix lets secret scanners find a leaked key, and the checksum
+ * lets the service refuse a mistyped one without a look-up.
  */
 export interface KeyParts {
   readonly keyId: string;
@@ -28,9 +28,9 @@ export function formatKey({ keyId, secret }: KeyParts): string {
 }
 
 /**
- * Undefined: not a key, or a mistyped one. No single wrong character and no swap of two neighbours gets past the
- * checksum: within the body either is a burst of at most 16 bits, which a CRC-32 always shows; the checksum itself has
- * one spelling only; and the one swap across the border cannot make a valid pair (tried in full by the tests).
+ * Undefined: the text is not a key, or a mistyped one. The checksum finds every single wrong character and every swap of two
+ * neighbours: within the body either is a burst of at most 16 bits, which a CRC-32 always detects; the checksum itself has only
+ * one spelling; and the one swap across the border cannot make a valid pair (the tests try all of them).
  */
 export function parseKey(text: string): KeyParts | undefined {
   const [, keyId, secret] = KEY.exec(text) ?? [];

@@ -1,19 +1,19 @@
 import type { Principal } from './authenticator.ts';
 
-/** What became of a request under its key's limit. Times are whole seconds, rounded up, at least 1. */
+/** What the limit of its key means for a request. Times are whole seconds, rounded up, at least 1. */
 export interface Quota {
   readonly admitted: boolean;
-  /** Requests a window. */
+  /** Requests per window. */
   readonly limit: number;
   /** Requests that the window still has room for. */
   readonly remaining: number;
-  /** Until the window ends and all of `limit` is there again. */
+  /** Time until the window ends and the whole `limit` is available again. */
   readonly resetSeconds: number;
 }
 
 export interface RateLimiter {
   /**
-   * Counts a request; null: its key has no limit.
+   * Counts a request. Null: its key has no limit.
    *
    * @param time monotonic milliseconds.
    */
@@ -23,16 +23,16 @@ export interface RateLimiter {
 const WINDOW_MS = 60_000;
 
 /**
- * A fixed window of 60 s per key, which opens with the key's first request. Exact for as long as no more than `maxKeys`
- * keys have a window open; then those that would end first are forgotten, and their keys get a new one early.
+ * A fixed window of 60 s per key, which opens with the key's first request. The limit is exact while at most `maxKeys` keys have
+ * an open window. Beyond that the windows that would end first are forgotten, and their keys get new ones early.
  */
 export function createRateLimiter({ maxKeys = 100_000 } = {}): RateLimiter {
-  // In the order in which the windows opened, and so will end: a key with a new window moves to the back.
+  // In the order in which the windows opened and will end: a key with a new window moves to the back.
   const windows = new Map<string, Window>();
 
   function open(keyId: string, nowMs: number): Window {
     windows.delete(keyId);
-    // No timer: each new window clears up to two old ones away, so the map follows the number of keys in use.
+    // There is no timer. Each new window removes up to two old ones, so the size of the map follows the number of keys in use.
     let checked = 0;
     for (const [oldest, { endMs }] of windows) {
       if (checked++ === 2 || (endMs > nowMs && windows.size < maxKeys)) break;
@@ -46,7 +46,7 @@ export function createRateLimiter({ maxKeys = 100_000 } = {}): RateLimiter {
   return {
     admit({ keyId, rateLimit: limit }, time) {
       if (limit === null) return null;
-      // Whole numbers: with fractions a window that has just opened may seem to last for longer than its 60 s.
+      // Whole numbers: with fractions a window that has just opened could seem to last longer than 60 s.
       const nowMs = Math.floor(time);
       let window = windows.get(keyId);
       if (!window || window.endMs <= nowMs) window = open(keyId, nowMs);

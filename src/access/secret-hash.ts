@@ -1,13 +1,13 @@
 import { hashSync } from '@node-rs/bcrypt';
 
 /**
- * 15 ms a verification. A slow hash protects secrets that people choose; ours has 131 random bits, which nobody guesses
- * at any cost (NIST SP 800-63B, 5.1.2.2, asks for a plain hash from 112 bits on). What a higher cost would buy is a slow
- * start: at 10 an instance needs a minute, at 8 fifteen seconds until it knows 1,000 keys again.
+ * A verification takes 15 ms. A slow hash protects secrets that people choose. These secrets have 131 random bits, which nobody
+ * can guess at any cost (NIST SP 800-63B, 5.1.2.2, asks only for a plain hash from 112 bits on). A higher cost would only slow
+ * down a start: an instance needs a minute at 10, and fifteen seconds at 8, until it knows 1,000 keys again.
  */
 const COST = 8;
 
-/** Blocks for as long as a verification takes: for the command line, not for the server. */
+/** Blocks the event loop as long as a verification takes: it is for the command line, not for the server. */
 export function hashSecret(secret: string): string {
   return hashSync(secret, COST);
 }

@@ -2,32 +2,31 @@ import { Worker } from 'node:worker_threads';
 import { StoreOverloadedError, StoreUnavailableError } from '../store/store-errors.ts';
 
 /**
- * Checks secrets against their bcrypt hashes in one thread of its own. Not in libuv's pool, where bcrypt's asynchronous
- * functions run: LMDB commits wait for the same four threads, and 200 verifications at once took them from 0.2 ms to
- * seconds.
+ * Checks secrets against their bcrypt hashes in a thread of its own. bcrypt's asynchronous functions run in libuv's pool, where
+ * LMDB commits wait for the same four threads: 200 verifications at once made commits take seconds instead of 0.2 ms.
  */
 export interface SecretVerifier {
   /**
-   * Rejects with a `StoreOverloadedError` when too many wait already, and with a `StoreUnavailableError` when the
-   * thread died at it or the verifier is closed.
+   * Rejects with a `StoreOverloadedError` when too many wait already, and with a `StoreUnavailableError` when the thread died
+   * during the verification or the verifier is closed.
    */
   verify(keyId: string, secret: string, hash: string): Promise<boolean>;
-  /** Starts the thread, so that the first key does not wait for that. It starts by itself otherwise. */
+  /** Starts the thread early, so that the first key does not wait for it. Otherwise the first verification starts it. */
   warmUp(): void;
-  /** Whoever waits is refused; resolves when the thread has ended. */
+  /** Refuses what waits, and resolves when the thread has ended. */
   close(): Promise<void>;
 }
 
-/** What the thread is sent; it answers each with a boolean, in order. */
+/** A message to the thread. It answers each with a boolean, in order. */
 export interface VerifyRequest {
   readonly secret: string;
   readonly hash: string;
 }
 
 export interface SecretVerifierOptions {
-  /** At 15 ms each (cost 8) the last one waits 1.5 s. */
+  /** At 15 ms each (cost 8) the last one in the queue waits 1.5 s. */
   readonly maxWaiting?: number;
-  /** Key ids are public: whoever knows one must not fill the queue with wrong secrets for it. */
+  /** Key ids are public: a client that knows one must not be able to fill the queue with wrong secrets for it. */
   readonly maxWaitingPerKey?: number;
   readonly startWorker?: () => Worker;
 }
@@ -43,7 +42,7 @@ export function createSecretVerifier({
   let running: Job | undefined;
   let closed = false;
 
-  /** One job at a time is with the thread: when it dies, just that one is lost. */
+  /** The thread has one job at a time, so only that one is lost when the thread dies. */
   function next(): void {
     if (running) return;
     running = queue.shift();
@@ -53,7 +52,7 @@ export function createSecretVerifier({
     }
     countWaiting(waitingByKey, running.keyId, -1);
     worker ??= start();
-    // An idle thread does not keep the process; one that somebody waits for does.
+    // An idle thread does not keep the process alive; one that a request waits for does.
     worker.ref();
     worker.postMessage(running.request);
   }

@@ -50,14 +50,14 @@ function parse(args: readonly string[]): Order | 'help' {
 async function backUp({ file, force }: Order, env: Environment): Promise<string> {
   const config = readStoreConfig(env);
   if (config.store !== 'embedded')
-    throw new Error('only the embedded store is backed up so; see docs/dynamodb.md');
+    throw new Error('this command is for the embedded store only; see docs/dynamodb.md');
   if (existsSync(file) && !force) throw new Error(`${file} is there already; --force replaces it`);
-  // lmdb-js would make it.
+  // lmdb-js would create the folder.
   if (!existsSync(dirname(file))) throw new Error(`there is no folder ${dirname(file)}`);
   const draft = `${file}.draft`;
   const umask = process.umask(0o077);
   try {
-    // LMDB writes no file that is there.
+    // LMDB refuses to write to a file that exists.
     rmSync(draft, { force: true });
     await copyStore(config.dataDir, draft);
     sync(draft);

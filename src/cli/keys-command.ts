@@ -13,9 +13,9 @@ const USAGE = `Usage: triggers-api keys COMMAND
 
   create --name NAME [--tenant TENANT] [--rate-limit N]
                             make a key for a tenant ("default"), N requests a minute (DEFAULT_RATE_LIMIT);
-                            the key is shown this once and cannot be had again
-  list                      all keys, the oldest first
-  revoke KEY_ID             refuse a key that is not to be trusted any more
+                            the key is shown only once and cannot be read again
+  list                      all keys, oldest first
+  revoke KEY_ID             refuse a key that must not be trusted any more
   deactivate KEY_ID         refuse a key for the time being
   activate KEY_ID           take a key again that was revoked or deactivated
   set-rate-limit KEY_ID N   admit N requests a minute on each instance
@@ -35,7 +35,7 @@ export const keysCommand = command('keys', async (args, surroundings) => {
 });
 
 interface Action {
-  /** Whether a store is made where there is none: a mistyped DATA_DIR must not look like a store without keys. */
+  /** Whether a store is created when there is none: a mistyped DATA_DIR must not look like a store without keys. */
   readonly makesStore: boolean;
   /** Does it; resolves with what to print. */
   readonly run: (keys: KeyStore, defaultRateLimit: number) => Promise<string>;
@@ -151,7 +151,7 @@ function parseStrictly<T extends Options>(args: readonly string[], operands: rea
 function checkName(name: string | undefined): string {
   if (name === undefined) throw new UsageError('--name is missing: say what the key is for');
   const length = Array.from(name).length;
-  // Control characters would reach the terminal of whoever lists the keys.
+  // Control characters would reach the terminal when the keys are listed.
   if (length < 1 || length > 255 || /\p{Cc}/u.test(name) || !name.isWellFormed()) {
     throw new UsageError('--name takes 1 to 255 printable characters');
   }
@@ -184,7 +184,7 @@ async function onStore(action: Action, { env, stderr }: Surroundings): Promise<s
   }
 }
 
-/** Tells of what has no other way to be told; the rest is in the error that a call rejects with. */
+/** Reports damaged keys that a list leaves out. Other problems are in the error with which a call rejects. */
 function errorLog(stderr: Surroundings['stderr']) {
   return {
     info: () => undefined,
@@ -195,7 +195,7 @@ function errorLog(stderr: Surroundings['stderr']) {
   };
 }
 
-/** A record as it is printed: never its hash. */
+/** The part of a record that is printed; the hash never is. */
 function shown(key: ApiKey) {
   return {
     key_id: key.keyId,
@@ -222,7 +222,7 @@ function table(keys: readonly ApiKey[]): string {
       `${String(key.rate_limit)}/min`,
       key.created_at.slice(0, 19) + 'Z',
       key.last_used_at === null ? 'never' : key.last_used_at.slice(0, 19) + 'Z',
-      // Last, as the one column whose width on the screen is hard to tell.
+      // The last column, because its width on the screen is hard to calculate.
       key.name,
     ]),
   ];

@@ -4,7 +4,7 @@ import type { Environment } from '../environment.ts';
 import { ConfigError } from '../environment.ts';
 import { createClient } from '../store/dynamodb/client.ts';
 import { toStoreError } from '../store/dynamodb/failure.ts';
-import { createTable, tableDefinitions } from '../store/dynamodb/tables.ts';
+import { createTable, tableDefinitions } from '../store/dynamodb/table-definitions.ts';
 import type { DynamoConfig } from '../store/store-config.ts';
 import type { Surroundings } from './command.ts';
 import { command, UsageError } from './command.ts';

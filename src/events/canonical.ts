@@ -2,12 +2,12 @@ import { hash } from 'node:crypto';
 import { skipScalar, skipSpace, skipString } from './json-text.ts';
 
 /**
- * A text that is the same for the same JSON value: members sorted by name, the last of duplicates only, strings and
- * numbers in one spelling. `1`, `1.0` and `1e0` are one number, `-0` is `0`; no detour by doubles, which would merge
- * 9007199254740993 with ...992. Any depth.
+ * A text that is the same for equal JSON values: members are sorted by name, of duplicate members only the last one counts,
+ * and strings and numbers have one spelling. `1`, `1.0` and `1e0` are one number, and `-0` is `0`. Numbers are not converted to
+ * doubles, which would merge 9007199254740993 with ...992. Values may have any depth.
  *
- * For comparing, not for storing: numbers come out in a spelling of ours (`12e-1` for `1.2`), and objects and arrays that
- * are longer than `LONGEST` as their SHA-256, so that no level copies all that is below it: linear in time, however deep.
+ * The text is for comparing, not for storing. Numbers have a spelling of its own (`12e-1` for `1.2`), and objects and arrays
+ * longer than `LONGEST` are replaced by their SHA-256. So no level copies everything below it, and time is linear at any depth.
  *
  * @param text JSON that `JSON.parse` has accepted.
  * @param omit name of a member to leave out of the outermost object.
@@ -55,7 +55,7 @@ export function canonicalJson(text: string, omit?: string): string {
   }
 }
 
-/** Characters. Every level of a deep value copies up to so many; every value that is longer costs a hash (0.5 µs). */
+/** In characters. Every level of a deep value copies up to this many; every longer value costs a hash (0.5 µs). */
 const LONGEST = 96;
 
 type Container =
@@ -69,7 +69,7 @@ function add(container: Container, value: string): void {
 
 function close(container: Container): string {
   const text = written(container);
-  // `#` begins no JSON text.
+  // No JSON text begins with `#`.
   return text.length <= LONGEST ? text : `#${hash('sha256', text, 'base64url')}`;
 }
 
@@ -97,11 +97,11 @@ function canonicalNumber(text: string): string {
   const [, sign = '', whole = '', fraction = '', exponent = '0'] = NUMBER.exec(text) ?? [];
   const digits = (whole + fraction).replace(/^0+/, '');
   if (digits === '') return '0';
-  // Not /0+$/: on 1000…0001 that is quadratic, and a payload may be one such number.
+  // Not /0+$/: on 1000…0001 it would be quadratic, and a payload may consist of one such number.
   let end = digits.length;
   while (digits.charCodeAt(end - 1) === ZERO) end--;
   const significant = digits.slice(0, end);
-  // An exponent may have any number of digits, too.
+  // An exponent may have any number of digits as well.
   const scale = BigInt(exponent) - BigInt(fraction.length) + BigInt(digits.length - significant.length);
   return scale === 0n ? sign + significant : `${sign}${significant}e${String(scale)}`;
 }

@@ -1,21 +1,21 @@
 /**
- * A time that goes on by monotonic time and follows a reference, another clock, without believing its sudden steps. With
- * `ahead` for the reference minus the followed time, at each reading:
+ * A time that advances with monotonic time and follows a reference, another clock, without believing sudden steps of it. Let
+ * `ahead` be the reference minus the followed time. At each reading:
  *
- * - `|ahead| <= tolerance`: it is followed, by at most a tenth of the monotonic time since the last reading.
- * - otherwise it is in doubt. What has stood for `confirm` of monotonic time, which is the least `ahead` of that time, is
- *   believed in one step. A difference that is gone, or on the other side, begins anew.
+ * - `|ahead| <= tolerance`: the reference is followed, by at most a tenth of the monotonic time since the last reading.
+ * - Otherwise the difference is in doubt. Once it has stood for `confirm` of monotonic time, the least `ahead` of that time is
+ *   believed, in one step. The doubt ends when the difference is gone, and begins anew when it is on the other side.
  *
- * So between two readings it runs at 0.9 to 1.1 of monotonic time, but for steps that are believed, and a reference that
- * has been right for `confirm` is followed whatever it did before. No timer: all is worked out when it is asked. If nobody
- * asks for hours, a step is first in doubt when it is first seen.
+ * So between two readings the time runs at 0.9 to 1.1 of monotonic time, apart from steps that are believed, and a reference
+ * that has been right for `confirm` is followed whatever it did before. There is no timer: everything is calculated at a
+ * reading. If nobody reads for hours, the doubt begins with the first reading that sees the step.
  *
- * All times and lengths are in one unit, the caller's.
+ * All times and lengths are in one unit, which the caller chooses.
  */
 export interface Follower {
   /** The followed time. `mono` never goes back. */
   follow(reference: number, mono: number): number;
-  /** As of the last reading; undefined: the reference is followed. */
+  /** As of the last reading. Undefined: the reference is followed. */
   doubt(): Doubt | undefined;
 }
 
@@ -23,24 +23,24 @@ export interface Follower {
 export interface Doubt {
   /** The least since the doubt began: positive where the reference is ahead. */
   readonly by: number;
-  /** For how long, in monotonic time. */
+  /** How long the doubt has stood, in monotonic time. */
   readonly stood: number;
 }
 
 export interface FollowerOptions {
-  /** What the followed time is at `mono`. */
+  /** The followed time at `mono`. */
   readonly time: number;
   readonly mono: number;
   readonly tolerance: number;
   readonly confirm: number;
-  /** Of an earlier process: it counts on. */
+  /** The doubt of an earlier process; it continues. */
   readonly doubt?: Doubt | undefined;
-  /** A doubt begins. */
+  /** Called when a doubt begins. */
   readonly onDoubt?: (by: number) => void;
   readonly onBelieved?: (by: number) => void;
 }
 
-/** Of monotonic time. NTP slews by up to a twelfth (chrony), so what is slewed is never in doubt. */
+/** Relative to monotonic time. NTP slews by up to a twelfth (chrony), so a clock that is slewed is never in doubt. */
 const SLEW = 0.1;
 
 export function createFollower(options: FollowerOptions): Follower {

@@ -17,7 +17,7 @@ export interface InboxPage {
   readonly nextCursor: string | null;
 }
 
-/** One page of a tenant's pending events, oldest first; `invalid-cursor` for one that this walk did not give out. */
+/** One page of a tenant's pending events, oldest first; `invalid-cursor` for a cursor that this contract did not give out. */
 export async function readInbox(
   store: EventStore,
   contract: string,
@@ -30,7 +30,7 @@ export async function readInbox(
     const { events, next } = await store.listPending(tenant, { ...query, after });
     return { events, nextCursor: next === null ? null : encodeCursor(tenant, contract, next) };
   } catch (error) {
-    // Whole and ours by its checksum, but of another kind of store, or forged.
+    // The checksum is right, but the cursor comes from another kind of store, or is forged.
     if (error instanceof InvalidPositionError) return 'invalid-cursor';
     throw error;
   }

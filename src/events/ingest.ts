@@ -10,10 +10,10 @@ export type Ingested =
   | { readonly outcome: 'conflict' };
 
 /**
- * Gives the draft its id and its time and stores it. Resolves when the event is durable, with the id and time of the
- * event that is stored: of a duplicate those of the first.
+ * Gives the draft an id and a time and stores it. Resolves when the event is durable, with the id and time of the stored
+ * event; for a duplicate they are those of the first event.
  *
- * @param claim makes the claim of an event with that time; without it every event is a new one.
+ * @param claim makes the claim of an event with that time. Without it every event is new.
  */
 export async function ingest(
   store: EventStore,

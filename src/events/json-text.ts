@@ -8,11 +8,11 @@ const CLOSE_BRACKET = 0x5d;
 const SPACE = 0x20;
 
 /**
- * Cuts the text of top-level members out of the text of a JSON object, as it was written: `1.10` stays `1.10`.
+ * Cuts the text of top-level members out of the text of a JSON object. The text stays as it was written: `1.10` is `1.10`.
  *
  * @param text a JSON object that `JSON.parse` has accepted; anything else gives nonsense.
- * @param names members to find; of duplicates the last one counts, as in `JSON.parse`, and a name may be written
- *   with escapes.
+ * @param names members to find. Of duplicates the last one counts, as in `JSON.parse`. In the text a name may be written with
+ *   escapes.
  * @returns the text of each member's value without surrounding white space; absent members are absent.
  */
 export function cutMembers<Name extends string>(
@@ -39,13 +39,13 @@ function readKey(text: string, start: number, end: number): string {
   return raw.includes('\\') ? (JSON.parse(text.slice(start, end)) as string) : raw;
 }
 
-/** JSON's white space is all that may stand between tokens and all of it is at or below U+0020. */
+/** Only white space may stand between JSON tokens, and all of it is at or below U+0020. */
 export function skipSpace(text: string, at: number): number {
   while (text.charCodeAt(at) <= SPACE) at++;
   return at;
 }
 
-/** @param at the opening quote. @returns the place after the closing one. */
+/** @param at position of the opening quote. @returns the position after the closing quote. */
 export function skipString(text: string, at: number): number {
   // `indexOf` runs over long strings many times faster than a loop over their characters.
   let close = text.indexOf('"', at + 1);

@@ -3,6 +3,7 @@ import type { Authenticator, Principal, Refusal } from '../access/authenticator.
 import type { RateLimiter } from '../access/rate-limiter.ts';
 import { parseJson, requireJson } from './body.ts';
 import { presentedKey, requirePrincipal, requireQuota } from './credentials.ts';
+import { UUID } from './fields.ts';
 import { invalidField, RequestError } from './request-error.ts';
 import type { RequestHead } from './head.ts';
 import { parseQuery } from './query.ts';
@@ -143,8 +144,13 @@ function compileParams(route: Route, contract: Contract): (raw: readonly string[
   };
 }
 
+/** UUIDs in paths are case-insensitive; handlers and stores get them in lower case. */
 function decodeParam(name: string, raw: string): string {
-  if (!raw.includes('%')) return raw;
+  const value = raw.includes('%') ? decodePercent(name, raw) : raw;
+  return UUID.test(value) ? value.toLowerCase() : value;
+}
+
+function decodePercent(name: string, raw: string): string {
   try {
     return decodeURIComponent(raw);
   } catch {

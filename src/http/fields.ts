@@ -1,6 +1,6 @@
 import Type from 'typebox';
 
-const UUID = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
+export const UUID = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
 
 /** 1-255 characters, counted as code points, as JSON Schema does. */
 export const name = (description: string) =>
@@ -15,7 +15,7 @@ export const time = Type.String({
   description: 'ISO 8601 UTC with microseconds',
   examples: ['2026-01-01T12:00:00.123456Z'],
 });
-/** Path parameters of the routes of one event, in either case. */
+/** Path parameters of the routes of one event. Ids are taken in either case, and come in lower case (`compileEndpoint`). */
 export const EventParams = Type.Object({
   event_id: Type.Refine(
     eventId,

@@ -2,8 +2,8 @@
 export type Micros = number;
 
 /**
- * An event as the core knows it. `payload` and `metadata` are the JSON text that came in, never parsed objects:
- * numbers, key order and depth survive, and a page is concatenated instead of stringified again.
+ * An event as the core knows it. `payload` and `metadata` are the JSON text that came in, never parsed objects. So numbers, key
+ * order and depth survive, and a page is concatenated instead of serialized again.
  */
 export interface StoredEvent {
   /** Lowercase UUID v4. */

@@ -6,7 +6,7 @@ import type { EventStore } from './event-store.ts';
 import type { StoreConfig } from './store-config.ts';
 import type { KeyStore } from './key-store.ts';
 
-/** The store with all that is kept in it. */
+/** The event store, with the API keys that are kept in it. */
 export interface Store extends EventStore {
   readonly keys: KeyStore;
   /** Time of the newest event at open, 0 where it is not known. */
@@ -17,24 +17,24 @@ export interface StoreOptions {
   readonly log: DynamoStoreOptions['log'];
   /** The embedded store has failed for good. */
   readonly onFatal: EmbeddedOptions['onFatal'];
-  /** False: beside a running server, for the command line. */
+  /** False: the store is opened beside a running server, by the command line. */
   readonly exclusive: boolean;
-  /** False: where there is no store yet, none is made. */
+  /** False: it is an error when there is no store yet; otherwise one is created. */
   readonly create: boolean;
-  /** The clock of the service, which the store shares; without one, as for the command line, it has its own. */
+  /** The clock of the service, which the store shares. The command line gives none, and the store has its own. */
   readonly clock?: ServiceClock;
   /** Milliseconds of a clock that is never set. */
   readonly monotonicMs?: () => number;
 }
 
-/** Opens the store that the configuration names; the only place, beside the store's own command, that names stores. */
+/** Opens the store that the configuration names. Only this file and the command line name concrete stores. */
 export async function openStore(
   config: StoreConfig,
   { clock = createClock(), monotonicMs = SYSTEM_TIME.monotonicMs, ...options }: StoreOptions,
 ): Promise<Store> {
   const { eventTtlSeconds, dataDir, dynamodb } = config;
   const time = { now: () => clock.now(), eventTtl: eventTtlSeconds * 1e6 };
-  // Each is loaded only where it is used: the AWS SDK alone takes a third of a second to load.
+  // A store is loaded only when it is used: the AWS SDK alone takes a third of a second to load.
   if (config.store === 'embedded') {
     const { openEmbeddedStore } = await import('./embedded/embedded-store.ts');
     return openEmbeddedStore({ path: dataDir, ...time, monotonicMs, ...options });
@@ -50,6 +50,6 @@ export async function openStore(
     log: options.log,
     servesEvents: options.exclusive,
   });
-  // Instances share the tables: their clocks, not this process's past, order the events.
+  // Instances share the tables, so the order of events comes from their clocks, not from what this process has stored.
   return { ...store, newestTime: 0 };
 }

@@ -1,12 +1,11 @@
 /**
- * A bounded resource (places in a queue, bytes, calls) that tenants share. One who takes much is refused before there is
- * nothing left for the others: a tenant may hold as much as is still free, so one that floods gets half, two get a third
- * each, and a tenant that holds nothing is refused only when nothing fits. These are the dynamic thresholds of Choudhury and
- * Hahne, "Dynamic queue length thresholds for shared-memory packet switches" (IEEE/ACM Transactions on Networking 6(2),
- * 1998), with a factor of 1.
+ * A bounded resource (places in a queue, bytes, calls) that tenants share. A tenant may hold as much as is still free. So one
+ * that floods gets half, two get a third each, and something is always left for the others: a tenant that holds nothing is
+ * refused only when its request does not fit at all. These are the dynamic thresholds of Choudhury and Hahne, "Dynamic queue
+ * length thresholds for shared-memory packet switches" (IEEE/ACM Transactions on Networking 6(2), 1998), with a factor of 1.
  */
 export interface Shares {
-  /** Takes `amount` for the tenant. False: refused, and nothing was taken. */
+  /** Takes `amount` for the tenant. Returns false, and takes nothing, when that is too much. */
   take(tenant: string, amount: number): boolean;
   /** The most that `take` would grant this tenant. */
   room(tenant: string): number;
@@ -16,7 +15,7 @@ export interface Shares {
   held(): number;
 }
 
-/** @param capacity in the same unit as the amounts; together the tenants never hold more. */
+/** @param capacity what all tenants hold at most together, in the unit of the amounts. */
 export function createShares(capacity: number): Shares {
   const tenants = new Map<string, number>();
   let total = 0;
@@ -39,7 +38,7 @@ export function createShares(capacity: number): Shares {
 
     give(tenant, amount) {
       const left = (tenants.get(tenant) ?? 0) - amount;
-      // Only tenants that hold something are remembered: the map is as small as what is under way.
+      // Only tenants that hold something stay in the map, so its size is bounded by what is under way.
       if (left > 0) tenants.set(tenant, left);
       else tenants.delete(tenant);
       total -= amount;

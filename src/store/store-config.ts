@@ -1,7 +1,7 @@
 export const STORES = ['embedded', 'dynamodb'] as const;
 export type StoreKind = (typeof STORES)[number];
 
-/** What has to be known to open a store. */
+/** The part of the configuration that opens a store. */
 export interface StoreConfig {
   readonly store: StoreKind;
   /** Of the embedded store. */

@@ -3,12 +3,12 @@ export class StoreUnavailableError extends Error {
   override readonly name = 'StoreUnavailableError';
 }
 
-/** The store is reachable and has too much to do. What was asked for has not happened. */
+/** The store can be reached but has too much to do. What was asked for has not happened. */
 export class StoreOverloadedError extends Error {
   override readonly name = 'StoreOverloadedError';
 }
 
-/** The store cannot be opened, for a reason that whoever runs the service can remove. The message says which. */
+/** The store cannot be opened, for a reason that the operator can remove. The message says which. */
 export class UnusableStoreError extends Error {
   override readonly name = 'UnusableStoreError';
 }
@@ -23,7 +23,7 @@ export class CorruptKeyError extends Error {
   override readonly name = 'CorruptKeyError';
 }
 
-/** A position that this kind of store does not give out. */
+/** The text is not a position that this kind of store gives out. */
 export class InvalidPositionError extends Error {
   override readonly name = 'InvalidPositionError';
 }

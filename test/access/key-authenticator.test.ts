@@ -16,7 +16,7 @@ const WALL_START = 1_767_268_800_000;
 const bcrypt = createSecretVerifier();
 t.teardown(() => bcrypt.close());
 
-/** An authenticator on a store that counts, with the real bcrypt thread, and time that goes on when it is told to. */
+/** An authenticator on a store that counts calls, with the real bcrypt thread, and a time that the test moves. */
 function setup(options: Partial<KeyAuthenticatorOptions> = {}) {
   const keys = createMemoryKeyStore();
   const time = { now: 0, bcrypts: 0 };
@@ -47,7 +47,7 @@ function setup(options: Partial<KeyAuthenticatorOptions> = {}) {
     ask: async (key: string) => authenticator.authenticate(key),
     backgroundErrors,
     rounds: () => rounds,
-    /** Lets time go by, with a round of upkeep as often as asked for; `meanwhile` before each round. */
+    /** Lets time pass, with rounds of background work at the interval that was set; `meanwhile` runs before each round. */
     pass: async (ms: number, meanwhile: () => unknown = () => undefined) => {
       const end = time.now + ms;
       const everyMs = rounds?.everyMs ?? Infinity;
@@ -98,7 +98,7 @@ void t.test('a thousand first requests at once with one key cost one look-up and
   t.same([keys.calls.get, time.bcrypts], [1, 1]);
 });
 
-void t.test('what is no key costs no look-up', (t) => {
+void t.test('a text that is not a key costs no look-up', (t) => {
   const { keys, authenticator } = setup();
   const key = formatKey(generateKey());
   const typo = key.slice(0, -1) + (key.endsWith('a') ? 'b' : 'a');
@@ -154,7 +154,7 @@ void t.test('too many different keys at once are refused as overload, not as unk
   t.equal(await authenticator.authenticate(formatKey(generateKey())), 'unauthorized', 'room again');
 });
 
-void t.test('an entry that has run out reads its record again, without bcrypt', async (t) => {
+void t.test('an expired entry reads its record again, without bcrypt', async (t) => {
   const { keys, time, authenticator } = setup();
   const { key, keyId } = await storedKey(keys);
   await authenticator.authenticate(key);
@@ -166,21 +166,18 @@ void t.test('an entry that has run out reads its record again, without bcrypt', 
   t.same([keys.calls.get, time.bcrypts], [2, 1]);
 });
 
-void t.test(
-  'a rotated hash is noticed when the entry runs out, and by the renewal ahead of time',
-  async (t) => {
-    for (const ahead of [false, true]) {
-      const { keys, time, authenticator, pass } = setup();
-      const { key, record } = await storedKey(keys);
-      await authenticator.authenticate(key);
-      keys.records.set(record.keyId, { ...record, hash: hashSync('another secret', 4) });
-      if (ahead) await pass(27 * SECOND, () => authenticator.authenticate(key));
-      else time.now += 30 * SECOND;
-      t.equal(await authenticator.authenticate(key), 'unauthorized');
-      t.equal(time.bcrypts, 2);
-    }
-  },
-);
+void t.test('a rotated hash is noticed when the entry expires, and by the renewal before that', async (t) => {
+  for (const ahead of [false, true]) {
+    const { keys, time, authenticator, pass } = setup();
+    const { key, record } = await storedKey(keys);
+    await authenticator.authenticate(key);
+    keys.records.set(record.keyId, { ...record, hash: hashSync('another secret', 4) });
+    if (ahead) await pass(27 * SECOND, () => authenticator.authenticate(key));
+    else time.now += 30 * SECOND;
+    t.equal(await authenticator.authenticate(key), 'unauthorized');
+    t.equal(time.bcrypts, 2);
+  }
+});
 
 void t.test('a key in use is renewed ahead of time, so no request waits for it', async (t) => {
   const { keys, time, authenticator, pass, rounds } = setup();
@@ -272,7 +269,7 @@ void t.test('a key deleted from the store is unauthorized', async (t) => {
 });
 
 void t.test(
-  'while the store is down a cached key works until its time is over, an uncached one is no refusal',
+  'while the store is down a cached key works until its time is over, and an uncached one is not refused',
   async (t) => {
     const { keys, authenticator, ask, pass, backgroundErrors } = setup();
     const cached = await storedKey(keys);
@@ -306,7 +303,7 @@ void t.test('a look-up that fails is not remembered', async (t) => {
   t.same(await authenticator.authenticate(key), principal);
 });
 
-void t.test('the last use is noted at most once a minute, behind the requests', async (t) => {
+void t.test('the last use is stored at most once a minute, in the background', async (t) => {
   const { keys, authenticator, pass } = setup();
   const { key, keyId } = await storedKey(keys);
   await authenticator.authenticate(key);
@@ -322,7 +319,7 @@ void t.test('the last use is noted at most once a minute, behind the requests', 
   t.ok(keys.touches.every(([id]) => id === keyId));
 });
 
-void t.test('a use that another instance has noted is not noted again', async (t) => {
+void t.test('a use that another instance has stored is not stored again', async (t) => {
   const { keys, authenticator, pass } = setup();
   const { key } = await storedKey(keys, { lastUsedAt: (WALL_START - 1000) * 1000 });
   await authenticator.authenticate(key);
@@ -332,7 +329,7 @@ void t.test('a use that another instance has noted is not noted again', async (t
   t.equal(keys.calls.touch, 1);
 });
 
-void t.test('closing notes the uses that are not noted yet', async (t) => {
+void t.test('closing stores the uses that are not stored yet', async (t) => {
   const { keys, authenticator, time } = setup();
   const { key, keyId } = await storedKey(keys);
   time.now = 1234.5;

@@ -89,7 +89,7 @@ void t.test('no key at all can be swapped across the border of secret and checks
   t.end();
 });
 
-void t.test('what is no key is refused', (t) => {
+void t.test('a text that is not a key is refused', (t) => {
   const key = formatKey(generateKey());
   const noKeys = ['', 'trg_', 'test-api-key-12345', `${key}a`, ` ${key}`, `${key}\n`, key.slice(0, -1)];
   for (const text of noKeys) t.equal(parseKey(text), undefined, JSON.stringify(text));

@@ -65,7 +65,7 @@ void t.test('no secret is in any log line, argument list or process title', asyn
   const end = performance.now() + 1_500;
   while ((await call('GET', '/v1/inbox', key)) !== 403 && performance.now() < end);
   const listed = await runKeys(env, 'list');
-  // Linux alone shows them as files.
+  // Only Linux shows them as files.
   const files = process.platform === 'linux' ? ['cmdline', 'comm'] : [];
   const seen = files.map((name) => readFileSync(`/proc/${String(service.child.pid)}/${name}`, 'utf8'));
   service.child.kill('SIGTERM');
@@ -89,7 +89,7 @@ async function makeKeys(path: string, count: number): Promise<string[]> {
       throw error;
     },
   });
-  // One secret for all, hashed once: who verifies them does not know.
+  // One secret for all, hashed once, which makes no difference to the verifier.
   const { secret } = generateKey();
   const hash = hashSecret(secret);
   const made = Array.from({ length: count }, () => ({ ...generateKey(), secret }));

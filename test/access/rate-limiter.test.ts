@@ -32,7 +32,7 @@ void t.test('exactly the limit is admitted in a window, and the count goes down 
   t.end();
 });
 
-void t.test('waiting as long as the answer says succeeds, whenever one asks', (t) => {
+void t.test('a request succeeds after the wait that the answer names', (t) => {
   fc.assert(
     fc.property(
       fc.integer({ min: 1, max: 5 }),
@@ -63,7 +63,7 @@ void t.test('a window that has just opened lasts 60 s, at any fraction of a mill
   t.end();
 });
 
-void t.test('never is more than the limit admitted from one reset to the next', (t) => {
+void t.test('from one reset to the next never more than the limit is admitted', (t) => {
   fc.assert(
     fc.property(
       fc.integer({ min: 1, max: 20 }),
@@ -102,7 +102,7 @@ void t.test('a changed limit counts at once, within the window', (t) => {
   t.end();
 });
 
-void t.test('with more keys than it may remember, the windows that end first go', (t) => {
+void t.test('with too many keys, the windows that end first are dropped', (t) => {
   const limiter = createRateLimiter({ maxKeys: 3 });
   for (const [now, keyId] of ['a', 'b', 'c'].entries()) limiter.admit(principal(keyId, 1), now);
   t.match(limiter.admit(principal('c', 1), 3), { admitted: false }, 'all remembered');

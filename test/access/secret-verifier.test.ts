@@ -13,7 +13,7 @@ import { StoreOverloadedError, StoreUnavailableError } from '../../src/store/sto
 const run = promisify(execFile);
 const HASH = hashSync('right', 4);
 
-void t.test('tells the right secret from a wrong one', async (t) => {
+void t.test('accepts the right secret and refuses a wrong one', async (t) => {
   const verifier = createSecretVerifier();
   t.teardown(() => verifier.close());
   const secret = 'abcdefghijkl0123456789';
@@ -46,7 +46,7 @@ void t.test('beyond the bound of the queue callers are refused at once, the othe
   t.equal(await verifier.verify('late', 'right', HASH), true, 'room again');
 });
 
-void t.test('at most two wait for one key id, and other keys do not notice', async (t) => {
+void t.test('at most two wait for one key id, and other keys are not affected', async (t) => {
   const verifier = createSecretVerifier();
   t.teardown(() => verifier.close());
   const attack = Array.from({ length: 50 }, () => verifier.verify('known', 'wrong', HASH));
@@ -59,7 +59,7 @@ void t.test('at most two wait for one key id, and other keys do not notice', asy
   t.equal(await verifier.verify('known', 'right', HASH), true, 'the count goes down again');
 });
 
-void t.test('a thread that dies costs its caller an error and nobody else anything', async (t) => {
+void t.test('when the thread dies only its caller gets an error', async (t) => {
   const workers: Worker[] = [];
   const startWorker = () => {
     const worker = startBcryptWorker();
@@ -88,7 +88,7 @@ void t.test('a thread that cannot start is an error for each caller, not a hang'
   t.ok(outcomes.every((o) => o.status === 'rejected' && o.reason instanceof StoreUnavailableError));
 });
 
-void t.test('closing refuses who waits and who comes', async (t) => {
+void t.test('closing refuses waiting and later calls', async (t) => {
   const verifier = createSecretVerifier();
   const outcomes = Promise.allSettled(['a', 'b', 'c'].map((key) => verifier.verify(key, 'right', HASH)));
   await verifier.close();
@@ -99,7 +99,7 @@ void t.test('closing refuses who waits and who comes', async (t) => {
   await verifier.close();
 });
 
-void t.test('an idle thread keeps no process alive, a busy one does', async (t) => {
+void t.test('an idle thread does not keep a process alive, a busy one does', async (t) => {
   const path = join(t.testdir(), 'script.mts');
   const module = new URL('../../src/access/secret-verifier.ts', import.meta.url).href;
   writeFileSync(

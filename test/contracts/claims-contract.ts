@@ -3,7 +3,7 @@ import { createHash, randomUUID } from 'node:crypto';
 import type { Test } from 'tap';
 import type { Micros, StoredEvent } from '../../src/store/event.ts';
 import type { Appended, Claim, EventStore } from '../../src/store/event-store.ts';
-import type { OpenedStore, StoreHarness } from './store-contract.ts';
+import type { OpenedStore, StoreHarness } from './store-world.ts';
 
 const TTL: Micros = 7 * 86_400 * 1e6;
 const WINDOW: Micros = 300 * 1e6;
@@ -31,7 +31,7 @@ export function claimsContract(t: Test, harness: StoreHarness): void {
 type It = (name: string, body: (t: Test, world: World) => Promise<void>) => void;
 
 function replays(it: It): void {
-  it('the first to bring a claim is stored, the next get the first one', async (t, world) => {
+  it('the first event with a claim is stored, and later callers get that event', async (t, world) => {
     const { store } = world;
     const first = world.event();
     t.same(await store.append(first, world.claim('k')), { outcome: 'stored' });
@@ -57,7 +57,7 @@ function replays(it: It): void {
     await world.showsInbox(t, [first]);
   });
 
-  it('different claims do not meet, nor does an event without one', async (t, world) => {
+  it('different claims do not conflict, nor does an event without a claim', async (t, world) => {
     const { store } = world;
     const events = [world.event(), world.event(), world.event()];
     const [a, b, c] = events as [StoredEvent, StoredEvent, StoredEvent];
@@ -85,7 +85,7 @@ function replays(it: It): void {
     t.strictSame(await store.get('acme', event.id), { ...event, acknowledgedAt: at });
   });
 
-  it('a large payload goes with a claim too', async (t, world) => {
+  it('a large payload can have a claim as well', async (t, world) => {
     const event = world.event({ payload: `{"fill":"${'x'.repeat(409_589)}"}` });
     t.equal(event.payload.length, 409_600);
     await world.store.append(event, world.claim('k'));
@@ -122,7 +122,7 @@ function lifetimes(it: It): void {
     await world.showsInbox(t, []);
   });
 
-  it('a claim that has expired is free again', async (t, world) => {
+  it('an expired claim can be taken again', async (t, world) => {
     const { store } = world;
     const first = world.event();
     await store.append(first, world.claim('k'));
@@ -149,7 +149,7 @@ function lifetimes(it: It): void {
 }
 
 function concurrency(it: It): void {
-  it('of 100 at once exactly one is stored, and all get its id', async (t, world) => {
+  it('of 100 callers at once exactly one stores its event, and all get its id', async (t, world) => {
     const events = Array.from({ length: 100 }, () => world.event());
     const outcomes = await Promise.all(events.map((event) => world.store.append(event, world.claim('k'))));
     const stored = events.filter((_, at) => outcomes[at]?.outcome === 'stored');
@@ -161,7 +161,7 @@ function concurrency(it: It): void {
     await world.showsInbox(t, [first]);
   });
 
-  it('many claims at once, each brought several times', async (t, world) => {
+  it('many claims at once, each by several callers', async (t, world) => {
     const claims = Array.from({ length: 20 }, (_, at) => world.claim(`k${String(at)}`));
     const tries = claims
       .flatMap((claim) => [claim, claim, claim, claim])

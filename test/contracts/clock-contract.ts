@@ -5,10 +5,10 @@ import type { ServiceHarness } from '../support/harness.ts';
 import { fakeTime } from '../support/time.ts';
 import type { FakeTime } from '../support/time.ts';
 
-/** Less than a store on other machines refuses to write with. */
+/** Smaller than the difference at which a store on other machines refuses writes. */
 const STEP = 240_000;
 
-/** What both contracts keep while the wall clock of a running service is set, on whichever store it runs. */
+/** What both contracts guarantee while the wall clock of a running service is set, on any store. */
 export function clockContract(t: Test, { start, shown = atOnce }: ServiceHarness): void {
   const setUp = async (t: Test) => {
     const time = fakeTime();
@@ -17,7 +17,7 @@ export function clockContract(t: Test, { start, shown = atOnce }: ServiceHarness
   };
 
   void t.test(
-    'ahead, one POST of each contract, and back: dated right, and windows end in time',
+    'ahead, one POST of each contract, and back: events are dated right, and windows end in time',
     async (t) => {
       const { time, app } = await setUp(t);
       time.jump(3_600_000);
@@ -40,7 +40,7 @@ export function clockContract(t: Test, { start, shown = atOnce }: ServiceHarness
     },
   );
 
-  void t.test('ahead for so long that it is believed, then back: windows end in time', async (t) => {
+  void t.test('ahead until it is believed, then back: windows end in time', async (t) => {
     const { time, app } = await setUp(t);
     time.jump(STEP);
     await believe(app, time);
@@ -76,7 +76,7 @@ export function clockContract(t: Test, { start, shown = atOnce }: ServiceHarness
   });
 }
 
-/** Lets the service see the wall clock, and see it again once that has stood for long enough. */
+/** Lets the service read the wall clock, and read it again once it has stood for long enough. */
 export async function believe(app: TestApp, time: FakeTime): Promise<void> {
   await app.request('GET', '/v1/health');
   time.advance(10_000);

@@ -7,15 +7,15 @@ import type { ServiceHarness, Start } from '../support/harness.ts';
 import { sendRaw } from '../support/raw.ts';
 import { fakeTime } from '../support/time.ts';
 
-/** Idempotency keys of `/v1` over HTTP, on whichever store the service runs. */
+/** Idempotency keys of `/v1` over HTTP, on any store. */
 export function idempotencyContract(t: Test, { start }: ServiceHarness): void {
   void t.test('the same key with the same content replays the first reply', (t) => replay(t, start));
   void t.test('the same key with other content is 422', (t) => reuse(t, start));
   void t.test('the key in the header, in metadata, or both', (t) => places(t, start));
   void t.test('a key is remembered as long as an event lives', (t) => lifetime(t, start));
   void t.test('acknowledged or deleted meanwhile', (t) => afterwards(t, start));
-  void t.test('a key that is no key', (t) => invalidKeys(t, start));
-  void t.test('64 at once with one key are one event', (t) => concurrency(t, start));
+  void t.test('an invalid key', (t) => invalidKeys(t, start));
+  void t.test('64 requests at once with one key are one event', (t) => concurrency(t, start));
 }
 
 const EVENT = { source: 's', event_type: 't', payload: { a: 1 } };

@@ -3,7 +3,7 @@ import type { Test } from 'tap';
 import { generateKey } from '../../src/access/key-format.ts';
 import { KEY_BATCH, type ApiKey, type KeyStore } from '../../src/store/key-store.ts';
 
-/** A key store with nothing in it but what this test writes; `again` opens the same data as a second process would. */
+/** An empty key store. `again` opens the same data as a second process would. */
 export interface KeyStoreUnderTest {
   readonly keys: KeyStore;
   readonly again: () => Promise<KeyStore>;
@@ -23,7 +23,7 @@ export function apiKey(overrides: Partial<ApiKey> = {}): ApiKey {
   };
 }
 
-/** What every adapter promises. `open` gives each test an empty store and tidies up by `t.teardown`. */
+/** What every adapter promises. `open` gives each test an empty store, and cleans up with `t.teardown`. */
 export function keyStoreContract(t: Test, open: (t: Test) => Promise<KeyStoreUnderTest>): void {
   const contract = (name: string, body: (t: Test, store: KeyStoreUnderTest) => Promise<void>) => {
     void t.test(name, async (t) => {

@@ -2,7 +2,7 @@ import { GetCommand, PutCommand } from '@aws-sdk/lib-dynamodb';
 import type { Test } from 'tap';
 import type { StoredEvent } from '../../src/store/event.ts';
 import { createClient } from '../../src/store/dynamodb/client.ts';
-import type { StoreLog } from '../../src/store/dynamodb/log.ts';
+import type { StoreLog } from '../../src/store/store-log.ts';
 import type { DynamoStoreOptions } from '../../src/store/dynamodb/dynamo-store.ts';
 import type { EventStore } from '../../src/store/event-store.ts';
 import { eventually, freshTables, silentLog } from '../../bench/harness/dynamodb.ts';
@@ -21,7 +21,7 @@ export function shardsContract(t: Test, engine: Engine): void {
 type Engine = (t: Test) => Promise<string>;
 
 function agreeing(t: Test, engine: Engine): void {
-  void t.test('an instance with fewer shards sees what one with more has written', async (t) => {
+  void t.test('an instance with fewer shards sees events of one with more', async (t) => {
     const world = await setUp(t, engine);
     const more = await world.open(8);
     const events = await world.fill(more);
@@ -34,7 +34,7 @@ function agreeing(t: Test, engine: Engine): void {
     );
   });
 
-  void t.test('a raise is seen by the instances that run', async (t) => {
+  void t.test('running instances see a raise', async (t) => {
     const world = await setUp(t, engine);
     const { log, lines } = recordAll();
     const running = await world.open(4, { log });
@@ -58,7 +58,7 @@ function agreeing(t: Test, engine: Engine): void {
     for (const shards of [2, 4]) await world.sees(t, await world.open(shards), events);
   });
 
-  void t.test('of instances that raise it at once the highest stays', async (t) => {
+  void t.test('when instances raise it at once the highest number stays', async (t) => {
     const world = await setUp(t, engine);
     // Each looks once, when it starts.
     const open = (shards: number) => world.open(shards, { shardsEveryMs: 3_600_000 });
@@ -71,7 +71,7 @@ function agreeing(t: Test, engine: Engine): void {
 }
 
 function recording(t: Test, engine: Engine): void {
-  void t.test('more read shards than anybody writes stay', async (t) => {
+  void t.test('a number of read shards above all written ones is kept', async (t) => {
     const world = await setUp(t, engine);
     let queries = 0;
     const store = await world.open(2, {
@@ -89,7 +89,7 @@ function recording(t: Test, engine: Engine): void {
     t.equal((await world.record())?.['shards'], 2);
   });
 
-  void t.test('the record is no event', async (t) => {
+  void t.test('nobody takes the record for an event', async (t) => {
     const world = await setUp(t, engine);
     const store = await world.open(4);
     t.equal(await store.remove('acme', RECORD.event_id), false);
@@ -98,7 +98,7 @@ function recording(t: Test, engine: Engine): void {
     t.strictSame(await world.record(), { ...RECORD, shards: 4 });
   });
 
-  void t.test('a record that is gone is put there again', async (t) => {
+  void t.test('a missing record is put back', async (t) => {
     const world = await setUp(t, engine);
     await world.open(8);
     await world.write({ ...RECORD });
@@ -143,33 +143,30 @@ function failing(t: Test, engine: Engine): void {
     t.equal((await world.record())?.['shards'], 8);
   });
 
-  void t.test(
-    'while the record cannot be read the last one known serves, and the log says so once',
-    async (t) => {
-      const world = await setUp(t, engine);
-      const events = await world.fill(await world.open(6));
-      const proxy = await startFaultyEndpoint(t, world.endpoint);
-      const { log, lines } = recordAll();
-      const store = await openStore(t, proxy.endpoint, { ...world.options, log });
-      await world.sees(t, store, events);
-      let looks = 0;
-      const type = 'com.amazon.coral.service#UnrecognizedClientException';
-      proxy.fault = (operation, body) => {
-        if (operation !== 'GetItem' || !body.includes(RECORD.event_id)) return undefined;
-        looks += 1;
-        return { kind: 'error', status: 400, type };
-      };
-      await eventually(() => Promise.resolve(looks > 6 || fail()));
-      await world.sees(t, store, events);
-      const warnings = () => lines.filter(({ message }) => message.includes('cannot be read'));
-      t.match(warnings(), [{ fields: { read: 6 }, level: 'warn' }]);
-      proxy.fault = () => undefined;
-      events.push(...(await world.fill(await world.open(9))));
-      await world.sees(t, store, events);
-    },
-  );
+  void t.test('while the record cannot be read the last known number is used, and logged once', async (t) => {
+    const world = await setUp(t, engine);
+    const events = await world.fill(await world.open(6));
+    const proxy = await startFaultyEndpoint(t, world.endpoint);
+    const { log, lines } = recordAll();
+    const store = await openStore(t, proxy.endpoint, { ...world.options, log });
+    await world.sees(t, store, events);
+    let looks = 0;
+    const type = 'com.amazon.coral.service#UnrecognizedClientException';
+    proxy.fault = (operation, body) => {
+      if (operation !== 'GetItem' || !body.includes(RECORD.event_id)) return undefined;
+      looks += 1;
+      return { kind: 'error', status: 400, type };
+    };
+    await eventually(() => Promise.resolve(looks > 6 || fail()));
+    await world.sees(t, store, events);
+    const warnings = () => lines.filter(({ message }) => message.includes('cannot be read'));
+    t.match(warnings(), [{ fields: { read: 6 }, level: 'warn' }]);
+    proxy.fault = () => undefined;
+    events.push(...(await world.fill(await world.open(9))));
+    await world.sees(t, store, events);
+  });
 
-  void t.test('a store that is closed asks no more', async (t) => {
+  void t.test('a closed store stops asking', async (t) => {
     const world = await setUp(t, engine);
     const proxy = await startFaultyEndpoint(t, world.endpoint);
     const store = await openStore(t, proxy.endpoint, world.options);
@@ -178,7 +175,7 @@ function failing(t: Test, engine: Engine): void {
     await store.close();
     const before = asked();
     const other = await world.open(9);
-    // By the time that another one has looked ten times this one would have, too.
+    // By the time that another store has looked ten times, this one would have looked as well.
     let looks = 0;
     const second = await startFaultyEndpoint(t, world.endpoint);
     second.fault = () => void (looks += 1);

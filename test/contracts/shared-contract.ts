@@ -7,7 +7,7 @@ const CONNECTIONS = 64;
 const REQUESTS = 200;
 
 /**
- * What two instances over one store owe each other.
+ * What two instances over one store guarantee together.
  *
  * @param startTwo two services that share their tables.
  */

@@ -12,7 +12,7 @@ import { walkHasAnEnd } from '../support/walk-end.ts';
 const UNKNOWN_ID = '00000000-0000-4000-8000-000000000000';
 const TIME = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z$/;
 
-/** The unversioned contract over HTTP, on whichever store the service runs. */
+/** The unversioned contract over HTTP, on any store. */
 export function unversionedContract(t: Test, { start, shown = atOnce }: ServiceHarness): void {
   void t.test('an event goes in, is listed, read, delivered and kept', (t) => lifecycle(t, start, shown));
   void t.test('status', (t) => status(t, start));
@@ -21,11 +21,11 @@ export function unversionedContract(t: Test, { start, shown = atOnce }: ServiceH
     await walkHasAnEnd(t, await start(t), '/inbox', shown);
   });
   void t.test('5,000 events walked in pages of 200', (t) => longWalk(t, start, shown));
-  void t.test('equal events within the window are one', (t) => deduplication(t, start, shown));
+  void t.test('equal events within the window are duplicates', (t) => deduplication(t, start, shown));
   void t.test('after the window the same event is new', (t) => window(t, start));
   void t.test('a window of 0 turns deduplication off', (t) => windowOff(t, start));
   void t.test('delivered or deleted meanwhile', (t) => afterwards(t, start));
-  void t.test('each contract reads what came in through the other', (t) => bothContracts(t, start, shown));
+  void t.test('each contract reads events of the other', (t) => bothContracts(t, start, shown));
   void t.test('sizes at their limits, and invalid events', (t) => limits(t, start));
   void t.test('ids, keys and errors in the form of this contract', (t) => errors(t, start));
 }

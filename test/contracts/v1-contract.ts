@@ -18,14 +18,14 @@ interface Page {
   readonly pagination: { readonly next_cursor: string | null; readonly limit: number };
 }
 
-/** The `/v1` contract over HTTP, on whichever store the service runs. */
+/** The `/v1` contract over HTTP, on any store. */
 export function v1Contract(t: Test, { start, shown = atOnce }: ServiceHarness): void {
   void t.test('an event goes in, waits, is read, acknowledged, deleted', (t) => lifecycle(t, start, shown));
   void t.test('health and ready', (t) => probes(t, start));
   void t.test('a payload comes back as the very text that was sent', (t) => fidelity(t, start, shown));
   void t.test('metadata', (t) => metadata(t, start));
   void t.test('sizes at their limits', (t) => sizes(t, start));
-  void t.test('what is wrong with an event is said field by field', (t) => invalidEvents(t, start));
+  void t.test('errors in an event are reported field by field', (t) => invalidEvents(t, start));
   void t.test('the inbox in pages', (t) => pages(t, start, shown));
   void t.test('however fast events come, a walk ends', async (t) => {
     await walkHasAnEnd(t, await start(t), '/v1/inbox', shown);

@@ -1,5 +1,5 @@
 import type { StoredEvent } from '../../src/store/event.ts';
-import type { It } from './store-contract.ts';
+import type { It } from './store-world.ts';
 
 /** The part of the store's contract that says where a walk ends. */
 export function walksThatEnd(it: It): void {

@@ -28,7 +28,7 @@ void t.test('ticks are strictly increasing, also while no time passes', (t) => {
   t.end();
 });
 
-void t.test('a step of the wall clock is not believed at first sight, nor when it goes away', (t) => {
+void t.test('a step of the wall clock is not believed at first, nor when it goes away', (t) => {
   for (const step of [HOUR, -HOUR]) {
     const { time, clock, steps, off } = start();
     clock.now();
@@ -60,7 +60,7 @@ void t.test('a step that stays is believed after 10 s', (t) => {
   t.end();
 });
 
-void t.test('nobody asks for nine hours: the step is in doubt when it is seen, and for 10 s', (t) => {
+void t.test('when nobody asks for nine hours, a step is in doubt for 10 s from when it is seen', (t) => {
   const { time, off } = start();
   time.advance(9 * HOUR);
   time.jump(HOUR);
@@ -70,7 +70,7 @@ void t.test('nobody asks for nine hours: the step is in doubt when it is seen, a
   t.end();
 });
 
-void t.test('of a difference that changes only what has stood for 10 s is believed', (t) => {
+void t.test('only the part of a changing difference that has stood for 10 s is believed', (t) => {
   const { time, off } = start();
   time.jump(HOUR);
   off();
@@ -87,7 +87,7 @@ void t.test('of a difference that changes only what has stood for 10 s is believ
   t.end();
 });
 
-void t.test('small differences are followed by a tenth of the time that passes, and are no step', (t) => {
+void t.test('small differences are followed at a tenth of the time that passes, not as steps', (t) => {
   const { time, steps, off } = start();
   time.jump(500);
   t.equal(off(), 0);
@@ -133,7 +133,7 @@ void t.test('after a step back that is believed, ticks run at 0.9 until now has 
   t.end();
 });
 
-void t.test('a step forward during which there was no tick leaves no trace in ticks', (t) => {
+void t.test('a step forward without a tick during it leaves no trace in ticks', (t) => {
   const { time, clock } = start();
   time.jump(8 * 24 * HOUR);
   clock.now();
@@ -146,7 +146,7 @@ void t.test('a step forward during which there was no tick leaves no trace in ti
   t.end();
 });
 
-void t.test('time goes on from the newest stored time, at 0.9 while the wall clock is behind', (t) => {
+void t.test('time continues from the newest stored time, at 0.9 while the wall clock is behind', (t) => {
   const time = fakeTime(START);
   const clock = createClock({ time });
   clock.startAfter((START + HOUR) * 1000);

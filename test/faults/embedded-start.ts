@@ -17,10 +17,10 @@ import { join } from 'node:path';
 import t from 'tap';
 import type { Test } from 'tap';
 import { checkLmdbFile } from '../../src/store/embedded/lmdb-file.ts';
-import { metaEntry } from '../../src/store/embedded/record.ts';
 import { cutTail, lastPage, openRawMeta, openTestStore } from '../support/embedded.ts';
 import { jsonLines, spawnMain, startService } from '../support/process.ts';
 import { mountTmpfs } from '../support/tmpfs.ts';
+import { jsonEntry } from '../../src/store/embedded/seal.ts';
 
 // Much of their time they wait for a service to start or to end.
 t.jobs = 2;
@@ -43,8 +43,8 @@ void t.test('a folder that cannot be had is told at once, with the reason', asyn
     ['/dev/null/x', /ENOTDIR/],
     [join(folder, 'file'), /it is a file, not a folder/],
     [join(folder, 'file', 'below'), /ENOTDIR/],
-    [join(folder, 'dangling'), /symbolic link to what is not there/],
-    [join(folder, 'dangling', 'below'), /symbolic link to what is not there/],
+    [join(folder, 'dangling'), /symbolic link to a folder that does not exist/],
+    [join(folder, 'dangling', 'below'), /symbolic link to a folder that does not exist/],
     [join(folder, 'x'.repeat(300)), /ENAMETOOLONG/],
   ];
   for (const [path, reason] of cases) {
@@ -218,7 +218,7 @@ void t.test(
 void t.test('a folder has a format; one of a newer build stops the start', async (t) => {
   const { path, file } = await filled(t);
   const meta = openRawMeta(t, path);
-  const { key, value } = metaEntry('format', 1);
+  const { key, value } = jsonEntry(Buffer.from('format'), 1);
   t.strictSame(meta.getBinary(key), value, 'a new folder');
   meta.removeSync(key);
   const old = await openTestStore(t, path);
@@ -232,11 +232,11 @@ void t.test('a folder has a format; one of a newer build stops the start', async
   await damaged.store.close();
   t.strictSame(meta.getBinary(key), value);
 
-  meta.putSync(key, metaEntry('format', 2).value);
+  meta.putSync(key, jsonEntry(Buffer.from('format'), 2).value);
   const message = await refusal(t, path);
   t.match(
     message,
-    `The store ${file} has format 2, of a newer version of this service; this one knows formats up to 1`,
+    `The store ${file} has format 2, of a newer version of this service; this version knows formats up to 1`,
   );
 });
 

@@ -60,7 +60,7 @@ for (const [store, environment] of Object.entries(stores)) {
       .errors()
       .split('\n')
       .filter((line) => /^(?:The log|\d+ lines)/.test(line));
-    t.match(first, 'The log cannot be written to stdout, the service goes on: ENOSPC');
+    t.match(first, 'The log cannot be written to stdout; the service continues: ENOSPC');
     t.match(last, /^\d{4} lines of the log are lost: ENOSPC/);
     t.strictSame(more, []);
   });

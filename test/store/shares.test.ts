@@ -15,7 +15,7 @@ void t.test('one tenant that floods gets half', (t) => {
   t.end();
 });
 
-void t.test('beside one that floods, others still get in, each with less', (t) => {
+void t.test('beside a tenant that floods, others still get a smaller share', (t) => {
   const shares = createShares(100);
   flood(shares, 'a');
   t.equal(flood(shares, 'b'), 25);
@@ -24,7 +24,7 @@ void t.test('beside one that floods, others still get in, each with less', (t) =
   t.end();
 });
 
-void t.test('who holds nothing is refused only when it does not fit', (t) => {
+void t.test('a tenant that holds nothing is refused only when its request does not fit', (t) => {
   const shares = createShares(100);
   t.ok(shares.take('a', 60));
   t.notOk(shares.take('b', 41));
@@ -44,7 +44,7 @@ void t.test('what is given back can be taken again, by anybody', (t) => {
   t.end();
 });
 
-void t.test('many tenants never hold more than there is', (t) => {
+void t.test('many tenants together never hold more than the capacity', (t) => {
   const shares = createShares(1000);
   let taken = 0;
   for (let round = 0; round < 20; round++) {

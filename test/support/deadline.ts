@@ -1,6 +1,6 @@
 import type { Deadline } from '../../src/store/dynamodb/deadline.ts';
 
-/** A call that may take for ever and repeat as often as it likes; pauses are over at once. */
+/** A call that may take for ever and retry without limit; pauses end at once. */
 export function endless(): Deadline {
   return {
     at: Infinity,

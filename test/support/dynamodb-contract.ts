@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Test } from 'tap';
-import type { StoreHarness } from '../contracts/store-contract.ts';
+import type { StoreHarness } from '../contracts/store-world.ts';
 import { eventually, freshTables } from '../../bench/harness/dynamodb.ts';
 import { openStore, PATIENT_MS } from './dynamodb.ts';
 

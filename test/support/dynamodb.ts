@@ -2,7 +2,7 @@ import type { Test } from 'tap';
 import { silentLog, storeOptions } from '../../bench/harness/dynamodb.ts';
 import { sampleEvent } from '../../bench/harness/event.ts';
 import type { StoredEvent } from '../../src/store/event.ts';
-import type { StoreLog } from '../../src/store/dynamodb/log.ts';
+import type { StoreLog } from '../../src/store/store-log.ts';
 import {
   openDynamoStore,
   type DynamoStore,

@@ -38,7 +38,7 @@ export async function openTestStore(t: Test, path: string, options: Partial<Embe
     await store.append(one);
     return one;
   };
-  /** With an id of the store's own. */
+  /** An event with an id that the store made. */
   const addOwn = (fields: Partial<StoredEvent> = {}) => {
     const { tenant, createdAt } = event(fields);
     return add({ ...fields, createdAt, id: store.newId(tenant, createdAt) });
@@ -79,12 +79,12 @@ export const TTL = 1e12;
 
 export type Name = 'events' | 'ids' | 'inbox' | 'keys' | 'claims' | 'claims-by-expiry';
 
-/** From expiry to deletion. */
+/** Time from expiry to deletion. */
 export const MARGIN = 86_400e6;
 
 const binary = { encoding: 'binary', keyEncoding: 'binary', cache: false } as const;
 
-/** The same LMDB file by another handle. */
+/** The same LMDB file, opened by another handle. */
 export function openRoot(t: Test, path: string) {
   const root = open<Buffer, Buffer>({
     path: join(path, 'store.mdb'),
@@ -101,7 +101,7 @@ export function openRaw(t: Test, path: string) {
   return tablesOf(openRoot(t, path));
 }
 
-/** By the same handle, what is known of the folder as a whole. */
+/** What the folder notes about itself, by the same handle. */
 export function openRawMeta(t: Test, path: string) {
   return openRoot(t, path).openDB<Buffer, Buffer>({ name: 'meta', ...binary });
 }
@@ -118,7 +118,7 @@ export function tablesOf(root: ReturnType<typeof openRoot>) {
   };
 }
 
-/** Copies: what LMDB hands out is good until the next read. */
+/** Copies, because a value from LMDB is valid only until the next read. */
 export function entries(table: ReturnType<typeof openRaw>[Name]): { key: Buffer; value: Buffer }[] {
   return Array.from(table.getRange({}), ({ key, value }) => ({
     key: Buffer.from(key),
@@ -126,7 +126,7 @@ export function entries(table: ReturnType<typeof openRaw>[Name]): { key: Buffer;
   }));
 }
 
-/** A copy with one bit of byte `index` turned over. */
+/** A copy with one flipped bit in byte `index`. */
 export function flipped(buffer: Buffer, index: number): Buffer {
   const copy = Buffer.from(buffer);
   copy[index] = (copy[index] ?? 0) ^ (1 << (index % 8));

@@ -5,7 +5,7 @@ import type { FakeTime } from './time.ts';
 /** A service for a test, with an empty inbox, closed with the test. `time` is its time, and its engine's. */
 export type Start = (t: Test, env?: Record<string, string>, time?: FakeTime) => Promise<TestApp>;
 
-/** Resolves once so many events are in the inbox. */
+/** Resolves once the inbox has this many events. */
 export type Shown = (app: TestApp, events: number) => Promise<void>;
 
 /** Plugs a store into the suites of the HTTP contracts. */
@@ -32,7 +32,7 @@ export async function untilAnswered(
   }
 }
 
-/** Exactly one is told that it was the first, unless it was the first that had to ask again. */
+/** Exactly one learns that it was the first, unless the first one had to ask again. */
 export function isOneFirst(t: Test, first: number, refused: number): void {
   t.ok(first === 1 || (first === 0 && refused > 0), `${String(first)} first, ${String(refused)} asked again`);
 }

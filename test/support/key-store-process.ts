@@ -19,7 +19,7 @@ interface Answer {
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) await serve(process.argv[2] ?? '');
 
-/** Opens the folder beside whoever has it, in a second process that ends with the test. */
+/** Opens the folder in a second process, beside its server. The process ends with the test. */
 export async function keysInSecondProcess(t: Test, path: string): Promise<KeyStore> {
   const child = fork(fileURLToPath(import.meta.url), [path], {
     execArgv: ['--import=./.ci/typescript.mjs'],

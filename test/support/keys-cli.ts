@@ -10,7 +10,7 @@ export interface CliResult {
 
 type Run = (env: Record<string, string>, ...args: string[]) => Promise<CliResult>;
 
-/** Runs the command in this process: quick, and right where no server of this process has the folder. */
+/** Runs the command in this process, which is quick, and possible when no server in this process uses the folder. */
 export const runKeys: Run = async (env, ...args) => {
   let stdout = '';
   let stderr = '';
@@ -50,7 +50,7 @@ export async function keysJson(run: Run, env: Record<string, string>, ...args: s
   return JSON.parse(stdout) as Json;
 }
 
-/** Makes a key with the command and gives it, and its id. */
+/** Creates a key with the command, and gives the key and its id. */
 export async function createKey(
   run: Run,
   env: Record<string, string>,

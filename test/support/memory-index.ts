@@ -7,7 +7,7 @@ export interface MemoryEntry {
   readonly type?: string;
 }
 
-/** An index that shows what the test put into it, and keeps account of what is read. */
+/** An index with the entries that the test has put into it, which counts what is read. */
 export function memoryIndex(shards: ReadonlyMap<string, readonly MemoryEntry[]>) {
   const read = { entries: 0, largest: 0 };
   const within = (shard: string, { after, to }: Span) =>

@@ -7,7 +7,7 @@ export interface MemoryKeyStore extends KeyStore {
   /** What `touch` was called with. */
   readonly touches: [keyId: string, usedAt: number][];
   down: boolean;
-  /** What no port method can do: rotate a hash, delete a key. */
+  /** Changes that no method of the port can make: rotating a hash, deleting a key. */
   readonly records: Map<string, ApiKey>;
   /** While set, `get` does not answer before it resolves. */
   gate: Promise<void> | undefined;

@@ -13,10 +13,10 @@ export interface MemoryTables {
 }
 
 /**
- * As much of DynamoDB as the event store asks of it for single events, synchronous and in memory. Indexes follow at once.
+ * The part of DynamoDB that the event store needs for single events, synchronous and in memory. Indexes follow at once.
  *
  * @param keys the key attribute of each table.
- * @param returnsItem whether a failed condition tells what it met, as the service does and dynalite does not.
+ * @param returnsItem whether a failed condition returns the item, as the service does and dynalite does not.
  */
 export function createMemoryTables(
   keys: Readonly<Record<string, string>>,
@@ -127,7 +127,7 @@ function holds(expression: string | undefined, input: Expressions, item: Item): 
     const left = operand(token, input, item);
     const comparison = tokens[at++];
     const right = operand(tokens[at++], input, item);
-    // An attribute that is not there, or of another type, compares to nothing.
+    // A missing attribute, or one of another type, matches no comparison.
     if (left === undefined || typeof left !== typeof right) return false;
     if (comparison === '=') return left === right;
     const [a, b] = [left as number, right as number];

@@ -5,7 +5,7 @@ export interface Actor {
   readonly name: string;
   /** Every request goes through `send`, every look at the clock through `now`. What it resolves to is the actor's answer. */
   readonly run: (send: (request: unknown) => Promise<unknown>, now: () => number) => Promise<unknown>;
-  /** Starts only when all others have ended: somebody who tries again. */
+  /** Starts only when all others have ended, like a client that tries again. */
   readonly last?: boolean;
 }
 
@@ -36,7 +36,7 @@ export interface World {
 export interface Budget {
   /** Requests whose sender gets an error; each is carried out at any later moment, at once included, or never. */
   readonly lost: number;
-  /** Senders that are never heard of again, with a request under way, which ends as a lost one does. */
+  /** Senders that disappear with a request under way, which ends like a lost one. */
   readonly deaths: number;
   readonly jumps: number;
 }
@@ -92,7 +92,7 @@ interface Branch {
   readonly state: string;
   readonly choices: number;
   taken: number;
-  /** Through the choices that are done with. */
+  /** The choices that are done. */
   schedules: number;
 }
 
@@ -120,7 +120,7 @@ async function follow(
     if (choice === undefined) throw new Error('the same path led to another situation');
     steps.push(choice.name);
     choice.take();
-    // Whoever got an answer goes on to their next request, by promises that are all settled.
+    // An actor that got an answer continues to its next request, through promises that are all settled.
     await new Promise((resolve) => setImmediate(resolve));
     try {
       run.check();
@@ -138,7 +138,7 @@ interface Request {
 function startRun(world: World, budget: Budget) {
   const actors = world.actors.map((actor) => startActor(actor, world.now));
   const left = { ...budget };
-  /** Without an answer, and perhaps still to be carried out. */
+  /** Requests without an answer, which may still be carried out. */
   const astray: Request[] = [];
 
   const choices = () => {
@@ -207,7 +207,7 @@ function startRun(world: World, budget: Budget) {
 
 interface ActorRun extends Running {
   readonly last: boolean;
-  /** What it has been told: answers, and the time when it asked. */
+  /** What the actor has learned: answers, and the time when it asked. */
   readonly history: readonly unknown[];
   readonly begin: { readonly name: string; take(): void };
   answered(carryOut: (request: unknown) => unknown): { readonly name: string; take(): void };

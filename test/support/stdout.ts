@@ -35,7 +35,7 @@ export async function startLogging(
   const [program = '', ...args] = [...wrap, ...MAIN];
   const child = spawn(program, args, {
     env: { ...process.env, NODE_ENV: '', SHUTDOWN_GRACE_SECONDS: '2', PORT: port, ...env },
-    // What Node calls a pipe is a pair of sockets.
+    // A pipe in Node's terms is a pair of sockets.
     stdio: ['ignore', stdout === 'socket' ? 'pipe' : stdout, 'pipe'],
   });
   if (stdout !== 'socket') closeSync(stdout);
@@ -57,7 +57,7 @@ export async function startLogging(
   return { pid: child.pid ?? 0, url, errors: () => errors, ended };
 }
 
-/** A named pipe of 64 KiB; `reader` is its only one, and reads nothing before it is told to. */
+/** A named pipe of 64 KiB. `reader` is its only reader, and reads nothing before a test reads. */
 export function makePipe(t: Test): { reader: Socket; writeEnd: number } {
   const path = join(t.testdir({ pipe: {} }), 'pipe', 'fifo');
   execFileSync('mkfifo', [path]);

@@ -1,7 +1,7 @@
 import type { TimeSource } from '../../src/events/clock.ts';
 
 export interface FakeTime extends TimeSource {
-  /** What a wall clock that is right would say. */
+  /** The time of a wall clock that is right. */
   readonly trueMs: () => number;
   /** Lets time pass, on both clocks. */
   advance(ms: number): void;
@@ -9,7 +9,7 @@ export interface FakeTime extends TimeSource {
   jump(ms: number): void;
 }
 
-/** Time that stands still unless it is told otherwise. Whole milliseconds. */
+/** Time that stands still unless a test moves it. Whole milliseconds. */
 export function fakeTime(startMs = Date.now()): FakeTime {
   let passed = 0;
   let off = 0;

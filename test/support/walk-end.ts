@@ -7,7 +7,7 @@ interface Page {
   readonly pagination: { readonly next_cursor: string | null; readonly has_more?: boolean };
 }
 
-/** More events come in after each page than were in it: the walk ends all the same, with what was there at its start. */
+/** After each page more events come than were in it. The walk still ends, with the events that were there at its start. */
 export async function walkHasAnEnd(t: Test, app: TestApp, path: string, shown: Shown): Promise<void> {
   const sent: string[] = [];
   for (let n = 0; n < 12; n++) sent.push(await app.send({ payload: { n } }));

@@ -7,6 +7,7 @@ import { ingest } from '../../events/ingest.ts';
 import type { EventStore } from '../../store/event-store.ts';
 import { eventNotFound, invalidCursor } from '../request-error.ts';
 import { EventParams } from '../fields.ts';
+import { inboxQuery } from '../inbox-query.ts';
 import type { Route } from '../route.ts';
 import { route } from '../route.ts';
 import * as schemas from './schemas.ts';
@@ -78,7 +79,7 @@ const readEvent = ({ store }: UnversionedServices): Route =>
     params: EventParams,
     responses: { 200: schemas.Event },
     handle: async ({ principal, params }) => {
-      const event = await store.get(principal.tenant, params.event_id.toLowerCase());
+      const event = await store.get(principal.tenant, params.event_id);
       if (!event) throw eventNotFound();
       return { status: 200, body: eventJson(event) };
     },
@@ -94,12 +95,11 @@ const inboxPage = ({ store }: UnversionedServices): Route =>
     query: schemas.InboxParameters,
     responses: { 200: schemas.InboxPage },
     handle: async ({ principal: { tenant }, query }) => {
-      const { limit = 50, event_type: type, ...rest } = query;
-      const wanted = { limit, ...rest, ...(type === undefined ? {} : { type }) };
+      const wanted = inboxQuery(query);
       const page = await readInbox(store, 'unversioned', tenant, wanted);
       if (page === 'invalid-cursor') throw invalidCursor();
       // A first page that is the whole inbox is its own count.
-      const whole = query.cursor === undefined && type === undefined && page.nextCursor === null;
+      const whole = wanted.cursor === undefined && wanted.type === undefined && page.nextCursor === null;
       const total = whole ? { count: page.events.length, exact: true } : await store.countPending(tenant);
       const pagination = JSON.stringify({
         next_cursor: page.nextCursor,
@@ -124,11 +124,7 @@ const deliver = ({ store, clock }: UnversionedServices): Route =>
     params: EventParams,
     responses: { 204: null },
     handle: async ({ principal, params }) => {
-      const { outcome } = await store.acknowledge(
-        principal.tenant,
-        params.event_id.toLowerCase(),
-        clock.tick(),
-      );
+      const { outcome } = await store.acknowledge(principal.tenant, params.event_id, clock.tick());
       if (outcome === 'missing') throw eventNotFound();
       return { status: 204, body: null };
     },

@@ -7,6 +7,7 @@ import { ingest } from '../../events/ingest.ts';
 import type { EventStore } from '../../store/event-store.ts';
 import { eventNotFound, invalidCursor, RequestError, unavailable } from '../request-error.ts';
 import { EventParams } from '../fields.ts';
+import { inboxQuery } from '../inbox-query.ts';
 import type { Reply } from '../reply.ts';
 import type { Route } from '../route.ts';
 import { route } from '../route.ts';
@@ -91,7 +92,7 @@ const readEvent = ({ store }: V1Services): Route =>
     params: EventParams,
     responses: { 200: schemas.EventWithRequestId },
     handle: async ({ principal, params, requestId }) => {
-      const event = await store.get(principal.tenant, params.event_id.toLowerCase());
+      const event = await store.get(principal.tenant, params.event_id);
       if (!event) throw eventNotFound();
       return { status: 200, body: `{${eventMembers(event)},"request_id":"${requestId}"}` };
     },
@@ -107,12 +108,11 @@ const inboxPage = ({ store }: V1Services): Route =>
     query: schemas.InboxParameters,
     responses: { 200: schemas.InboxPage },
     handle: async ({ principal, query, requestId }) => {
-      const { limit = 50, event_type: type, ...rest } = query;
-      const wanted = { limit, ...rest, ...(type === undefined ? {} : { type }) };
+      const wanted = inboxQuery(query);
       const page = await readInbox(store, 'v1', principal.tenant, wanted);
       if (page === 'invalid-cursor') throw invalidCursor();
       const events = page.events.map((event) => `{${eventMembers(event)}}`).join(',');
-      const pagination = JSON.stringify({ next_cursor: page.nextCursor, limit });
+      const pagination = JSON.stringify({ next_cursor: page.nextCursor, limit: wanted.limit });
       return {
         status: 200,
         body: `{"events":[${events}],"pagination":${pagination},"request_id":"${requestId}"}`,
@@ -129,7 +129,7 @@ const acknowledge = ({ store, clock }: V1Services): Route =>
     params: EventParams,
     responses: { 200: schemas.Acknowledged },
     handle: async ({ principal, params, requestId }) => {
-      const id = params.event_id.toLowerCase();
+      const id = params.event_id;
       const acknowledgement = await store.acknowledge(principal.tenant, id, clock.tick());
       if (acknowledgement.outcome === 'missing') throw eventNotFound();
       const at = formatMicros(acknowledgement.acknowledgedAt);
@@ -155,7 +155,7 @@ const deleteEvent = ({ store }: V1Services): Route =>
     params: EventParams,
     responses: { 200: schemas.Deleted },
     handle: async ({ principal, params, requestId }) => {
-      const id = params.event_id.toLowerCase();
+      const id = params.event_id;
       const existed = await store.remove(principal.tenant, id);
       const message = existed ? 'event deleted' : 'there was no such event';
       return json(200, { event_id: id, message, request_id: requestId });

@@ -2,21 +2,21 @@ import type { Micros, StoredEvent } from '../event.ts';
 import { StoreOverloadedError } from '../store-errors.ts';
 import { createShares } from '../shares.ts';
 import type { Appended, Claim } from '../event-store.ts';
-import { CLAIMED_BYTES, holding } from './bytes.ts';
+import { CLAIMED_BYTES, withShare } from './payload-bytes.ts';
 import { appendClaimed, type PackedEvent } from './claimed-append.ts';
-import type { ClaimsTable } from './claims-table.ts';
 import type { ClockCheck } from './clock-check.ts';
 import type { Compression } from './compression.ts';
 import { withDeadline, type Deadline } from './deadline.ts';
-import { putItemOnce, putItems, type EventsTable } from './events-table.ts';
+import { putItemOnce, putItems } from './events-table.ts';
 import { failureOf, isInvalid } from './failure.ts';
 import { createGroupCommit, type GroupCommit, type Verdict } from './group-commit.ts';
-import { toItem, type EventItem, type ItemOptions } from './item.ts';
+import { toItem, type EventItem, type ItemOptions } from './event-item.ts';
 import { SINGLE_COST, SUCCESS, type Retries } from './retries.ts';
+import type { Table } from './table.ts';
 
 export interface AppendOptions extends ItemOptions {
-  readonly events: EventsTable;
-  readonly claims: ClaimsTable;
+  readonly events: Table;
+  readonly claims: Table;
   readonly compression: Compression;
   readonly retries: Retries;
   readonly now: () => Micros;
@@ -25,11 +25,11 @@ export interface AppendOptions extends ItemOptions {
 
 /** The two ways into the events table. */
 export interface Appends {
-  /** With others in one batch. `deadline` on `performance.now()`. */
+  /** Puts the event in a batch with others. `deadline` is a time of `performance.now()`. */
   plain(event: StoredEvent, deadline: number): Promise<Appended>;
-  /** By itself: a batch takes no conditions. */
+  /** Puts the event by itself, because a batch takes no conditions. */
   claimed(event: StoredEvent, claim: Claim, deadline: Deadline): Promise<Appended>;
-  /** Refuses further plain ones; resolves when those under way are over. */
+  /** Refuses further plain appends; resolves when those under way are over. */
   close(): Promise<void>;
 }
 
@@ -43,7 +43,7 @@ export function createAppends(options: AppendOptions): Appends {
     const { payload, tenant } = event;
     const payloadBytes = Buffer.byteLength(payload);
     const packed = compression.pack(payload, payloadBytes, { tenant, deadline });
-    // Most are short and need no turn.
+    // Most payloads are short and need no turn of the compressor.
     if (typeof packed === 'string') return { event, payload: packed, payloadBytes };
     return { event, payload: await refusedAt(deadline, packed), payloadBytes };
   };
@@ -56,11 +56,11 @@ export function createAppends(options: AppendOptions): Appends {
     },
 
     claimed: (event, claim, deadline) =>
-      holding(claimedBytes, event.tenant, async (take) => {
+      withShare(claimedBytes, event.tenant, async (take) => {
         if (!take(Buffer.byteLength(event.payload))) {
           throw new StoreOverloadedError('too many bytes of events with a claim are under way');
         }
-        // Packed first, so that the time between claim and event is short.
+        // The payload is packed first, so that the time between claim and event is short.
         return appendClaimed(options, await pack(event, deadline.at), claim, deadline);
       }),
 
@@ -68,7 +68,7 @@ export function createAppends(options: AppendOptions): Appends {
   };
 }
 
-/** The caller has an answer by then, so nothing may follow: whoever is refused tries again. */
+/** At the deadline the caller gets an answer, so nothing may be stored later: a caller that is refused tries again. */
 async function refusedAt<T>(deadline: number, packing: Promise<T>): Promise<T> {
   let timer: NodeJS.Timeout | undefined;
   const refusal = new Promise<never>((_, reject) => {
@@ -83,7 +83,7 @@ async function refusedAt<T>(deadline: number, packing: Promise<T>): Promise<T> {
   }
 }
 
-/** Of the process; `queued…` of one tenant that is alone, twice as much of all together. */
+/** Limits of the process. `queued…` is for one tenant that is alone; all tenants together have twice as much. */
 const COMMIT_LIMITS = {
   batchItems: 25,
   batchBytes: 4 * 1024 * 1024,
@@ -96,9 +96,9 @@ const COMMIT_LIMITS = {
   backoffCapMs: 400,
 };
 
-function commitTo(events: EventsTable, retries: Retries): GroupCommit<EventItem> {
+function commitTo(events: Table, retries: Retries): GroupCommit<EventItem> {
   const left = (deadline: number) => deadline - performance.now();
-  // Singles have places of their own, and their own price.
+  // Single puts have their own places, and their own price in the budget of retries.
   const sending = {
     retries: {
       ...retries,
@@ -135,11 +135,11 @@ function commitTo(events: EventsTable, retries: Retries): GroupCommit<EventItem>
 function verdictOn(error: unknown): Verdict {
   // One item that is too large spoils its batch.
   if (isInvalid(error)) return 'singly';
-  const verdicts = { throttled: 'again', unsent: 'unreached', refused: 'fail', unclear: 'singly' } as const;
+  const verdicts = { throttled: 'retry', unsent: 'unreached', refused: 'fail', unclear: 'singly' } as const;
   return verdicts[failureOf(error)];
 }
 
-/** About what the item takes on the wire: binary goes as base64. */
+/** About the bytes of the item on the wire, where binary data is base64. */
 function bytesOf({ payload, payload_bytes, metadata = '', source = '', event_type }: EventItem): number {
   const packed = typeof payload === 'string' ? payload_bytes : Math.ceil(payload.length / 3) * 4;
   return packed + metadata.length + source.length + event_type.length + 512;

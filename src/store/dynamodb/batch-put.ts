@@ -1,10 +1,10 @@
 import { BatchWriteItemCommand } from '@aws-sdk/client-dynamodb';
-import type { EventItem } from './item.ts';
+import type { EventItem } from './event-item.ts';
 
 /**
- * A BatchWriteItem that puts the items, with a body that is written here: the SDK goes through all attributes three times,
- * to copy, to convert and to encode them, which is an eighth of what an event costs (docs/performance.md). Everything else
- * about the request stays the SDK's.
+ * A BatchWriteItem that puts the items. Its body is written here, because the SDK goes through all attributes three times, to
+ * copy, to convert and to encode them, which is an eighth of the cost of an event (docs/performance.md). The SDK does the rest
+ * of the request.
  */
 export function batchPut(table: string, items: readonly EventItem[]): BatchWriteItemCommand {
   const command = new BatchWriteItemCommand({ RequestItems: { [table]: [] } });
@@ -13,7 +13,7 @@ export function batchPut(table: string, items: readonly EventItem[]): BatchWrite
       (args.request as { body: unknown }).body = Buffer.from(batchPutBody(table, items));
       return next(args);
     },
-    // Between the SDK's own encoding and what reads the body: Content-Length and the signature.
+    // After the SDK has encoded the body, and before Content-Length and the signature are made from it.
     { name: 'batchPutBody', step: 'build', priority: 'high' },
   );
   return command;

@@ -5,12 +5,12 @@ import { toStoreError } from './failure.ts';
 import type { Retries } from './retries.ts';
 import { createTurns, type Turns } from './turns.ts';
 
-/** Calls under way beside plain appends, which the group commit bounds. One tenant alone has half of them. */
+/** Bound of the calls under way, without plain appends, which the group commit bounds. One tenant alone has half of them. */
 const MAX_CALLS = 2_000;
 
 /**
- * Requests that these calls have under way, of all tenants and of one. What has no place among them leaves the rest of the
- * client's 512 sockets: the group commit's 16 batches and 32 single puts, and `ping`.
+ * Requests that these calls may have under way, for all tenants and for one. The rest of the client's 512 sockets is for the
+ * group commit's 16 batches and 32 single puts, and for `ping`.
  */
 const MAX_REQUESTS = 448;
 const MAX_REQUESTS_OF_ONE = 224;
@@ -27,7 +27,7 @@ interface CallOptions {
   readonly problem: () => StoreUnavailableError | undefined;
 }
 
-/** Every call passes here: refused when there is no use in it, with the port's errors, waited for on close. */
+/** Every call of the store passes here. It is refused when it cannot succeed, gets the port's errors, and is waited for on close. */
 export function trackCalls({ table, callBudgetMs, retries, turns, problem }: CallOptions) {
   const underWay = new Set<Promise<unknown>>();
   const running = createShares(MAX_CALLS);
@@ -63,8 +63,8 @@ export function trackCalls({ table, callBudgetMs, retries, turns, problem }: Cal
       }
     },
 
-    /** A call that is nobody's: without a share of its own, and with a place for its one request at any time. */
-    outside: <T>(call: (deadline: Deadline) => Promise<T>): Promise<T> =>
+    /** Runs a call that belongs to no tenant. It takes no share, and there is always a place for its one request. */
+    runUnshared: <T>(call: (deadline: Deadline) => Promise<T>): Promise<T> =>
       track(() => withDeadline(call, callBudgetMs)),
 
     /** Refuses further calls; resolves when those under way are over. */
@@ -75,8 +75,8 @@ export function trackCalls({ table, callBudgetMs, retries, turns, problem }: Cal
   };
 }
 
-/** One run for all who ask while it is under way. */
-export function shared<T>(run: () => Promise<T>): () => Promise<T> {
+/** Callers share the run that is under way. */
+export function singleFlight<T>(run: () => Promise<T>): () => Promise<T> {
   let underWay: Promise<T> | undefined;
   return () => {
     underWay ??= run().finally(() => (underWay = undefined));

@@ -1,30 +1,32 @@
 import type { Micros, StoredEvent } from '../event.ts';
 import type { Appended, Claim } from '../event-store.ts';
-import { takeClaim, type ClaimsTable } from './claims-table.ts';
+import { takeClaim } from './claims-table.ts';
 import type { Packed } from './compression.ts';
 import type { Deadline } from './deadline.ts';
-import { putItemOnce, wasPut, type EventsTable } from './events-table.ts';
-import { toItem, type ItemOptions } from './item.ts';
+import { putItemOnce, wasPut } from './events-table.ts';
+import type { Table } from './table.ts';
+import { toItem, type ItemOptions } from './event-item.ts';
 
 export interface ClaimedAppendOptions extends ItemOptions {
-  readonly claims: ClaimsTable;
-  readonly events: EventsTable;
+  readonly claims: Table;
+  readonly events: Table;
   readonly now: () => Micros;
 }
 
-/** An event with its payload as it is stored. */
+/** An event, with its payload in the form in which it is stored. */
 export interface PackedEvent {
   readonly event: StoredEvent;
   readonly payload: string | Packed;
-  /** Of the text. */
+  /** Bytes of the payload's text. */
   readonly payloadBytes: number;
 }
 
 /**
- * Stores the event if it is the first to bring the claim: the claim is put, then the event, both on the condition that
- * they are not there. Between the two anything may happen, to us too; so whoever meets the claim of an event that was
- * never put puts it, with the id and the time that the claim says, and their own text of the same content. Why that is
- * right: `docs/decisions/013-claims-without-transactions.md`; `test/store/dynamodb/claims-model.test.ts` tries every order.
+ * Stores the event if it is the first with its claim: the claim is put, then the event, both on the condition that they do not
+ * exist. Anything may happen between the two puts, for example the end of this process. So a caller that meets the claim of an
+ * event that was never put completes it: it puts the event with the id and the time of the claim, and with its own text of the
+ * same content. `docs/decisions/013-claims-without-transactions.md` argues why that is right, and
+ * `test/store/dynamodb/claims-model.test.ts` tries every order.
  */
 export async function appendClaimed(
   options: ClaimedAppendOptions,
@@ -57,11 +59,11 @@ export async function appendClaimed(
 }
 
 /**
- * An event that is completed later than this lives on from then, and is listed as of then: what is placed far into the past lies
- * behind every walk that is under way. Sooner, it keeps its place by `createdAt`: its first writer may be at it still, which
- * gives up when its call has had its time, 1.8 s.
+ * An event that is completed later than this gets its lifetime and its place in the inbox from that moment: a place far in the
+ * past would be behind every walk that is under way. Before that it keeps its place by `createdAt`, because its first writer may
+ * still be putting it; that one gives up after 1.8 s.
  */
 const LATE: Micros = 2e6;
 
-/** Of the life of an event; where that is short, it must not be born half dead. */
+/** As a part of an event's lifetime, for short ones: much of it must not be over when the event is completed. */
 const LATE_PART = 1 / 1_000;

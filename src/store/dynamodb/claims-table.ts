@@ -1,67 +1,54 @@
-import { GetCommand, PutCommand, type DynamoDBDocumentClient } from '@aws-sdk/lib-dynamodb';
 import type { Micros } from '../event.ts';
 import { CorruptEventError, StoreUnavailableError } from '../store-errors.ts';
-import { insist, type Deadline } from './deadline.ts';
-import { foundInstead, type FoundItem } from './events-table.ts';
+import type { Deadline } from './deadline.ts';
 import { isMissingTable, missingTable } from './failure.ts';
-import { physicalTtl } from './item.ts';
+import { physicalTtl } from './event-item.ts';
+import type { FoundItem, Table, WriteResult } from './table.ts';
 
-/** The table of claims, by `claim_key` alone. All reads are consistent; what may be tried again is, until the deadline. */
-export interface ClaimsTable {
-  readonly client: DynamoDBDocumentClient;
-  readonly name: string;
-}
-
-/** A claim, and the event that has it. */
+/** A claim, and the event that holds it. */
 export interface HeldClaim {
   readonly key: string;
   readonly fingerprint: string;
   readonly expiresAt: Micros;
   readonly eventId: string;
-  /** Of the event. */
+  /** Time of the event. */
   readonly createdAt: Micros;
 }
 
 /**
- * Takes the claim if nobody holds it at the time of the event that brings it. That time decides: the engine deletes what
- * has expired a day later, or never, and the wall clock may have been set back since the claim was made.
+ * Takes the claim, in the table of claims with the key `claim_key`, if nobody holds it at the time of the event that brings it.
+ * That time decides, because the engine deletes expired claims a day later or never, and because the wall clock may have been set
+ * back since the claim was made.
  *
- * @returns who holds it now. That may be `mine` by an earlier try whose answer was lost. Undefined: whoever held it
- *   has gone between two requests; ask again.
+ * @returns the claim as it is held now. It may be `mine`, by an earlier try whose answer was lost. Undefined: its holder
+ *   disappeared between two requests; try again.
  */
 export async function takeClaim(
-  claims: ClaimsTable,
+  claims: Table,
   mine: HeldClaim,
   deadline: Deadline,
 ): Promise<HeldClaim | undefined> {
-  const request = new PutCommand({
-    TableName: claims.name,
+  const result = await putClaim(claims, mine, deadline);
+  if (result.written) return mine;
+  const item = result.found ?? (await claims.get({ Key: { claim_key: mine.key } }, deadline));
+  const held = item && fromItem(item);
+  return held !== undefined && held.expiresAt > mine.createdAt ? held : undefined;
+}
+
+async function putClaim(claims: Table, mine: HeldClaim, deadline: Deadline): Promise<WriteResult> {
+  const put = {
     Item: toItem(mine),
     ConditionExpression: 'attribute_not_exists(claim_key) OR expires_at <= :made',
     ExpressionAttributeValues: { ':made': mine.createdAt },
     ReturnValuesOnConditionCheckFailure: 'ALL_OLD',
-  });
+  } as const;
   try {
-    await insist((abortSignal) => claims.client.send(request, { abortSignal }), deadline);
-    return mine;
+    return await claims.put(put, deadline);
   } catch (error) {
-    if (isMissingTable(error)) {
-      throw new StoreUnavailableError(missingTable(claims.name), { cause: error });
-    }
-    const item = await foundInstead(error, () => getClaim(claims, mine.key, deadline));
-    const held = item && fromItem(item);
-    return held !== undefined && held.expiresAt > mine.createdAt ? held : undefined;
+    // The caller's own error would name the events table.
+    if (!isMissingTable(error)) throw error;
+    throw new StoreUnavailableError(missingTable(claims.name), { cause: error });
   }
-}
-
-async function getClaim(
-  { client, name }: ClaimsTable,
-  key: string,
-  deadline: Deadline,
-): Promise<FoundItem | undefined> {
-  const request = new GetCommand({ TableName: name, Key: { claim_key: key }, ConsistentRead: true });
-  const { Item } = await insist((abortSignal) => client.send(request, { abortSignal }), deadline);
-  return Item;
 }
 
 function toItem({ key, fingerprint, expiresAt, eventId, createdAt }: HeldClaim) {
@@ -75,7 +62,7 @@ function toItem({ key, fingerprint, expiresAt, eventId, createdAt }: HeldClaim) 
   };
 }
 
-/** @throws a `CorruptEventError` when the record is none that `toItem` makes. */
+/** @throws a `CorruptEventError` when `toItem` does not make such records. */
 function fromItem(item: FoundItem): HeldClaim {
   const {
     claim_key: key,

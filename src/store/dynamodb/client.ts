@@ -16,11 +16,11 @@ export interface Connection {
 
 const CONNECTION_TIMEOUT_MS = 500;
 
-/** Opened as they are needed. More than all requests that may be under way (`store.ts`): none waits for a socket. */
+/** Sockets are opened when they are needed. There are more than requests may be under way (`calls.ts`), so none waits for one. */
 export const MAX_SOCKETS = 512;
 
 /**
- * Nothing is retried here: a batch put must not be sent twice, and the other calls have one deadline over all tries.
+ * The client retries nothing: a batch put must not be sent twice, and all other calls have one deadline over all tries.
  */
 export function createClient(
   { endpoint, region }: Connection,
@@ -36,9 +36,9 @@ export function createClient(
       httpAgent: new HttpAgent(agent),
       httpsAgent: new HttpsAgent(agent),
       connectionTimeout: CONNECTION_TIMEOUT_MS,
-      // A single try leaves time for a second one.
+      // One try must leave time for a second one.
       requestTimeout: callBudgetMs / 2,
-      // Without it the handler only warns.
+      // Without this the handler only warns.
       throwOnRequestTimeout: true,
     }),
     ...(endpoint === undefined ? {} : { endpoint, credentials: localCredentials }),
@@ -47,7 +47,7 @@ export function createClient(
   return DynamoDBDocumentClient.from(client, { marshallOptions: { removeUndefinedValues: true } });
 }
 
-/** Next to the wire, so that answers that are errors count too. */
+/** Looks at answers next to the wire, so that answers that are errors count as well. */
 function watchClock(client: DynamoDBClient, clockCheck: ClockCheck): void {
   client.middlewareStack.add(
     (next) => async (args) => {
@@ -62,8 +62,8 @@ function watchClock(client: DynamoDBClient, clockCheck: ClockCheck): void {
 }
 
 /**
- * Of the default chain what lies on this machine; then `test`/`test`, which emulators take. The rest of the chain asks
- * the instance metadata service, which away from AWS costs a second to learn that nobody is there.
+ * The parts of the default chain that need only this machine, then `test`/`test`, which emulators accept. The rest of the chain
+ * asks the instance metadata service, and outside AWS it takes a second to find out that there is none.
  */
 async function localCredentials() {
   return await fromEnv()()
@@ -72,10 +72,10 @@ async function localCredentials() {
 }
 
 /**
- * Without `info`, whatever its type says: where there is one, be it the SDK's own that does nothing, each request and answer is
- * copied for it, member by member. Nor does it take errors: of each request that fails the SDK would print the whole input, a
- * payload too, and a brown-out fills the disk with that. Whoever made the request reports it. Warnings go to the console, as
- * without a logger.
+ * It has no `info`, although the type demands it: if there is one, even the SDK's own that does nothing, the SDK copies each
+ * request and answer for it, member by member. It also ignores errors: for each failed request the SDK would print the whole
+ * input with its payload, which would fill the disk during a brown-out. The caller reports the error. Warnings go to the console,
+ * as they do without a logger.
  */
 const LOGGER = {
   debug: () => undefined,

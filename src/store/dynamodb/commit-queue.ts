@@ -6,13 +6,13 @@ export interface Entry<T> {
   readonly tenant: string;
   readonly bytes: number;
   readonly deadline: number;
-  /** `sent`: may be applied. The other states: certainly not. */
+  /** `sent`: the item may have been applied. In the other states it certainly was not. */
   state: 'queued' | 'parked' | 'sent';
-  /** Times that it came back, not applied. */
+  /** How often the item came back without being applied. */
   attempts: number;
-  /** It came back because nothing was reached, not because it was throttled. */
+  /** The item came back because the store was not reached, not because it was throttled. */
   unreached: boolean;
-  /** The first call counts. */
+  /** Only the first call counts. */
   settle(error?: unknown): void;
   settled(): boolean;
 }
@@ -22,8 +22,8 @@ export interface QueueLimits {
   /** An item larger than this goes alone. */
   readonly batchBytes: number;
   /**
-   * What one tenant may have accepted and not settled while it is the only one; beyond, it is refused. All tenants together
-   * have twice as much, in shares.
+   * The most that one tenant may have in the queue and under way while it is the only one; beyond that it is refused. All tenants
+   * together have twice as much, in shares.
    */
   readonly queuedItems: number;
   readonly queuedBytes: number;
@@ -32,13 +32,13 @@ export interface QueueLimits {
 export type CommitQueue<T> = ReturnType<typeof createCommitQueue<T>>;
 
 /**
- * Items that are to be sent. Each tenant has its own line, and a batch takes one item of each in turn: whatever one tenant
- * has waiting, and however often it is throttled, the others are in the next batch.
+ * Items that wait to be sent. Each tenant has its own line, and a batch takes one item from each line in turn. So other tenants
+ * are in the next batch, whatever one tenant has waiting and however often it is throttled.
  */
 export function createCommitQueue<T>(limits: QueueLimits) {
   const items = createShares(2 * limits.queuedItems);
   const bytes = createShares(2 * limits.queuedBytes);
-  /** Of tenants with something to send now, in the order of their turns. */
+  /** Lines of tenants that have something to send now, in the order of their turns. */
   const lines = new Map<string, Line<T>>();
   const ready = { items: 0, bytes: 0 };
 
@@ -61,10 +61,10 @@ export function createCommitQueue<T>(limits: QueueLimits) {
   return {
     size: () => ready.items,
 
-    /** Whether waiting any longer could not make the next batch larger. */
+    /** Whether the next batch is full. */
     fillsBatch: () => ready.items >= limits.batchItems || ready.bytes >= limits.batchBytes,
 
-    /** False: the tenant has its share already. */
+    /** Returns false when the tenant has its share already. */
     admit(entry: Entry<T>): boolean {
       if (!items.take(entry.tenant, 1)) return false;
       if (!bytes.take(entry.tenant, entry.bytes)) {
@@ -75,7 +75,7 @@ export function createCommitQueue<T>(limits: QueueLimits) {
       return true;
     },
 
-    /** It is settled. */
+    /** To be called when the entry is settled. */
     release(entry: Entry<T>): void {
       leave(entry);
       items.give(entry.tenant, 1);
@@ -96,7 +96,7 @@ export function createCommitQueue<T>(limits: QueueLimits) {
       return batch;
     },
 
-    /** Goes ahead of what its tenant has not sent yet. Nothing happens when its caller has given up. */
+    /** Puts the entry ahead of what its tenant has not sent yet. Nothing happens when its caller has given up. */
     putBack(entry: Entry<T>): void {
       if (entry.settled()) return;
       entry.state = 'queued';
@@ -105,7 +105,7 @@ export function createCommitQueue<T>(limits: QueueLimits) {
   };
 }
 
-/** Of one tenant; sets, because a caller that gives up may leave from anywhere. */
+/** The entries of one tenant. They are sets, because a caller that gives up may leave from any place. */
 interface Line<T> {
   readonly repeated: Set<Entry<T>>;
   readonly fresh: Set<Entry<T>>;

@@ -13,25 +13,25 @@ export interface Packed {
 }
 
 /**
- * An item holds 409,600 bytes. This much of a payload leaves room for 8,192 bytes of metadata, source and type of
- * 1,020 bytes each, and the rest of the record with the attributes' names (below 500 bytes), and then some.
+ * An item holds 409,600 bytes. A payload of this size leaves room for 8,192 bytes of metadata, source and type of 1,020 bytes
+ * each, the rest of the record with the names of attributes (below 500 bytes), and a reserve.
  */
 const ROOM_BYTES = 394_000;
 
-/** Below, a write unit (1 KB) or three saved are not worth a trip through the thread pool. */
+/** For shorter payloads, saving one to three write units (1 KB) is not worth a job in the thread pool. */
 const WORTHWHILE_BYTES = 4_096;
 
-/** Jobs at a time, of each kind: the thread pool's four threads also serve name look-ups and files. */
+/** Jobs of each kind at a time: the thread pool's four threads also serve name look-ups and files. */
 const JOBS = 2;
 
-/** Text that may wait for compression; beyond, the caller is refused. One tenant alone has half of it. */
+/** Bytes of text that may wait for compression; beyond that callers are refused. One tenant alone has half of it. */
 const WAITING_BYTES = 64 * 1024 * 1024;
 
 export interface Compression {
-  /** The text itself, or compressed where that is shorter. At once, without a promise, when the text is short. */
+  /** Gives the text itself, or its compressed form where that is shorter. Short text comes at once, without a promise. */
   pack(text: string, bytes: number, caller: Caller): string | Promise<string | Packed>;
   /**
-   * @param bytes of the text; anything longer is refused, so that a damaged record cannot fill the memory.
+   * @param bytes size of the text. Longer text is refused, so that a damaged record cannot fill the memory.
    * @returns rejects when the data is damaged.
    */
   unpack(packed: Packed, bytes: number, tenant: string): Promise<string>;
@@ -39,7 +39,7 @@ export interface Compression {
 
 export interface Caller {
   readonly tenant: string;
-  /** Until when somebody waits, on `performance.now()`. What has not begun by then is refused. */
+  /** How long the caller waits, as a time of `performance.now()`. A job that has not begun by then is refused. */
   readonly deadline: number;
 }
 
@@ -75,8 +75,8 @@ const decoders = { deflate: promisify(inflateRaw), br: promisify(brotliDecompres
 
 async function packNow(text: string, bytes: number): Promise<string | Packed> {
   const data = await deflate(text, { level: constants.Z_BEST_SPEED });
-  // Deflate sees bytes, not characters: of a text made to be hard it leaves up to 399,000 of 409,600 bytes. Brotli at
-  // this quality knows UTF-8 and leaves 353,000, but takes 60 ms.
+  // Deflate sees bytes, not characters: of 409,600 bytes of hostile text it leaves up to 399,000. Brotli at this quality knows
+  // UTF-8 and leaves 353,000, but takes 60 ms.
   if (data.length > ROOM_BYTES) {
     const params = { [constants.BROTLI_PARAM_QUALITY]: 9, [constants.BROTLI_PARAM_SIZE_HINT]: bytes };
     return { data: await brotli(text, { params }), encoding: 'br' };

@@ -1,15 +1,14 @@
 import { LRUCache } from 'lru-cache';
 import type { PendingCount } from '../event-store.ts';
 
-/** A count reads up to 10,000 index entries: one answer serves for this long. */
+/** How long an answer is used: a count reads up to 10,000 index entries. */
 const MAX_AGE_MS = 10_000;
 const TENANTS = 10_000;
 
 /**
- * `count`, asked at most once in `MAX_AGE_MS` for each tenant; callers of one moment share one request. Errors are
- * not kept.
+ * Calls `count` at most once in `MAX_AGE_MS` for each tenant. Callers at the same time share one request. Errors are not kept.
  *
- * @param clockMs milliseconds, never going back: a wall clock that is set back would keep a count for as long.
+ * @param clockMs milliseconds that never go back: after a wall clock was set back, a count would be kept too long.
  */
 export function cacheCounts(
   count: (tenant: string) => Promise<PendingCount>,

@@ -3,20 +3,20 @@ import { StoreUnavailableError } from '../store-errors.ts';
 import { failureOf } from './failure.ts';
 import { RETRY_COST, SUCCESS, type Retries } from './retries.ts';
 
-/** Every call of the store has this long, retries included: its caller is promised an answer within 2 s. */
+/** Time for every call of the store, including retries: the port promises an answer within 2 s. */
 export const CALL_BUDGET_MS = 1_800;
 
-/** What the requests of a call share with those of other calls. */
+/** What the requests of a call share with the requests of other calls. */
 export interface Sending {
   readonly retries: Retries;
   /**
-   * Runs the request when there is a place for it. There are fewer places than sockets: what has been handed to the SDK
-   * is sent at once, and its time-outs count from then.
+   * Runs the request when there is a place for it. There are fewer places than sockets, so that the SDK sends a request at once;
+   * its time-outs count from then.
    */
   readonly turn: <T>(request: () => Promise<T>) => Promise<T>;
 }
 
-/** When an answer must be there, on `performance.now()`; the signal fires then. */
+/** `at` is when an answer must be there, as a time of `performance.now()`. The signal fires then. */
 export interface Deadline extends Sending {
   readonly at: number;
   readonly signal: AbortSignal;
@@ -24,7 +24,7 @@ export interface Deadline extends Sending {
   readonly pause: (ms: number) => Promise<unknown>;
 }
 
-/** For requests that have their own place, and of which each is made once. */
+/** For requests that have their own place and are made only once. */
 const ONCE: Sending = {
   retries: { pauseMs: () => 0, take: () => false, give: () => undefined },
   turn: (request) => request(),
@@ -55,26 +55,26 @@ export async function withDeadline<T>(
 }
 
 /**
- * Tries until it works, the error is final, the next pause would not end before the deadline, or the budget of retries is
- * used up.
+ * Repeats `attempt` until it succeeds, its error is final, the next pause would not end before the deadline, or the budget of
+ * retries is used up.
  *
- * @param attempt may be carried out more than once without harm. `unsure`: an earlier try may have been carried out.
+ * @param attempt must be harmless when it is carried out more than once. `unsure`: an earlier try may have been carried out.
  * @returns rejects with the last error of `attempt`.
  */
-export async function insist<T>(
-  attempt: (signal: AbortSignal, unsure: boolean) => Promise<T>,
+export async function withRetries<T>(
+  attempt: (unsure: boolean) => Promise<T>,
   deadline: Deadline,
 ): Promise<T> {
   let unsure = false;
   for (let tries = 0; ; tries++) {
     try {
-      const answer = await deadline.turn(() => attempt(deadline.signal, unsure));
+      const answer = await deadline.turn(() => attempt(unsure));
       deadline.retries.give(tries === 0 ? SUCCESS : RETRY_COST);
       return answer;
     } catch (error) {
       const failure = failureOf(error);
       if (failure === 'refused') throw error;
-      if (await mayRepeat(tries, deadline)) {
+      if (await mayRetry(tries, deadline)) {
         unsure ||= failure === 'unclear';
         continue;
       }
@@ -85,12 +85,12 @@ export async function insist<T>(
 }
 
 /**
- * Waits before one more try, and pays for it. False, at once: there is to be none, because it would not begin before the
- * deadline, or because the budget of retries is used up.
+ * Waits before one more try, and takes its price from the budget. Resolves with false at once when there must be no further try,
+ * because it would not begin before the deadline or the budget of retries is used up.
  *
- * @param tries how many there have been after the first one.
+ * @param tries number of tries after the first one.
  */
-export async function mayRepeat(tries: number, { at, signal, pause, retries }: Deadline): Promise<boolean> {
+export async function mayRetry(tries: number, { at, signal, pause, retries }: Deadline): Promise<boolean> {
   const ms = retries.pauseMs(tries);
   if (signal.aborted || performance.now() + ms >= at || !retries.take(RETRY_COST)) return false;
   await pause(ms);

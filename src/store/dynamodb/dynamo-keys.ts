@@ -1,14 +1,13 @@
 import { CorruptKeyError } from '../store-errors.ts';
 import type { ApiKey, KeyStatus, KeyStore } from '../key-store.ts';
 import type { Deadline } from './deadline.ts';
-import type { FoundItem } from './events-table.ts';
 import * as table from './keys-table.ts';
-import type { KeysTable } from './keys-table.ts';
-import type { StoreLog } from './log.ts';
+import type { FoundItem, Table } from './table.ts';
+import type { StoreLog } from '../store-log.ts';
 
-/** @param run every call passes here. */
+/** @param run runs every call. */
 export function createDynamoKeys(
-  keys: KeysTable,
+  keys: Table,
   run: <T>(call: (deadline: Deadline) => Promise<T>) => Promise<T>,
   log: StoreLog,
 ): KeyStore {
@@ -71,7 +70,7 @@ function toItem(key: ApiKey) {
 
 const STATUSES: readonly unknown[] = ['active', 'inactive', 'revoked'] satisfies KeyStatus[];
 
-/** @throws a `CorruptKeyError` when the record is none that `toItem` makes. */
+/** @throws a `CorruptKeyError` when `toItem` does not make such records. */
 function fromItem(item: FoundItem): ApiKey {
   const { key_id: keyId, key_hash: hash, name, tenant, status, rate_limit: rateLimit } = item;
   const { created_at: createdAt, last_used_at: lastUsedAt = null } = item;

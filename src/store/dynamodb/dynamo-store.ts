@@ -6,35 +6,35 @@ import { createShares } from '../shares.ts';
 import type { Acknowledgement, EventStore } from '../event-store.ts';
 import type { KeyStore } from '../key-store.ts';
 import { createAppends } from './append.ts';
-import { holding, PAGE_BYTES } from './bytes.ts';
-import { createRequestTurns, shared, trackCalls } from './calls.ts';
+import { withShare, PAGE_BYTES } from './payload-bytes.ts';
+import { createRequestTurns, singleFlight, trackCalls } from './calls.ts';
 import { createClient, type Connection } from './client.ts';
 import { createClockCheck, type ClockCheck } from './clock-check.ts';
 import { createCompression } from './compression.ts';
 import { cacheCounts } from './count-cache.ts';
 import { CALL_BUDGET_MS, type Deadline } from './deadline.ts';
 import * as table from './events-table.ts';
-import type { EventsTable } from './events-table.ts';
 import { toStoreError } from './failure.ts';
 import { createIndexReader, type IndexReader } from './index-reader.ts';
-import { countInbox, readPage } from './inbox.ts';
+import { countInbox, readPage } from './inbox-reads.ts';
 import { createInboxShards, type InboxShards } from './inbox-shards.ts';
-import { acknowledgedAtOf, fromItem, isVisible } from './item.ts';
+import { acknowledgedAtOf, fromItem, isVisible } from './event-item.ts';
 import { createDynamoKeys } from './dynamo-keys.ts';
-import type { StoreLog } from './log.ts';
+import type { StoreLog } from '../store-log.ts';
 import { becomeReady } from './readiness.ts';
 import { createRetries, type Retries } from './retries.ts';
-import { checkTable, createTable, tableDefinitions, type TableNames } from './tables.ts';
+import { openTable, type Table } from './table.ts';
+import { checkTable, createTable, tableDefinitions, type TableNames } from './table-definitions.ts';
 
 export interface DynamoStoreOptions extends Connection {
   readonly tables: TableNames;
-  /** Create the tables where they are missing; otherwise the store is not ready until they are there. */
+  /** True: missing tables are created. False: the store is not ready until they exist. */
   readonly createTables: boolean;
-  /** Shards of a tenant's inbox that new events are spread over. */
+  /** The number of shards of a tenant's inbox over which new events are spread. */
   readonly shards: number;
-  /** Shards that are read at least; beside them all that any instance writes. */
+  /** The least number of shards that are read. If any instance writes more, all of them are read. */
   readonly readShards: number;
-  /** False: neither writes events nor lists them, and takes no part in what instances agree on. */
+  /** False: the store neither writes nor lists events, and takes no part in agreements between instances. */
   readonly servesEvents?: boolean;
   /** How often the number of shards is read again, in milliseconds. */
   readonly shardsEveryMs?: number;
@@ -42,49 +42,49 @@ export interface DynamoStoreOptions extends Connection {
   /** The latest time that an event of this instance may have by now; absent: `now`. */
   readonly upcoming?: () => Micros;
   readonly eventTtl: Micros;
-  /** What dates and judges events, to be compared with the engine's clock. Absent, as in tests that make up their time: nothing is. */
+  /** The clocks that date and judge events, to be compared with the engine's. Absent in tests whose time is made up. */
   readonly checkedClocks?: readonly (() => Micros)[];
   readonly log: StoreLog;
-  /** How long a call may take, in milliseconds; more than the default only for emulators on busy machines. */
+  /** How long a call may take, in milliseconds. Only emulators on busy machines need more than the default. */
   readonly callBudgetMs?: number;
-  /** Of payloads in inbox pages under way. */
+  /** Bytes that payloads of inbox pages under way may have. */
   readonly pageBytes?: number;
-  /** Absent: one of the store's own. */
+  /** The budget of retries. Absent: the store has its own. */
   readonly retries?: Retries;
-  /** For the age of a cached count, in milliseconds, never going back. */
+  /** Milliseconds that never go back, for the age of a cached count. */
   readonly clockMs?: () => number;
-  /** Comes between the store and its index: a test makes the index lag. */
+  /** Wraps the index, so that a test can make it lag. */
   readonly wrapIndex?: (reader: IndexReader) => IndexReader;
 }
 
-/** The event store, and the API keys beside it: they become ready, and are closed, together. */
+/** The event store and its API keys. They become ready together, and are closed together. */
 export interface DynamoStore extends EventStore {
   readonly keys: KeyStore;
 }
 
-/** Key look-ups come before the tenant is known, and have a share as if they were a tenant; no tenant has such a name. */
+/** Key look-ups come before the tenant is known. They have a share under a name that no tenant can have. */
 const KEY_LOOKUPS = '#keys';
 
-/** How long opening waits for the first look at the tables. */
+/** How long `openDynamoStore` waits for the first check of the tables. */
 const FIRST_TRY_MS = 2_000;
 
 /**
- * The store on DynamoDB or an engine that speaks its protocol. Never rejects: while DynamoDB cannot be reached or a
+ * Opens the store on DynamoDB or on an engine that speaks its protocol. Never rejects: while DynamoDB cannot be reached or a
  * table is missing, every method rejects with a `StoreUnavailableError` that says so, and the store tries again.
  */
 export async function openDynamoStore(options: DynamoStoreOptions): Promise<DynamoStore> {
   const { tables, log, now, eventTtl, callBudgetMs = CALL_BUDGET_MS } = options;
   const clockCheck = options.checkedClocks && createClockCheck(options.checkedClocks, log);
   const client = createClient(options, callBudgetMs, clockCheck);
-  const events: EventsTable = { client, name: tables.events };
+  const events = openTable(client, tables.events);
   const retries = options.retries ?? createRetries({ clockMs: () => performance.now(), random: Math.random });
   const shards = createInboxShards({ ...options, events, callBudgetMs, retries });
   const readiness = becomeReady((signal) => prepare(client, options, shards, signal), log);
   await Promise.race([readiness.tried, sleep(FIRST_TRY_MS, undefined, { ref: false })]);
   const compression = createCompression();
-  const claims = { client, name: tables.claims };
+  const claims = openTable(client, tables.claims);
   const appends = createAppends({ ...options, events, claims, compression, retries, clockCheck });
-  const index = createIndexReader(client, tables.events);
+  const index = createIndexReader(events);
   const reader = options.wrapIndex?.(index) ?? index;
   const { upcoming = now } = options;
   const inbox = { ...options, events, compression, reader, upcoming, readShards: () => shards.toRead() };
@@ -99,7 +99,7 @@ export async function openDynamoStore(options: DynamoStoreOptions): Promise<Dyna
   );
 
   return {
-    keys: createDynamoKeys({ client, name: tables.keys }, (call) => keyCalls.run(KEY_LOOKUPS, call), log),
+    keys: createDynamoKeys(openTable(client, tables.keys), (call) => keyCalls.run(KEY_LOOKUPS, call), log),
     newId: () => randomUUID(),
     append: (event, claim) =>
       claim === undefined
@@ -114,7 +114,7 @@ export async function openDynamoStore(options: DynamoStoreOptions): Promise<Dyna
 
     listPending: (tenant, page) =>
       calls.run(tenant, (deadline) =>
-        holding(pageBytes, tenant, (take) => readPage(inbox, tenant, page, horizon(), deadline, take)),
+        withShare(pageBytes, tenant, (take) => readPage(inbox, tenant, page, horizon(), deadline, take)),
       ),
 
     countPending: (tenant) => {
@@ -134,7 +134,7 @@ export async function openDynamoStore(options: DynamoStoreOptions): Promise<Dyna
         return table.removeItem(events, request, deadline);
       }),
 
-    ping: shared(() => calls.outside((deadline) => probe(events, clockCheck, deadline))),
+    ping: singleFlight(() => calls.runUnshared((deadline) => probe(events, clockCheck, deadline))),
 
     async close() {
       readiness.stop();
@@ -145,18 +145,14 @@ export async function openDynamoStore(options: DynamoStoreOptions): Promise<Dyna
   };
 }
 
-async function probe(
-  events: EventsTable,
-  clockCheck: ClockCheck | undefined,
-  deadline: Deadline,
-): Promise<void> {
+async function probe(events: Table, clockCheck: ClockCheck | undefined, deadline: Deadline): Promise<void> {
   await table.probe(events, deadline);
-  // Only then: its answer may be the one that clears the clock.
+  // Only after the probe: its answer may be the one that shows the clock to be right.
   clockCheck?.refuse();
 }
 
 async function acknowledge(
-  events: EventsTable,
+  events: Table,
   request: table.AcknowledgeRequest,
   deadline: Deadline,
 ): Promise<Acknowledgement> {
@@ -164,7 +160,7 @@ async function acknowledge(
   const found = await table.acknowledgeItem(events, request, deadline);
   if (found === 'acknowledged') return { outcome: 'acknowledged', acknowledgedAt: at };
   const acknowledgedAt = isVisible(found, tenant, horizon) ? acknowledgedAtOf(id, found) : null;
-  // Pending: it came between the request and the look at why that failed.
+  // A pending event was put between the update and the look at why the update failed.
   return acknowledgedAt === null ? { outcome: 'missing' } : { outcome: 'already', acknowledgedAt };
 }
 

@@ -7,9 +7,9 @@ import {
 } from '../store-errors.ts';
 
 /**
- * What an error of the SDK says about the request. `throttled`: not carried out, later perhaps. `unsent`: there was no
- * connection to send it on, so it was not carried out either. `refused`: not carried out, nor will it be. `unclear`: no answer,
- * or a 5xx; it may have been carried out.
+ * What an error of the SDK says about the request. `throttled`: it was not carried out, but may be later. `unsent`: there was no
+ * connection, so it was not carried out either. `refused`: it was not carried out, and never will be. `unclear`: there was no
+ * answer, or a 5xx; it may have been carried out.
  */
 export type Failure = 'throttled' | 'unsent' | 'refused' | 'unclear';
 
@@ -29,8 +29,8 @@ export function failureOf(error: unknown): Failure {
 }
 
 /**
- * Node names the system call that failed; a name with several addresses gives an error of all. The SDK's HTTP handler says
- * in words alone that the time for the connection was over.
+ * Node names the system call that failed. A host name with several addresses gives an AggregateError with one error for each. The
+ * SDK's HTTP handler reports a time-out of the connection only in the message.
  */
 function isUnsent(error: unknown): boolean {
   if (!(error instanceof Error)) return false;
@@ -47,12 +47,12 @@ export function isMissingTable(error: unknown): boolean {
   return describe(error).name === 'ResourceNotFoundException';
 }
 
-/** The request itself is at fault: the same one will not do better later. */
+/** The request itself is wrong, and would fail again later. */
 export function isInvalid(error: unknown): boolean {
   return ['ValidationException', 'SerializationException'].includes(describe(error).name);
 }
 
-/** The error for the port's callers; the SDK's is its `cause`. */
+/** The error for callers of the port; the SDK's error is its `cause`. */
 export function toStoreError(error: unknown, table: string): Error {
   if (
     error instanceof StoreUnavailableError ||
@@ -81,7 +81,7 @@ export function missingTable(table: string): string {
 function describe(error: unknown): { name: string; message: string; status: number } {
   if (!(error instanceof Error)) return { name: 'Error', message: String(error), status: 0 };
   const { $metadata } = error as { $metadata?: { httpStatusCode?: number } };
-  // A refused connection to a name with two addresses is an AggregateError without a message.
+  // A refused connection to a host name with two addresses is an AggregateError without a message.
   const message = error.message || ('code' in error ? String(error.code) : '');
   return { name: error.name, message, status: $metadata?.httpStatusCode ?? 0 };
 }

@@ -4,19 +4,19 @@ import { SINGLE_COST, SUCCESS, type Retries } from './retries.ts';
 import { createTurns, type Turns } from './turns.ts';
 
 /**
- * Writes of many callers, sent together. While nothing is under way nothing waits: what arrives at one moment goes at
- * its end, and what arrives until the answer makes up the next batch. A batch that is full goes at once, beside the
- * others. Tenants take turns, in the queue, in each batch and after it: `commit-queue.ts`.
+ * Sends writes of many callers together. While nothing is under way nothing waits: items that arrive at one moment are sent at
+ * its end, and items that arrive before the answer form the next batch. A full batch is sent at once, beside the others. Tenants
+ * take turns in the queue, in each batch and after it: `commit-queue.ts`.
  *
- * An item is handed to `sendBatch` again only when that send is known not to have applied it: `sendBatch` has no
- * condition, and a second, late put of an event would turn an acknowledged one pending again.
+ * An item is given to `sendBatch` again only when the last send has certainly not applied it: `sendBatch` has no condition, and a
+ * second, late put would make an acknowledged event pending again.
  */
 export interface GroupCommit<T> {
   /**
-   * Resolves when the item is stored. Rejects, at `deadline` at the latest, with a `StoreOverloadedError` when it was
-   * not sent, with a `StoreUnavailableError` when it may have been, or with what the transport said.
+   * Resolves when the item is stored. Rejects, at `deadline` at the latest, with a `StoreOverloadedError` when it was not sent,
+   * with a `StoreUnavailableError` when it may have been, or with the error of the transport.
    *
-   * @param deadline in milliseconds of the clock; once it has passed the item is refused: its caller has an answer already.
+   * @param deadline in milliseconds of the clock. Once it has passed the item is refused, because its caller has an answer already.
    */
   add(item: T, deadline: number): Promise<void>;
   /** Refuses new items; resolves when every accepted one is settled. */
@@ -24,27 +24,27 @@ export interface GroupCommit<T> {
 }
 
 export interface GroupCommitOptions<T> {
-  /** Puts all items without condition. Resolves with those that it did not put. `deadline`: when nobody waits any more. */
+  /** Puts all items without condition. Resolves with those that were not put. After `deadline` nobody waits any more. */
   readonly sendBatch: (items: readonly T[], deadline: number) => Promise<readonly T[]>;
-  /** Puts one item unless it is there already, trying until `deadline`. Resolves when it is there. */
+  /** Puts one item unless it exists already, and tries until `deadline`. Resolves when the item exists. */
   readonly sendOne: (item: T, deadline: number) => Promise<void>;
   readonly verdict: (error: unknown) => Verdict;
   readonly tenant: (item: T) => string;
   readonly bytes: (item: T) => number;
   readonly limits: GroupCommitLimits;
   readonly clock: BatchClock;
-  /** An item that is put singly has been sent before: it takes from the budget, and what is stored gives back. */
+  /** An item that is put singly has been sent before, so it takes from the budget. Stored items give back. */
   readonly retries: Pick<Retries, 'take' | 'give'>;
-  /** 0 up to 1. */
+  /** Gives numbers from 0 up to 1. */
   readonly random: () => number;
 }
 
 /**
- * What follows from an error of `sendBatch`. `again`: nothing was applied and the whole batch may be sent again.
- * `unreached`: as well, because it never got out. `singly`: something may have been applied, or one item spoils the rest.
- * `fail`: nothing was applied, nor will be.
+ * What follows from an error of `sendBatch`. `retry`: nothing was applied, and the whole batch may be sent again. `unreached`: the
+ * same, because the batch was never sent. `singly`: something may have been applied, or one item spoils the rest. `fail`: nothing
+ * was applied, and never will be.
  */
-export type Verdict = 'again' | 'unreached' | 'singly' | 'fail';
+export type Verdict = 'retry' | 'unreached' | 'singly' | 'fail';
 
 export interface GroupCommitLimits extends QueueLimits {
   /** Batches under way at a time. */
@@ -53,17 +53,17 @@ export interface GroupCommitLimits extends QueueLimits {
   readonly singles: number;
   /** Longest wait before the items of a batch are put singly. */
   readonly singlesPauseMs: number;
-  /** Longest wait before the first repetition; it doubles with each further one, up to `backoffCapMs`. */
+  /** Longest wait before the first retry. It doubles with each further one, up to `backoffCapMs`. */
   readonly backoffMs: number;
   readonly backoffCapMs: number;
 }
 
 export interface BatchClock {
-  /** Milliseconds, never going back. */
+  /** Milliseconds that never go back. */
   now(): number;
-  /** Calls `run` after `ms`, unless the returned function is called before. */
+  /** Calls `run` after `ms` milliseconds, unless the returned function is called before. */
   schedule(ms: number, run: () => void): () => void;
-  /** Calls `run` at the end of this moment, when all that has arrived by now has been dealt with. No waiting. */
+  /** Calls `run` without waiting, once all that has arrived by now has been handled. */
   defer(run: () => void): void;
 }
 
@@ -125,7 +125,7 @@ function createPump<T>(options: GroupCommitOptions<T>, queue: CommitQueue<T>): (
     startFull();
     if (deferred || partialUnderWay || slotsTaken === limits.slots || queue.size() === 0) return;
     deferred = true;
-    // Callers that one answer has set free write again at one moment: the first of them must not go alone.
+    // Callers that get their answers at the same moment write again at the same moment. The first must not be sent alone.
     clock.defer(() => {
       deferred = false;
       startFull();
@@ -143,14 +143,14 @@ function createPump<T>(options: GroupCommitOptions<T>, queue: CommitQueue<T>): (
     void commit(queue.takeBatch(), partial);
   }
 
-  /** One batch from the send to the last of its callers. Never rejects: every error ends at a caller. */
+  /** One batch, from the send to the last of its callers. Never rejects: every error goes to a caller. */
   async function commit(batch: readonly Entry<T>[], partial: boolean): Promise<void> {
     const error = await send(batch);
-    // Before what may follow for single items: that is no batch, and must not keep the next partial one waiting.
+    // Before single items may follow: they are no batch, and must not make the next partial batch wait.
     if (partial) partialUnderWay = false;
     if (error !== undefined) {
       const verdict = options.verdict(error);
-      if (verdict === 'again' || verdict === 'unreached') {
+      if (verdict === 'retry' || verdict === 'unreached') {
         for (const entry of batch) entry.unreached = verdict === 'unreached';
         postpone(batch, queue, options, pump);
       } else if (verdict === 'fail') for (const entry of batch) entry.settle(error);
@@ -163,7 +163,7 @@ function createPump<T>(options: GroupCommitOptions<T>, queue: CommitQueue<T>): (
     pump();
   }
 
-  /** Settles what was put and postpones the rest. Resolves with the error when it is not known what was put. */
+  /** Settles items that were put and postpones the rest. Resolves with the error when it is not known what was put. */
   async function send(batch: readonly Entry<T>[]): Promise<unknown> {
     for (const entry of batch) entry.state = 'sent';
     const items = batch.map(({ item }) => item);
@@ -182,7 +182,7 @@ function createPump<T>(options: GroupCommitOptions<T>, queue: CommitQueue<T>): (
   }
 }
 
-/** Holds the slot of the batch: while this goes on there is reason not to begin as many more. */
+/** Puts the items one by one. This holds the slot of the batch, because fewer new batches should begin meanwhile. */
 async function putEachSingly<T>(
   batch: readonly Entry<T>[],
   options: GroupCommitOptions<T>,
@@ -214,7 +214,7 @@ async function putSingly<T>(entry: Entry<T>, { sendOne, retries }: GroupCommitOp
   }
 }
 
-/** Known not to be applied: back into the queue, after a pause that holds no slot. Each tenant's pause is its own. */
+/** Puts items that were certainly not applied back into the queue, after a pause that holds no slot and is separate per tenant. */
 function postpone<T>(
   batch: readonly Entry<T>[],
   queue: CommitQueue<T>,

@@ -1,20 +1,19 @@
-import { UpdateCommand } from '@aws-sdk/lib-dynamodb';
-import { withDeadline, insist, type Deadline } from './deadline.ts';
-import { getItem, type EventsTable } from './events-table.ts';
-import { isConditionFailed } from './failure.ts';
-import type { StoreLog } from './log.ts';
+import { withDeadline, type Deadline } from './deadline.ts';
+import { getItem } from './events-table.ts';
+import type { StoreLog } from '../store-log.ts';
 import type { Retries } from './retries.ts';
+import type { Table } from './table.ts';
 
 /**
- * How many shards an inbox has: as many as any instance writes, which the events table says. An instance that read fewer
- * would lose sight of events without a word: `docs/decisions/017-shards-on-record.md`.
+ * How many shards an inbox has: as many as any instance writes. The number is on record in the events table. An instance that
+ * read fewer shards would miss events without any sign: `docs/decisions/017-shards-on-record.md`.
  */
 export interface InboxShards {
-  /** Shards to read now. Never goes down. */
+  /** The number of shards to read now. It never goes down. */
   toRead(): number;
   /**
-   * Puts on record how many this instance writes, learns how many the others do, and follows that from then on. To resolve
-   * before this instance writes. Rejects with an error of the SDK, or with an Error when the record is damaged.
+   * Records how many shards this instance writes, reads how many the others write, and follows that from then on. It must have
+   * resolved before this instance writes. Rejects with an error of the SDK, or with an Error when the record is damaged.
    */
   join(): Promise<void>;
   /** Stops following. */
@@ -22,22 +21,22 @@ export interface InboxShards {
 }
 
 export interface InboxShardsOptions {
-  readonly events: EventsTable;
-  /** Shards that this instance writes. */
+  readonly events: Table;
+  /** The number of shards that this instance writes. */
   readonly shards: number;
-  /** Shards that are read whatever the record says. */
+  /** The number of shards that are read whatever the record says. */
   readonly readShards: number;
   readonly log: StoreLog;
   readonly callBudgetMs: number;
   readonly retries: Retries;
-  /** Milliseconds between two looks at the record. */
+  /** Milliseconds between two reads of the record. */
   readonly shardsEveryMs?: number;
 }
 
-/** How long an event in a new shard may be out of sight of the instances that were there before. */
+/** How long an event in a new shard may be invisible to the instances that were running before. */
 const EVERY_MS = 10_000;
 
-/** Looks in a row that may fail in silence: whoever uses the table meanwhile reports it anyway. */
+/** Consecutive failures that are not reported, because other calls on the table report theirs anyway. */
 const SILENT_FAILURES = 2;
 
 export function createInboxShards(options: InboxShardsOptions): InboxShards {
@@ -91,31 +90,25 @@ export function createInboxShards(options: InboxShardsOptions): InboxShards {
   }
 }
 
-/** No UUID, so that no client can ask for it; without tenant, inbox keys and ttl it is no event to anybody. */
+/** Not a UUID, so that no client can ask for it. Without tenant, inbox keys and ttl nobody takes it for an event. */
 const RECORD_ID = 'inbox-shards';
 
 /** What `INBOX_SHARDS` takes: a record beyond it is damaged. */
 const MOST_SHARDS = 100;
 
-/** Raises the record to `shards` where it is lower or missing. @returns what it says then. */
-async function raiseTo(events: EventsTable, shards: number, deadline: Deadline): Promise<number> {
+/** Raises the record to `shards` if it is lower or missing. @returns the number that it has then. */
+async function raiseTo(events: Table, shards: number, deadline: Deadline): Promise<number> {
   for (;;) {
     const recorded = recordedIn(await getItem(events, RECORD_ID, deadline), events.name);
     if (recorded >= shards) return recorded;
-    const request = new UpdateCommand({
-      TableName: events.name,
+    const update = {
       Key: { event_id: RECORD_ID },
       UpdateExpression: 'SET shards = :shards',
       ConditionExpression: 'attribute_not_exists(shards) OR shards < :shards',
       ExpressionAttributeValues: { ':shards': shards },
-    });
-    try {
-      await insist((abortSignal) => events.client.send(request, { abortSignal }), deadline);
-      return shards;
-    } catch (error) {
-      // Another instance was faster, or a first try of our own.
-      if (!isConditionFailed(error)) throw error;
-    }
+    };
+    // If it was not written, another instance was faster, or an earlier try of this one was carried out.
+    if ((await events.update(update, deadline)).written) return shards;
   }
 }
 

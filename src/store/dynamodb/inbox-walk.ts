@@ -1,14 +1,13 @@
 import type { Filter, IndexEntry, IndexReader } from './index-reader.ts';
 import type { Deadline } from './deadline.ts';
-import { insist } from './deadline.ts';
 
 /** The shards of one inbox as one sequence in the order of positions. */
 export interface InboxWalk {
-  /** The next entry; undefined when there is none or the budget is used up. */
+  /** The next entry; undefined when there is none, or when the budget is used up. */
   next(): Promise<IndexEntry | undefined>;
-  /** Whether `next` might give another entry, now or to a walk that goes on from here. */
+  /** Whether `next` may give another entry, now or to a walk that continues from here. */
   hasMore(): Promise<boolean>;
-  /** Everything up to this position has been given out or left out by the filter. */
+  /** Every entry up to this position has been given out, or left out by the filter. */
   reached(): string;
 }
 
@@ -16,21 +15,21 @@ export interface WalkOptions {
   readonly reader: IndexReader;
   readonly shards: readonly string[];
   readonly after: string;
-  /** Its last position; null: the walk begins here and reads on as far as it has to. */
+  /** The last position of the walk; null: the walk begins here, and reads as far as it has to. */
   readonly end: string | null;
   readonly filter: Filter;
-  /** Entries asked of each shard at first. */
+  /** The number of entries that are requested from each shard at first. */
   readonly firstAsk: number;
   readonly deadline: Deadline;
 }
 
-/** Entries that one walk reads at most, in all shards. */
+/** The most entries that one walk reads in all shards. */
 const SCAN_BUDGET = 10_000;
 
-/** A filter that leaves out most entries asks for more each time, up to this. */
+/** With a filter, more entries are requested each time, up to this number, because most may be left out. */
 const LARGEST_ASK = 2_000;
 
-/** Time that must be left to read further: the page has to be fetched afterwards. */
+/** Reading continues only with this much time left, because the page must be fetched afterwards. */
 const RESERVE_MS = 900;
 
 interface Shard {
@@ -55,7 +54,7 @@ export function walkInbox(options: WalkOptions): InboxWalk {
 
   return {
     async next() {
-      // Entries that turn out not to be pending cost time without filling the page.
+      // Entries whose events turn out not to be pending cost time without filling the page.
       if (isLate() && walk.reached !== options.after) return undefined;
       const shard = await firstShard();
       if (shard === undefined) return undefined;
@@ -74,7 +73,7 @@ export function walkInbox(options: WalkOptions): InboxWalk {
       const first = shards
         .filter((shard) => head(shard) !== undefined)
         .reduce<Shard | undefined>((a, b) => (a && position(a) < position(b) ? a : b), undefined);
-      // What a dry shard holds further on may come before.
+      // The next entries of a shard that ran dry may come before.
       const inTheWay = shards.filter((shard) => isDry(shard) && (!first || shard.readTo < position(first)));
       if (inTheWay.length === 0) return first;
       if (walk.scanned >= SCAN_BUDGET || isLate()) {
@@ -87,10 +86,8 @@ export function walkInbox(options: WalkOptions): InboxWalk {
   }
 
   async function refill(shard: Shard): Promise<void> {
-    const page = await insist(
-      (signal) => reader.query(shard.key, { after: shard.readTo, to }, shard.ask, filter, signal),
-      deadline,
-    );
+    const span = { after: shard.readTo, to };
+    const page = await reader.query(shard.key, span, shard.ask, filter, deadline);
     walk.scanned += page.scanned;
     shard.entries = page.entries;
     shard.taken = 0;
@@ -99,7 +96,7 @@ export function walkInbox(options: WalkOptions): InboxWalk {
     if (filtered) shard.ask = Math.min(LARGEST_ASK, shard.ask * 4);
   }
 
-  /** The first query is always made: a page that did not move on would be asked for for ever. */
+  /** False before the first query, which is always made: a walk whose pages make no progress would never end. */
   function isLate(): boolean {
     return walk.scanned > 0 && performance.now() > deadline.at - RESERVE_MS;
   }

@@ -1,18 +1,19 @@
-import { QueryCommand, type DynamoDBDocumentClient } from '@aws-sdk/lib-dynamodb';
-import { INBOX_INDEX } from './tables.ts';
+import type { Deadline } from './deadline.ts';
+import type { Table } from './table.ts';
+import { INBOX_INDEX } from './table-definitions.ts';
 
-/** What the inbox index knows of one shard. It may lag behind the table: it is eventually consistent. */
+/** Reads one shard of the inbox index, which is eventually consistent and may lag behind the table. */
 export interface IndexReader {
   /** Entries of the span, in order. Reads `limit` entries at most, before the filter. */
-  query(shard: string, span: Span, limit: number, filter: Filter, signal: AbortSignal): Promise<IndexPage>;
+  query(shard: string, span: Span, limit: number, filter: Filter, deadline: Deadline): Promise<IndexPage>;
   /** Counts entries with a position after `after`. Reads `limit` entries at most. */
-  count(shard: string, after: string, limit: number, signal: AbortSignal): Promise<IndexCount>;
+  count(shard: string, after: string, limit: number, deadline: Deadline): Promise<IndexCount>;
 }
 
 export interface Span {
-  /** Not part of it. */
+  /** This position is not part of the span. */
   readonly after: string;
-  /** Greater than `after`, and part of it; null: no end. */
+  /** Greater than `after`. This position is part of the span. Null: the span has no end. */
   readonly to: string | null;
 }
 
@@ -30,7 +31,7 @@ export interface IndexPage {
   readonly entries: readonly IndexEntry[];
   /** The position up to which the shard was read; null: to its end. */
   readonly readTo: string | null;
-  /** Entries read, those that the filter left out included. */
+  /** The number of entries read, including those that the filter left out. */
   readonly scanned: number;
 }
 
@@ -39,26 +40,25 @@ export interface IndexCount {
   readonly readTo: string | null;
 }
 
-export function createIndexReader(client: DynamoDBDocumentClient, table: string): IndexReader {
+export function createIndexReader(events: Table): IndexReader {
   const within = (shard: string, { after, to }: Span) => ({
-    TableName: table,
     IndexName: INBOX_INDEX,
     KeyConditionExpression: `inbox_shard = :shard AND inbox_position ${to === null ? '> :after' : 'BETWEEN :from AND :to'}`,
     ExpressionAttributeValues: {
       ':shard': shard,
-      // A key takes one condition, and BETWEEN takes in both ends. Nothing lies between a position and that with `!` behind it.
+      // A key takes only one condition, and BETWEEN includes both ends. No position lies between `after` and `after` with a `!`.
       ...(to === null ? { ':after': after } : { ':from': `${after}!`, ':to': to }),
     },
   });
 
   return {
-    async query(shard, span, limit, { source, type }, abortSignal) {
+    async query(shard, span, limit, { source, type }, deadline) {
       const input = within(shard, span);
       const filters = [
         ...(source === undefined ? [] : ['#source = :source']),
         ...(type === undefined ? [] : ['event_type = :type']),
       ];
-      const query = new QueryCommand({
+      const query = {
         ...input,
         ProjectionExpression: 'inbox_position, payload_bytes',
         ...(filters.length === 0 ? {} : { FilterExpression: filters.join(' AND ') }),
@@ -69,25 +69,21 @@ export function createIndexReader(client: DynamoDBDocumentClient, table: string)
           ...(type === undefined ? {} : { ':type': type }),
         },
         Limit: limit,
-      });
-      const { Items = [], LastEvaluatedKey, ScannedCount = 0 } = await client.send(query, { abortSignal });
+      };
+      const { Items = [], LastEvaluatedKey, ScannedCount = 0 } = await events.query(query, deadline);
       return { entries: Items.map(toEntry), readTo: positionIn(LastEvaluatedKey), scanned: ScannedCount };
     },
 
-    async count(shard, after, limit, abortSignal) {
-      const query = new QueryCommand({
-        ...within(shard, { after, to: null }),
-        Select: 'COUNT',
-        Limit: limit,
-      });
-      const { Count = 0, LastEvaluatedKey } = await client.send(query, { abortSignal });
+    async count(shard, after, limit, deadline) {
+      const query = { ...within(shard, { after, to: null }), Select: 'COUNT', Limit: limit } as const;
+      const { Count = 0, LastEvaluatedKey } = await events.query(query, deadline);
       return { count: Count, readTo: positionIn(LastEvaluatedKey) };
     },
   };
 }
 
 function toEntry({ inbox_position: position, payload_bytes: bytes }: Record<string, unknown>): IndexEntry {
-  // A damaged size is found out when the event itself is read.
+  // A damaged size is detected when the event itself is read.
   return { position: String(position), payloadBytes: typeof bytes === 'number' ? bytes : 0 };
 }
 

@@ -1,107 +1,73 @@
-import {
-  GetCommand,
-  PutCommand,
-  ScanCommand,
-  UpdateCommand,
-  type DynamoDBDocumentClient,
-} from '@aws-sdk/lib-dynamodb';
-import { batchGet } from './batch-get.ts';
-import { insist, type Deadline } from './deadline.ts';
-import type { FoundItem } from './events-table.ts';
-import { isConditionFailed } from './failure.ts';
+import { getMany } from './batch-get.ts';
+import type { Deadline } from './deadline.ts';
+import type { FoundItem, Table } from './table.ts';
 
-/** The table of API keys, by `key_id` alone. All reads are consistent; what may be tried again is, until the deadline. */
-export interface KeysTable {
-  readonly client: DynamoDBDocumentClient;
-  readonly name: string;
+/** Reads from the table of API keys, whose key is `key_id`. */
+export function getKey(keys: Table, keyId: string, deadline: Deadline): Promise<FoundItem | undefined> {
+  return keys.get({ Key: { key_id: keyId } }, deadline);
 }
 
-export async function getKey(
-  { client, name }: KeysTable,
-  keyId: string,
-  deadline: Deadline,
-): Promise<FoundItem | undefined> {
-  const request = new GetCommand({ TableName: name, Key: { key_id: keyId }, ConsistentRead: true });
-  const { Item } = await insist((abortSignal) => client.send(request, { abortSignal }), deadline);
-  return Item;
-}
-
-/** What is there of the ids. */
+/** The items of these ids that exist, in no order. */
 export function getKeys(
-  table: KeysTable,
+  keys: Table,
   keyIds: readonly string[],
   deadline: Deadline,
 ): Promise<readonly FoundItem[]> {
-  const keys = keyIds.map((keyId) => ({ key_id: keyId }));
-  return batchGet(table, keys, deadline);
+  return getMany(
+    keys,
+    keyIds.map((keyId) => ({ key_id: keyId })),
+    deadline,
+  );
 }
 
-/** @returns false: there is a record with this id already. */
+/** @returns false when there is a record with this id already. */
 export async function putNewKey(
-  table: KeysTable,
+  keys: Table,
   item: FoundItem & { readonly key_id: string },
   deadline: Deadline,
 ): Promise<boolean> {
-  const request = new PutCommand({
-    TableName: table.name,
-    Item: item,
-    ConditionExpression: 'attribute_not_exists(key_id)',
-  });
-  try {
-    await insist((abortSignal) => table.client.send(request, { abortSignal }), deadline);
-    return true;
-  } catch (error) {
-    if (!isConditionFailed(error)) throw error;
-    // Perhaps by an earlier try whose answer was lost: with its salt, every hash is unique.
-    const there = await getKey(table, item.key_id, deadline);
-    return there?.['key_hash'] === item['key_hash'];
-  }
+  const put = { Item: item, ConditionExpression: 'attribute_not_exists(key_id)' };
+  const { written } = await keys.put(put, deadline);
+  if (written) return true;
+  // An earlier try whose answer was lost may have put it. Every hash is unique because of its salt.
+  const there = await getKey(keys, item.key_id, deadline);
+  return there?.['key_hash'] === item['key_hash'];
 }
 
 /**
  * Sets attributes of a record that exists.
  *
- * @param condition what must hold besides; it may use `#name` and `:name` of each attribute.
- * @returns the record afterwards; undefined: there is none, or the condition does not hold.
+ * @param condition a further condition, which may use `#name` and `:name` of each attribute.
+ * @returns the record afterwards; undefined when there is none or the condition does not hold.
  */
 export async function updateKey(
-  { client, name: table }: KeysTable,
+  keys: Table,
   keyId: string,
   { set, condition }: { readonly set: FoundItem; readonly condition?: string },
   deadline: Deadline,
 ): Promise<FoundItem | undefined> {
   const names = Object.keys(set);
-  const request = new UpdateCommand({
-    TableName: table,
+  const update = {
     Key: { key_id: keyId },
     UpdateExpression: `SET ${names.map((name) => `#${name} = :${name}`).join(', ')}`,
     ConditionExpression: ['attribute_exists(key_id)', ...(condition ? [condition] : [])].join(' AND '),
     ExpressionAttributeNames: Object.fromEntries(names.map((name) => [`#${name}`, name])),
     ExpressionAttributeValues: Object.fromEntries(names.map((name) => [`:${name}`, set[name]])),
     ReturnValues: 'ALL_NEW',
-  });
-  try {
-    const { Attributes } = await insist((abortSignal) => client.send(request, { abortSignal }), deadline);
-    return Attributes;
-  } catch (error) {
-    if (isConditionFailed(error)) return undefined;
-    throw error;
-  }
+  } as const;
+  const result = await keys.update(update, deadline);
+  return result.written ? result.attributes : undefined;
 }
 
 /**
- * All records. The one place that scans, for the command line: to Query for a list, all keys would have to be in one
- * partition of an index, and the engines that speak DynamoDB's protocol all have Scan.
+ * All records. This is the one place that scans, for the command line: to Query for a list, all keys would have to be in one
+ * partition of an index, and every engine that speaks DynamoDB's protocol has Scan.
  */
-export async function scanKeys(
-  { client, name }: KeysTable,
-  deadline: Deadline,
-): Promise<readonly FoundItem[]> {
+export async function scanKeys(keys: Table, deadline: Deadline): Promise<readonly FoundItem[]> {
   const found: FoundItem[] = [];
   let next: Record<string, unknown> | undefined;
   do {
-    const request = new ScanCommand({ TableName: name, ConsistentRead: true, ExclusiveStartKey: next });
-    const answer = await insist((abortSignal) => client.send(request, { abortSignal }), deadline);
+    const answer = await keys.scan({ ExclusiveStartKey: next }, deadline);
     found.push(...(answer.Items ?? []));
     next = answer.LastEvaluatedKey;
   } while (next);

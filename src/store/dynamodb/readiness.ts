@@ -1,19 +1,19 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { StoreUnavailableError } from '../store-errors.ts';
-import type { StoreLog } from './log.ts';
+import type { StoreLog } from '../store-log.ts';
 
 const PAUSE_MS = 250;
 const LONGEST_PAUSE_MS = 5_000;
 
 export interface Readiness {
-  /** Why the store cannot be used yet; undefined: it can. */
+  /** The reason why the store cannot be used yet; undefined: it can be used. */
   readonly problem: () => StoreUnavailableError | undefined;
-  /** Resolves when the first try is over, however it ended. */
+  /** Resolves when the first try is over, whether or not it succeeded. */
   readonly tried: Promise<void>;
   stop(): void;
 }
 
-/** Runs `prepare` again and again, in the background, until it resolves. */
+/** Repeats `prepare` in the background until it resolves. */
 export function becomeReady(prepare: (signal: AbortSignal) => Promise<void>, log: StoreLog): Readiness {
   const stopping = new AbortController();
   let problem: StoreUnavailableError | undefined = new StoreUnavailableError('the store is starting');
@@ -40,7 +40,7 @@ export function becomeReady(prepare: (signal: AbortSignal) => Promise<void>, log
       } finally {
         firstTryOver();
       }
-      // Not by `ref: false`: a process with nothing else to do has been told to close its store.
+      // Not with `ref: false`, which would end a process that has nothing else to do before it closes its store.
       await sleep(pause, undefined, { signal: stopping.signal }).catch(() => undefined);
     }
   }

@@ -1,15 +1,15 @@
 /**
- * A bounded number of places in which jobs run. While all are taken the others wait, and tenants take turns: one with a
- * thousand jobs waiting delays another's by one job, not by a thousand.
+ * A bounded number of places in which jobs run. While all are taken, other jobs wait, and tenants take turns: a tenant with a
+ * thousand waiting jobs delays another's job by one, not by a thousand.
  */
 export interface Turns {
-  /** Starts the job as soon as it is its turn, at once when there is a place. Settles as the job does. */
+  /** Starts the job when it is its turn, or at once if there is a place. Settles as the job does. */
   run<T>(tenant: string, job: () => Promise<T>): Promise<T>;
 }
 
-/** @param mostOfOne places that one tenant may have: where jobs may hang, the rest keeps the others going. */
+/** @param mostOfOne places that one tenant may have. Where jobs may hang, the rest is left to other tenants. */
 export function createTurns(places: number, mostOfOne = places): Turns {
-  /** By tenant, in the order of their turns. */
+  /** Waiting jobs by tenant, in the order of their turns. */
   const waiting = new Map<string, (() => void)[]>();
   const running = new Map<string, number>();
   let taken = 0;
@@ -34,7 +34,7 @@ export function createTurns(places: number, mostOfOne = places): Turns {
       const start = jobs.shift();
       waiting.delete(tenant);
       if (jobs.length > 0) waiting.set(tenant, jobs);
-      // Here and not when it runs: until then the place would look free.
+      // The place is taken here, because it would look free until the job runs.
       enter(tenant);
       start?.();
       return;

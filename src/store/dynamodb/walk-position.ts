@@ -1,16 +1,16 @@
 import { InvalidPositionError } from '../store-errors.ts';
 
-/** Where a walk through an inbox stands and where it ends: positions of the index. */
+/** Where a walk through an inbox is and where it ends, as positions of the index. */
 export interface WalkPosition {
-  /** Everything up to here has been dealt with. */
+  /** Every entry up to here has been handled. */
   readonly after: string;
-  /** The last position of the walk; null: the version before did not say. */
+  /** The last position of the walk; null in positions of the previous version. */
   readonly end: string | null;
 }
 
 /**
- * `<after>!<end>`. The version before takes that for a place in the inbox, and for the right one: `!` sorts before all that
- * ids are made of, so that nothing lies between it and `after`.
+ * `<after>!<end>`. The previous version takes this text for a place in the inbox, and for the right one: `!` sorts before all
+ * characters of ids, so that nothing lies between this place and `after`.
  */
 export function formatWalkPosition(after: string, end: string): string {
   return `${after}!${end}`;
@@ -23,7 +23,7 @@ export function parseWalkPosition(text: string): WalkPosition {
   return { after, end };
 }
 
-// Anything of this form is a place in the inbox; DynamoDB would not take much longer text as a key. Without characters up to
-// `!`: behind a position that stands for what comes next, and DynamoDB refuses a range whose end lies before its start.
+// Any text of this form is a place in the inbox; DynamoDB would refuse a much longer text as a key. Characters up to `!` are
+// excluded: `!` after a position stands for the next one, and DynamoDB refuses a range whose end lies before its start.
 const PLACE = '\\d{16}(?:#["-~]{1,100})?';
 const FORM = new RegExp(`^(${PLACE})(?:!(${PLACE}))?$`);

@@ -1,25 +1,25 @@
 import { LRUCache } from 'lru-cache';
 import type { Micros } from '../event.ts';
 import type { Lmdb } from './database.ts';
-import type { Sequence } from './record.ts';
 import { covers, createAdvance, isCurrent, newTally } from './tally.ts';
 import type { Tally } from './tally.ts';
-import { HOUSE } from './writer.ts';
+import { NO_TENANT } from './writer.ts';
 import type { Writer } from './writer.ts';
+import type { Sequence } from './sequence.ts';
 
 /**
- * How many pending events each tenant has: in memory, because a count on disk is one more random page for each tenant and
- * transaction (docs/decisions/008-counts-in-memory.md).
+ * How many pending events each tenant has. Counts are kept in memory, because on disk they would cost one more random page per
+ * tenant and transaction (docs/decisions/008-counts-in-memory.md).
  *
- * The first question for a tenant counts its inbox, in slices; after that it is known. It is a state of the writer's order:
- * as exact as the inbox is within a transaction, and so ahead of the disk by the transaction under way, if at all.
+ * The first question for a tenant counts its inbox, in slices; after that the count is known. It follows the order of the
+ * writer, and is as exact as the inbox is within a transaction. So at most it is ahead of the disk by the transaction under way.
  */
 export interface Counts {
-  /** Within a transaction of the writer: an entry has come into the inbox. */
+  /** To be called within a transaction of the writer when an entry was added to the inbox. */
   added(tenant: string, sequence: Sequence): void;
-  /** Within a transaction of the writer: an entry that was there is gone. */
+  /** To be called within a transaction of the writer when an entry was removed from the inbox. */
   removed(tenant: string, sequence: Sequence): void;
-  /** Entries of the inbox that have not expired. Rejects as a write does: what is not known is counted by the writer. */
+  /** The number of entries that have not expired. Rejects as a write does, because unknown counts are made by the writer. */
   pending(tenant: string): Promise<number>;
 }
 
@@ -30,13 +30,13 @@ interface Parts {
   readonly expiredTo: () => Micros;
   /** Milliseconds of a clock that is never set. */
   readonly monotonic?: () => number;
-  /** Entries of the first slice of a walk. */
+  /** Number of entries in the first slice of a walk. */
   readonly firstSlice?: number;
-  /** How many tenants are remembered. */
+  /** The number of tenants whose counts are kept. */
   readonly tenants?: number;
 }
 
-/** A tenant takes about 200 bytes. One that is forgotten is counted again when it is asked for. */
+/** A tenant takes about 200 bytes. One whose count was dropped is counted again at the next question. */
 const TENANTS = 10_000;
 
 export function createCounts({
@@ -48,7 +48,7 @@ export function createCounts({
   tenants = TENANTS,
 }: Parts): Counts {
   const tallies = new LRUCache<string, Tally>({ max: tenants });
-  /** A tally that is being made must not be forgotten: it would miss what comes meanwhile. Bounded by the writer's queue. */
+  /** A tally that is being made must not be dropped: it would miss what comes meanwhile. The writer's queue bounds their number. */
   const walks = new Map<string, { readonly tally: Tally; readonly count: Promise<number> }>();
   const horizon = () => Math.max(0, expiredTo());
 
@@ -66,7 +66,7 @@ export function createCounts({
     },
 
     pending(tenant) {
-      // A walk under way ends with the horizon of its last slice, which is yet to come.
+      // A walk under way ends with the horizon of its last slice, which has not run yet.
       const underWay = walks.get(tenant);
       if (underWay !== undefined) return underWay.count;
       let tally = tallies.get(tenant);
@@ -84,12 +84,12 @@ export function createCounts({
     return tallies.peek(tenant) ?? walks.get(tenant)?.tally;
   }
 
-  /** Each slice is a write: between two of them others go on, and `added` and `removed` tell of what they did. */
+  /** Each slice is a write. Other writes run between two slices, and report to `added` and `removed`. */
   async function walk(tenant: string, tally: Tally): Promise<number> {
     const advance = createAdvance(inbox, monotonic, firstSlice);
     try {
       for (;;) {
-        const count = await writer.write(HOUSE, 0, () => {
+        const count = await writer.write(NO_TENANT, 0, () => {
           if (!advance(tenant, tally, horizon())) return undefined;
           walks.delete(tenant);
           tallies.set(tenant, tally);
@@ -98,7 +98,7 @@ export function createCounts({
         if (count !== undefined) return count;
       }
     } catch (error) {
-      // Whatever part is counted stays right: who asks next goes on from there.
+      // The part that was counted stays right, and the next question continues from there.
       walks.delete(tenant);
       throw error;
     }

@@ -3,75 +3,77 @@ import type { Micros } from '../event.ts';
 import { StoreUnavailableError } from '../store-errors.ts';
 import type { EventStore } from '../event-store.ts';
 import type { KeyStore } from '../key-store.ts';
+import type { StoreLog } from '../store-log.ts';
 import type { Lmdb } from './database.ts';
-import { createClaims } from './claims.ts';
 import { createCounts } from './counts.ts';
 import { createDisk } from './disk.ts';
-import { createEvents } from './events.ts';
-import type { NewestRecord } from './events.ts';
-import { newEventId } from './event-id.ts';
+import { createEvents } from './embedded-events.ts';
+import type { NewestRecord } from './embedded-events.ts';
 import type { Statfs } from './file-system.ts';
 import type { Folder } from './folder.ts';
 import { openFolder } from './open-folder.ts';
-import { listPending } from './inbox.ts';
-import { createKeys } from './embedded-keys.ts';
-import { isIntact, sequenceOf } from './record.ts';
-import type { Sequence } from './record.ts';
+import { listPending } from './inbox-page.ts';
 import { createRetention } from './retention.ts';
 import { createSweep } from './sweep.ts';
 import { openTail } from './tail.ts';
-import { createWriter, HOUSE } from './writer.ts';
+import { createWriter, NO_TENANT } from './writer.ts';
 import type { WriterLimits } from './writer.ts';
+import { createClaims } from './embedded-claims.ts';
+import { createKeys } from './embedded-keys.ts';
+import { newEventId } from './event-id.ts';
+import { isIntact } from './seal.ts';
+import { sequenceOf } from './sequence.ts';
+import type { Sequence } from './sequence.ts';
 
 export interface EmbeddedStore extends EventStore {
-  /** Opened and closed with the events. */
+  /** The API keys, which are opened and closed with the events. */
   readonly keys: KeyStore;
-  /** Time of the newest event at open, 0 without one: a clock that starts after it keeps the order over a restart. */
+  /** Time of the newest event at open, 0 without one. A clock that starts after it keeps the order over a restart. */
   readonly newestTime: Micros;
   /**
-   * Writes all that is stored at one moment to a file that is not there yet, for `store.mdb` of another folder. Rejects with an
-   * Error for people; what it has written by then is the caller's to remove.
+   * Writes all that is stored at one moment to a new file, which can be the `store.mdb` of another folder. Rejects with an Error
+   * whose message is fit for people; the caller then removes what has been written.
    */
   backUp(file: string): Promise<void>;
-  /** Deletes the events that expired a day ago, and claims; resolves with their number. Runs by itself every `sweepSeconds`. */
+  /** Deletes events that expired a day ago, and claims that ended. Resolves with the number of events. Runs every `sweepSeconds`. */
   sweep(): Promise<number>;
 }
 
 export interface EmbeddedOptions {
-  /** Folder; made if missing. */
+  /** The data folder; created if it is missing. */
   readonly path: string;
   readonly now: () => Micros;
   /** Milliseconds of a clock that is never set. */
   readonly monotonicMs?: () => number;
   /** Time from `createdAt` to expiry. */
   readonly eventTtl: Micros;
-  /** Told of damaged records, with `{ err }`, of what is wrong with the disk, and of doubts about the time. */
-  readonly log: Record<'info' | 'warn' | 'error', (detail: object, message: string) => void>;
+  /** Gets damaged records, as `{ err }`, problems with the disk, and doubts about the time. */
+  readonly log: StoreLog;
   /**
-   * A write has failed, the disk being full or broken: no write is taken any more. What was acknowledged is on disk;
-   * the process should end and start anew. Called once.
+   * Called once, when a write has failed because the disk is full or broken. No write is taken any more. What was acknowledged is
+   * on disk; the process should end and be started again.
    */
   readonly onFatal: (error: Error) => void;
-  /** False: open beside a server, without a lock and without sweeping. */
+  /** False: the store is opened beside a server, without a lock and without a sweep. */
   readonly exclusive?: boolean;
-  /** False: a folder without a store is an error instead of a new store. */
+  /** False: a folder without a store is an error; otherwise a store is created. */
   readonly create?: boolean;
-  /** 0: only on call. */
+  /** 0: the sweep runs only when it is called. */
   readonly sweepSeconds?: number;
   readonly limits?: WriterLimits;
   readonly statfs?: Statfs;
 }
 
-/** A transaction that takes longer leaves its callers without an answer in time: the disk stalls. */
+/** When a transaction takes longer the disk stalls, and callers get no answer in time. */
 const STALL_MS = 2_000;
 
-/** How often the writer looks at what waits: a late write is answered so much later at most. */
-const TEND_MS = 250;
+/** Interval at which the writer looks at what waits: a late write is answered at most this much later. */
+const MAINTENANCE_MS = 250;
 
 /**
- * The event store on LMDB, for one server process a folder.
+ * Opens the event store on LMDB. One server process can use a folder.
  *
- * Rejects with an Error that names the folder when it cannot be used or another server has it.
+ * Rejects with an Error that names the folder when it cannot be used or another server uses it.
  */
 // Async so that what cannot be opened is a rejection, as with any other store.
 // eslint-disable-next-line @typescript-eslint/require-await
@@ -83,7 +85,7 @@ export async function openEmbeddedStore(options: EmbeddedOptions): Promise<Embed
   };
   const { folder, lmdb } = openFolder(options, onDamage);
   const expiredTo = () => now() - eventTtl;
-  const { writer, disk, tail, stopTending } = openWriter(options, folder, lmdb, (writes) => {
+  const { writer, disk, tail, stopMaintenance } = openWriter(options, folder, lmdb, (writes) => {
     sweep.step(writes);
   });
   if (exclusive) emptyCounts(lmdb);
@@ -96,7 +98,7 @@ export async function openEmbeddedStore(options: EmbeddedOptions): Promise<Embed
   if (exclusive && sweepSeconds > 0) sweep.every(sweepSeconds * 1000);
 
   let closed: Promise<void> | undefined;
-  /** For reads: a closed LMDB must not be asked. */
+  /** Guards reads: a closed LMDB must not be read. */
   const opened =
     <A extends unknown[], T>(read: (...args: A) => T | Promise<T>) =>
     async (...args: A): Promise<T> => {
@@ -105,7 +107,7 @@ export async function openEmbeddedStore(options: EmbeddedOptions): Promise<Embed
     };
 
   const events = createEvents({ lmdb, writer, counts, claims, expiredTo, newest, disk });
-  // What another process appends it alone has counted.
+  // Only the process that appends knows the newest event in memory; a command beside it has to look.
   const newestNow = exclusive ? events.newest : () => newestRecord(lmdb).sequence;
   const keys = createKeys({ lmdb, writer, onDamage });
   return {
@@ -131,14 +133,14 @@ export async function openEmbeddedStore(options: EmbeddedOptions): Promise<Embed
       closed ??= (async () => {
         await sweep.stop();
         await writer.close();
-        stopTending();
+        stopMaintenance();
         if (writer.busyFor() > 0) {
           throw new StoreUnavailableError(
-            'A transaction has not ended: it has the data folder until the process is killed',
+            'A transaction has not ended; it holds the data folder until the process is killed',
           );
         }
         await lmdb.close();
-        // Not before: a transaction that ran later would write to whatever has its descriptor by then.
+        // Not before LMDB is closed: a later transaction would write to whatever file has the descriptor by then.
         tail?.close();
         folder.release();
       })();
@@ -147,7 +149,7 @@ export async function openEmbeddedStore(options: EmbeddedOptions): Promise<Embed
   };
 }
 
-/** The writer, and the disk that it writes to: a server looks after that, who opens beside one does not. */
+/** The writer, and the disk that it writes to. Only a server looks after the disk, not a command beside it. */
 function openWriter(
   { path, log, limits, onFatal, exclusive = true, statfs = statfsSync }: EmbeddedOptions,
   folder: Folder,
@@ -173,30 +175,30 @@ function openWriter(
     createDisk({
       ...{ path, statfs, tail, log, reusable: lmdb.reusable, monotonic: () => performance.now() },
       touch: () => {
-        // Busy, closed or failed: the next look finds that it is still to be done.
-        writer.write(HOUSE, 0, () => undefined).catch(() => undefined);
+        // The store is busy, closed or failed: the next look at the disk finds that this is still to be done.
+        writer.write(NO_TENANT, 0, () => undefined).catch(() => undefined);
       },
     });
-  const tending = setInterval(() => {
+  const maintenance = setInterval(() => {
     writer.check();
-    if (writer.refusal() === undefined) disk?.tend();
-  }, TEND_MS).unref();
+    if (writer.refusal() === undefined) disk?.maintain();
+  }, MAINTENANCE_MS).unref();
   return {
     writer,
     disk,
     tail,
-    stopTending: () => {
-      clearInterval(tending);
+    stopMaintenance: () => {
+      clearInterval(maintenance);
     },
   };
 }
 
-/** Of versions that kept counts on disk: they are not kept up any more. */
+/** Empties the table of versions that kept counts on disk, because it is no longer updated. */
 function emptyCounts(lmdb: Lmdb): void {
   try {
     lmdb.clear('counts');
   } catch {
-    // A full disk: nothing reads them, and the next start tries again.
+    // The disk is full. Nothing reads the table, and the next start tries again.
   }
 }
 

@@ -1,15 +1,14 @@
 /**
- * Ids that say where their event is, so that none of them needs an entry in an index: such entries lie in random order,
- * and took half of the time of a write. docs/decisions/006-ids-that-tell-the-place.md.
+ * Ids that encode where their event is, so that they need no entry in an index. Index entries are in random order and took half
+ * of the time of a write: docs/decisions/006-ids-that-tell-the-place.md.
  *
  *     random (32 bits) | tag (16) | version and random (4 + 12) | variant and random (2 + 6) | sequence (56)
  *
- * A UUID in v4 form (RFC 9562, section 5.4) with 50 random bits. Tag, of the tenant, and sequence are masked with what
- * the random bits come to: that hides nothing from who has read this, and nothing depends on it.
+ * An id is a UUID in v4 form (RFC 9562, section 5.4) with 50 random bits. The tag, which depends on the tenant, and the sequence
+ * are masked with a hash of the random bits. That hides nothing from a reader of this code, and nothing depends on it.
  */
 import { randomFillSync } from 'node:crypto';
-import type { Sequence } from './record.ts';
-import { formatId, ID_BYTES } from './record.ts';
+import type { Sequence } from './sequence.ts';
 
 export function newEventId(tenant: string, sequence: Sequence): string {
   if (used === POOL_BYTES) {
@@ -27,8 +26,8 @@ export function newEventId(tenant: string, sequence: Sequence): string {
 }
 
 /**
- * Where the event of an id is, if `newEventId` has made the id for this tenant. Of other ids one in 65,536 is taken for
- * such a one: what is found there has to be asked for its id.
+ * Where the event of an id is, if `newEventId` has made the id for this tenant. One in 65,536 other ids looks like such an id, so
+ * the id of the record at that place must be compared.
  */
 export function locate(id: Buffer, tenant: string): Sequence | undefined {
   const masks = masksOf(id);
@@ -38,11 +37,42 @@ export function locate(id: Buffer, tenant: string): Sequence | undefined {
   return high * 2 ** 32 + low;
 }
 
+/** The 16 bytes of a UUID in lower case; undefined for any other text. */
+export function idKey(id: string): Buffer | undefined {
+  if (id.length !== UUID_LENGTH) return undefined;
+  const key = Buffer.allocUnsafe(ID_BYTES);
+  let at = 0;
+  for (let i = 0; i < UUID_LENGTH; i += 2) {
+    if ((at === 4 || at === 6 || at === 8 || at === 10) && id.charCodeAt(i++) !== DASH) return undefined;
+    const byte = (hexDigit(id.charCodeAt(i)) << 4) | hexDigit(id.charCodeAt(i + 1));
+    if (byte < 0) return undefined;
+    key[at++] = byte;
+  }
+  return key;
+}
+
+/** -1 for a character that is not a hex digit in lower case. */
+function hexDigit(code: number): number {
+  if (code >= 0x30 && code <= 0x39) return code - 0x30;
+  return code >= 0x61 && code <= 0x66 ? code - 0x61 + 10 : -1;
+}
+
+/** The UUID whose bytes begin at `at`. */
+export function formatId(value: Buffer, at: number): string {
+  const hex = value.toString('hex', at, at + ID_BYTES);
+  return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-${hex.slice(12, 16)}-${hex.slice(16, 20)}-${hex.slice(20)}`;
+}
+
+/** Bytes of a UUID. */
+export const ID_BYTES = 16;
+const UUID_LENGTH = 36;
+const DASH = 0x2d;
+
 const POOL_BYTES = 256 * ID_BYTES;
 const pool = Buffer.alloc(POOL_BYTES);
 let used = POOL_BYTES;
 
-/** Of the random bits, and of those that are always the same. */
+/** Masks made from the random bits, and from those that are always the same. */
 function masksOf(id: Buffer): { low: number; high: number; tag: number } {
   const first = mix(id.readUInt32BE(0));
   const second = mix(first ^ id.readUIntBE(6, 3));

@@ -4,7 +4,9 @@ import { readValue } from './database.ts';
 import type { Lmdb } from './database.ts';
 import type { Backlog, Deletion, Pace } from './expired.ts';
 import { createProbes, listKeys } from './expired.ts';
-import { decodeClaim, decodeClaimExpiry, isClaimExpiryKey, isIntact, sequenceKey } from './record.ts';
+import { decodeClaim, decodeClaimExpiry, isClaimExpiryKey } from './embedded-claims.ts';
+import { isIntact } from './seal.ts';
+import { sequenceKey } from './sequence.ts';
 
 interface Parts {
   readonly lmdb: Pick<Lmdb, 'claims' | 'claimsByExpiry'>;
@@ -14,7 +16,7 @@ interface Parts {
   readonly pace: Pace;
 }
 
-/** Their index is in the order of their end, but the claims themselves lie anywhere: hardly any page is in memory by chance. */
+/** The index of claims is in the order in which they end, but the claims are in random order: hardly any page is in memory. */
 export function createExpiredClaims({
   lmdb: { claims, claimsByExpiry },
   deletableTo,
@@ -66,7 +68,7 @@ export function createExpiredClaims({
           ),
         );
       }
-      // Taken anew meanwhile, it has an entry of its own.
+      // A claim that was taken again meanwhile has an index entry of its own.
       if (!isWhole || decodeClaim(value).expiresAt <= now) claims.removeSync(claim);
     }
     return claimsByExpiry.removeSync(key);
@@ -74,7 +76,9 @@ export function createExpiredClaims({
 
   function damagedEntry(key: Buffer): Deletion {
     onDamage(
-      new CorruptEventError(`Entry ${key.toString('hex')} of the claims' ends is damaged; it is removed`),
+      new CorruptEventError(
+        `Entry ${key.toString('hex')} in the index of claims by expiry is damaged; it is removed`,
+      ),
     );
     return () => claimsByExpiry.removeSync(key);
   }

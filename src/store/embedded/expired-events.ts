@@ -3,22 +3,15 @@ import { CorruptEventError } from '../store-errors.ts';
 import type { Counts } from './counts.ts';
 import { readValue } from './database.ts';
 import type { Lmdb } from './database.ts';
-import { locate } from './event-id.ts';
 import type { Backlog, Deletion, Pace } from './expired.ts';
 import { createProbes, listKeys } from './expired.ts';
-import {
-  HEADER_BYTES,
-  idEntryBody,
-  inboxEnd,
-  inboxKey,
-  inboxTenant,
-  isIntact,
-  recordedId,
-  recordedTenant,
-  sequenceKey,
-  sequenceOf,
-} from './record.ts';
-import type { Sequence } from './record.ts';
+import { locate } from './event-id.ts';
+import { HEADER_BYTES, recordedId, recordedTenant } from './event-record.ts';
+import { decodeIdEntry } from './id-index.ts';
+import { inboxEnd, inboxKey, inboxTenant } from './inbox-index.ts';
+import { isIntact } from './seal.ts';
+import { sequenceKey, sequenceOf } from './sequence.ts';
+import type { Sequence } from './sequence.ts';
 
 interface Parts {
   readonly lmdb: Lmdb;
@@ -29,29 +22,29 @@ interface Parts {
   readonly pace: Pace;
 }
 
-/** What goes with an event that has expired. */
+/** What is deleted with an event that has expired. */
 interface Expired {
   readonly key: Buffer;
   readonly indexedId?: Buffer;
   readonly sequence: Sequence;
-  /** Whose inboxes may have it: more than one when the record does not tell. */
+  /** Tenants whose inboxes may contain it: more than one when the record does not say whose it is. */
   readonly tenants: readonly string[];
 }
 
-/** Records looked at before they are deleted, so that events of 400 KB do not fill the memory. */
+/** Bytes of records that are read ahead of their deletion, so that events of 400 KB do not fill the memory. */
 const AHEAD_BYTES = 32 * 1024 * 1024;
 /** A larger record has pages of its own. */
 const INLINE_BYTES = 2_000;
-/** Neighbours in one inbox mostly share a page. */
+/** This many neighbours in one inbox usually share a page. */
 const NEIGHBOURS = 16;
 
-/** The events lie in the order of their time, so the expired ones are the first: no index of expiry is needed. */
+/** Events are stored in the order of their time, so the expired ones are the first, and need no index by expiry. */
 export function createExpiredEvents(parts: Parts): Backlog {
   const { lmdb, counts, deletableTo, pace } = parts;
   const { events, ids, inbox } = lmdb;
   const probes = createProbes(4);
   let after: Buffer | undefined;
-  /** Of a record, in the last call of `next`. */
+  /** Mean size of a record in the last call of `next`. */
   let meanBytes = 1_000;
 
   return {
@@ -101,7 +94,7 @@ async function lookAt(
   for (const key of keys) {
     if (pace.isUp()) await pace.turn();
     const record = readValue(lmdb.events, key);
-    // Gone since it was listed.
+    // It was deleted after it had been listed.
     if (record === undefined) continue;
     bytes += record.length;
     const sequence = sequenceOf(key);
@@ -126,14 +119,14 @@ async function lookAt(
   return { expired: found, bytes };
 }
 
-/** Looks for records that do not tell whose they are in every inbox. */
+/** Looks in every inbox for records that do not say whose they are. */
 async function findTenants({ inbox }: Lmdb, strays: readonly Expired[], pace: Pace): Promise<Expired[]> {
   const tenants = strays.map((): string[] => []);
   let start: { start: Buffer; exclusiveStart?: true } | undefined = { start: FIRST_KEY };
   while (start !== undefined) {
     const [key] = inbox.getKeys({ ...start, limit: 1 });
     const tenant = key && inboxTenant(key);
-    // From tenant to tenant; a key that names none is damaged.
+    // Goes from tenant to tenant. A key that names no tenant is damaged.
     if (key === undefined) start = undefined;
     else if (tenant === undefined) start = { start: Buffer.from(key), exclusiveStart: true };
     else start = { start: inboxEnd(tenant) };
@@ -147,7 +140,7 @@ async function findTenants({ inbox }: Lmdb, strays: readonly Expired[], pace: Pa
   return strays.map((stray, index) => ({ ...stray, tenants: tenants[index] ?? [] }));
 }
 
-/** Keys that lead to the pages of their inbox entries. */
+/** Keys that lead to the pages of the events' inbox entries. */
 function inboxPages(expired: readonly Expired[]): Buffer[] {
   const keys: Buffer[] = [];
   let [before, since] = ['', 0];
@@ -164,16 +157,16 @@ function inboxPages(expired: readonly Expired[]): Buffer[] {
 const FIRST_KEY = Buffer.from([0]);
 
 interface Owner {
-  /** Undefined: nothing proves it. */
+  /** Undefined: nothing proves whose it is. */
   readonly tenant: string | undefined;
-  /** Where the event has an index entry. */
+  /** The id of the event, if it has an index entry. */
   readonly indexedId?: Buffer;
   readonly disagrees?: true;
 }
 
 /**
- * Whose event it is, and its id where that has an index entry. By the id in its record, and by the place that this tells
- * or that its index entry does: the two prove each other, so that the checksum over what may be 400 KB need not be made.
+ * Whose event it is, and its id if that has an index entry. The id in the record leads to a place, either by itself or by its
+ * index entry. When that is the place of the record, the two prove each other, and no checksum over up to 400 KB is needed.
  */
 function ownerOf({ events, ids }: Lmdb, key: Buffer, record: Buffer, sequence: Sequence): Owner {
   if (record.length < HEADER_BYTES) return { tenant: undefined, disagrees: true };
@@ -181,10 +174,10 @@ function ownerOf({ events, ids }: Lmdb, key: Buffer, record: Buffer, sequence: S
   if (locate(id, tenant) === sequence) return { tenant };
   const value = readValue(ids, id);
   if (value !== undefined && isIntact(id, value)) {
-    const entry = idEntryBody(value);
+    const entry = decodeIdEntry(value);
     if (entry.sequence === sequence) return { tenant: entry.tenant, indexedId: id };
   }
-  // What was read since has taken the place of the record in memory.
+  // The record must be read again: later reads have overwritten it in memory.
   const again = readValue(events, key);
   const isProved = again !== undefined && isIntact(key, again);
   return isProved ? { tenant, indexedId: id, disagrees: true } : { tenant: undefined, disagrees: true };

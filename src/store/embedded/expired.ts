@@ -1,30 +1,30 @@
 import { StoreUnavailableError } from '../store-errors.ts';
 import type { Table } from './database.ts';
-import { sequenceKey } from './record.ts';
-import type { Sequence } from './record.ts';
+import { sequenceKey } from './sequence.ts';
+import type { Sequence } from './sequence.ts';
 
-/** Deletes one thing that has expired, within a transaction of the writer. False: it was gone already. Never throws for damage. */
+/** Deletes one thing that has expired, within a transaction of the writer. Returns false when it was gone. Damage is no error. */
 export type Deletion = () => boolean;
 
-/** What has expired of one kind, the oldest first. */
+/** What has expired of one kind, oldest first. */
 export interface Backlog {
-  /** The next call of `next` starts with the oldest again. */
+  /** Makes the next call of `next` start with the oldest again. */
   rewind(): void;
-  /** At most `limit` deletions, whose pages are in memory; none: that was all. */
+  /** At most `limit` deletions, whose pages are in memory. An empty list: nothing more has expired. */
   next(limit: number): Promise<Deletion[]>;
 }
 
-/** How a backlog is looked through beside the requests: in short turns of the event loop, and with pages that a thread has fetched. */
+/** Lets a backlog be read beside the requests: in short turns of the event loop, and with pages that a thread has fetched. */
 export interface Pace {
   /** Whether this turn of the event loop has taken long enough. */
   isUp(): boolean;
-  /** The next turn. Rejects with `StoreUnavailableError` once the store is closing: nothing may be read any more. */
+  /** Waits for the next turn. Rejects with `StoreUnavailableError` once the store is closing: nothing may be read any more. */
   turn(): Promise<void>;
   /** Brings the pages of these keys into memory: a page fault would hold the event loop. Rejects as `turn` does. */
   prefetch(table: Table, keys: readonly Buffer[]): Promise<void>;
 }
 
-/** Of the event loop at once, about as much as a transaction takes. */
+/** Length of a turn: about as long as a transaction holds the event loop. */
 const TURN_MS = 2;
 
 export function createPace(isStopped: () => boolean, monotonic: () => number): Pace {
@@ -40,8 +40,8 @@ export function createPace(isStopped: () => boolean, monotonic: () => number): P
       resume();
     },
     async prefetch(table, keys) {
-      // A thread of libuv's pool looks each key up, and reads a byte of each page of its value (lmdb-js 3.5.6, dbi.cpp).
-      // A key that is not there leads to the page where it would be.
+      // A thread of libuv's pool looks up each key, and reads a byte of each page of its value (lmdb-js 3.5.6, dbi.cpp).
+      // A key that does not exist leads to the page where it would be.
       await table.prefetch([...keys]);
       resume();
     },
@@ -49,17 +49,17 @@ export function createPace(isStopped: () => boolean, monotonic: () => number): P
 }
 
 /**
- * Keys that lead to the pages of the next entries of a table that is in the order of time, before those are known: to read
- * the keys themselves would already fault. They assume that the next ones are as far apart as the last were.
+ * Keys that lead to the pages of the next entries of a table that is in the order of time, before these entries are known:
+ * reading their keys would already cause page faults. It is assumed that the next entries are as far apart as the last ones.
  */
 export interface Probes {
-  /** These were found: so many, from the first to the last. */
+  /** Takes what was found: `count` entries from `first` to `last`. */
   learn(first: Sequence, last: Sequence, count: number): void;
-  /** For the next `count` entries. */
+  /** Keys for the next `count` entries. */
   keys(count: number): Buffer[];
 }
 
-/** @param entriesAProbe fewer than a page has. */
+/** @param entriesAProbe fewer entries than a page has. */
 export function createProbes(entriesAProbe: number): Probes {
   let last = 0;
   let stride = 0;
@@ -90,9 +90,9 @@ export async function listKeys(
   for (;;) {
     const start = last === undefined ? {} : { start: last, exclusiveStart: true };
     let found = 0;
-    // No cursor lives beyond its turn: it would keep the pages of its snapshot from being used again.
+    // No cursor lives longer than a turn: it would keep the pages of its snapshot from being reused.
     for (const key of table.getKeys({ ...start, end, limit: limit - keys.length })) {
-      // Of lmdb-js' own, a plain Uint8Array.
+      // lmdb-js returns a plain Uint8Array that it will reuse.
       last = Buffer.from(key);
       keys.push(last);
       found++;

@@ -1,12 +1,12 @@
 import { UnusableStoreError } from '../store-errors.ts';
 
-/** What `statfs` tells of a folder's file system. */
+/** What `statfs` says about the file system of a folder. */
 export type Statfs = (folder: string) => Readonly<Record<'type' | 'bsize' | 'blocks' | 'bavail', number>>;
 
 /**
- * The kinds of file system that LMDB cannot be trusted on: its locks and its shared memory map must hold between processes, and a
- * sync must reach a disk. The numbers are those of Linux (`include/uapi/linux/magic.h`); elsewhere statfs tells others, and
- * nothing is said.
+ * File systems on which LMDB cannot be trusted: its locks and its shared memory map must work between processes, and a sync must
+ * reach a disk. The numbers are those of Linux (`include/uapi/linux/magic.h`). Elsewhere statfs gives others, and nothing is
+ * refused.
  */
 const REFUSED: Readonly<Record<number, string>> = {
   0x6969: 'NFS',
@@ -26,24 +26,24 @@ const DOUBTFUL: Readonly<Record<number, string>> = {
 };
 
 /**
- * @param type of statfs.
- * @returns what to warn of; undefined: nothing.
- * @throws an `UnusableStoreError`, for a network file system.
+ * @param type as `statfs` gives it.
+ * @returns a warning, if there is one.
+ * @throws an `UnusableStoreError` for a network file system.
  */
 export function checkFileSystem(folder: string, type: number): string | undefined {
-  // Some C libraries hand the number out with a sign.
+  // Some C libraries return the number with a sign.
   const kind = type >>> 0;
   const refused = REFUSED[kind];
   if (refused !== undefined) {
     throw new UnusableStoreError(
-      `The data folder ${folder} is on a network file system (${refused}), where the store's locks and memory map do not hold: ` +
+      `The data folder ${folder} is on a network file system (${refused}), where the store's locks and memory map do not work: ` +
         'events would be lost. Set DATA_DIR to a folder on a local disk, or use STORE=dynamodb',
     );
   }
   const doubtful = DOUBTFUL[kind];
   if (doubtful === undefined) return undefined;
   return (
-    `The data folder is on a file system of the kind ${doubtful}. Locks, memory maps and syncs may not hold there; ` +
+    `The data folder is on a file system of the kind ${doubtful}. Locks, memory maps and syncs may not work there; ` +
     'a local disk is safe'
   );
 }

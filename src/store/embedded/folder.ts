@@ -21,23 +21,24 @@ import { UnusableStoreError } from '../store-errors.ts';
 const FILE = 'store.mdb';
 const LOCK = 'server.lock';
 
-/** What a new store takes at most, with the file of its locks. LMDB does not come back from a disk that is full meanwhile. */
+/** What a new store takes at most, with its lock file. LMDB does not recover from a disk that fills up meanwhile. */
 const NEW_STORE_BYTES = 256 * 1024;
 
 export interface Folder {
   /** The LMDB file. */
   readonly file: string;
-  /** Lets another server have the folder. */
+  /** Allows another server to take the folder. */
   release(): void;
 }
 
 /**
- * Makes the folder (mode 0700) if there is none, and takes it for this process. The kernel drops the lock with the
- * process, however that ends: there is no stale lock to clear away.
+ * Creates the folder (mode 0700) if there is none, and takes it for this process. The kernel releases the lock when the process
+ * ends, in whatever way, so there are no stale locks to clear away.
  *
- * @param exclusive false: open beside a server, without a lock.
- * @param create false: the store must be there.
- * @throws UnusableStoreError that names the folder: no folder, not writable, no space for a new store, or another server has it.
+ * @param exclusive false: the folder is used beside a server, without a lock.
+ * @param create false: the store must exist.
+ * @throws an `UnusableStoreError` that names the folder: there is none, it is not writable, has no space for a new store, or
+ *   another server uses it.
  */
 export function takeFolder(path: string, exclusive: boolean, create: boolean): Folder {
   const folder = resolve(path);
@@ -65,13 +66,13 @@ export function takeFolder(path: string, exclusive: boolean, create: boolean): F
 }
 
 /**
- * With the folders above it. Not by `recursive: true`: where the parent is there and mkdir still answers ENOENT, as in /proc,
- * Node 20 tries again for ever.
+ * Creates the folder and the folders above it. `recursive: true` is not used because Node 20 tries again for ever when the
+ * parent exists and mkdir still answers ENOENT, as in /proc.
  */
 function makeFolder(folder: string): void {
   const found = lstatSync(folder, { throwIfNoEntry: false });
   if (found?.isSymbolicLink() && !existsSync(folder)) {
-    throw new Error('it is a symbolic link to what is not there');
+    throw new Error('it is a symbolic link to a folder that does not exist');
   }
   if (found !== undefined) {
     if (!statSync(folder).isDirectory()) throw new Error('it is a file, not a folder');
@@ -81,14 +82,14 @@ function makeFolder(folder: string): void {
   try {
     mkdirSync(folder, { mode: 0o700 });
   } catch (error) {
-    // Another process, started at the same moment, may have made it.
+    // Another process, started at the same moment, may have created it.
     if (!existsSync(folder)) throw error;
   }
 }
 
 /**
- * Throws what the system says unless a file of so many bytes can be made in the folder. It is really written: a quota, or a
- * limit of the process, does not show in statfs.
+ * Throws the system's error unless a file of this many bytes can be written in the folder. It is really written, because statfs
+ * does not show a quota or a limit of the process.
  */
 function tryToWrite(folder: string, bytes: number): void {
   const probe = join(folder, 'probe.tmp');
@@ -104,7 +105,7 @@ function tryToWrite(folder: string, bytes: number): void {
   }
 }
 
-/** LMDB syncs what is in its file. That the file is in the folder, and the folder in its parent, is ours to sync. */
+/** LMDB syncs the content of its file. This syncs the entry of the file in its folder, and of the folder in its parent. */
 export function syncFolder(path: string): void {
   for (const folder of [resolve(path), dirname(resolve(path))]) {
     const fd = openSync(folder, 'r');
@@ -123,7 +124,7 @@ function lockFolder(folder: string): number {
     try {
       writeSync(fd, pidNamespace());
     } catch {
-      // The disk is full; it only makes a message plainer.
+      // The disk is full. The text would only make a message clearer.
     }
     return fd;
   }
@@ -134,8 +135,8 @@ function lockFolder(folder: string): number {
 }
 
 /**
- * LMDB tells processes by their ids. Those of two containers are often the same, and then reads fail, or worse: one takes the
- * other's entries in the table of readers for its own.
+ * LMDB identifies processes by their ids. Processes of two containers often have the same id. Then reads fail, or worse: a
+ * process takes the other's entries in the table of readers for its own.
  */
 function checkPidNamespace(folder: string): void {
   const path = join(folder, LOCK);
@@ -146,12 +147,12 @@ function checkPidNamespace(folder: string): void {
   closeSync(fd);
   if (isFree) return;
   throw new UnusableStoreError(
-    `The server that uses ${folder} runs in another PID namespace, a container probably: run this command inside it, ` +
-      'with "docker exec" or what is like it',
+    `The server that uses ${folder} runs in another PID namespace, probably a container: run this command inside it, ` +
+      'for example with "docker exec"',
   );
 }
 
-/** Empty where there is no such thing. */
+/** Empty where the system has no PID namespaces. */
 function pidNamespace(): string {
   try {
     return readlinkSync('/proc/self/ns/pid');

@@ -1,21 +1,21 @@
 /**
- * Whether a file is one that LMDB can open. LMDB maps it into memory and believes what it says: damaged meta pages end the
- * process with SIGSEGV, a page behind the end of the file with SIGBUS. The layout is that of liblmdb as lmdb-js 3.5.6 has it
+ * Checks whether LMDB can open a file. LMDB maps it into memory and trusts its content: damaged meta pages end the process with
+ * SIGSEGV, and a page behind the end of the file with SIGBUS. The layout is that of liblmdb in lmdb-js 3.5.6
  * (`MDB_page_header`, `MDB_meta`, `MDB_db`, `MDB_node` in its mdb.c), little endian, 64 bits.
  */
 import { closeSync, existsSync, fstatSync, openSync, readSync } from 'node:fs';
 import { UnusableStoreError } from '../store-errors.ts';
 
 /**
- * Throws an `UnusableStoreError`, with what to do next, unless LMDB can open the file or make it anew. It reads some pages; where the
- * file is shorter than its last page, the list of free pages too. What is in other pages is not looked at.
+ * Throws an `UnusableStoreError`, which says what to do next, unless LMDB can open the file or create it. Some pages are read, and
+ * the list of free pages where the file is shorter than its last page. The content of other pages is not checked.
  */
 export function checkLmdbFile(file: string): void {
   if (!existsSync(file)) return;
   for (let tries = 1; ; tries++) {
     const problem = problemOf(file);
     if (problem === undefined) return;
-    // Another process may have written between two reads here; damage stays.
+    // Another process may have written between two reads. Real damage stays.
     if (tries < 3) continue;
     throw new UnusableStoreError(
       `The store file ${file} cannot be opened: ${problem}. Put a backup in its place (one that "triggers-api backup" has made), or ` +
@@ -61,7 +61,7 @@ interface Pages {
   readonly count: number;
 }
 
-/** 'none': the file is empty, and LMDB will make a new one of it. Undefined: damaged. */
+/** 'none': the file is empty, and LMDB will make a new store of it. Undefined: the file is damaged. */
 function readMetas(fd: number): readonly [Meta, Meta] | 'none' | undefined {
   const head = read(fd, 0, HEADER_BYTES + META_BYTES);
   if (head.length === 0) return 'none';
@@ -95,8 +95,8 @@ function readMeta(bytes: Buffer, page: number): Meta | undefined {
 }
 
 /**
- * Whether the pages behind the end of the file are all free: LMDB does not write those that a transaction has both taken and
- * let go, so a sound file may be shorter than its last page.
+ * Whether all pages behind the end of the file are free. LMDB does not write pages that a transaction has both allocated and
+ * freed, so an undamaged file may be shorter than its last page.
  */
 function isFree(pages: Pages, { freeRoot, lastPage, txnid }: Meta): boolean {
   let missing = lastPage + 1 - pages.count;
@@ -115,7 +115,7 @@ function isFree(pages: Pages, { freeRoot, lastPage, txnid }: Meta): boolean {
   return walk(freeRoot) && missing <= 0;
 }
 
-/** Ids of pages in an `MDB_IDL`: after their number each is a page, nothing (0), or minus the length of the range that follows. */
+/** Page ids of an `MDB_IDL`. After their number each is a page, nothing (0), or minus the length of the range that follows. */
 function* freeRanges(value: Buffer): Generator<[start: number, length: number]> {
   let length = 1;
   for (let at = 8; at + 8 <= value.length; at += 8) {
@@ -125,7 +125,7 @@ function* freeRanges(value: Buffer): Generator<[start: number, length: number]> 
   }
 }
 
-/** Of a page of a tree. Undefined: it is not the page that it should be, or newer than the transaction. */
+/** The nodes of a page of a tree. Undefined: it is not the page that it should be, or it is newer than the transaction. */
 function readNodes(
   pages: Pages,
   page: number,
@@ -164,7 +164,7 @@ function readNodes(
   return nodes;
 }
 
-/** Fewer where the file ends. */
+/** Reads `length` bytes, or fewer where the file ends. */
 function read(fd: number, position: number, length: number): Buffer {
   const buffer = Buffer.alloc(length);
   return buffer.subarray(0, readSync(fd, buffer, 0, length, position));
@@ -177,12 +177,12 @@ const BIG_DATA = 1;
 const HEADER_BYTES = 24;
 const AT = { txnid: 8, flags: 18, lower: 20 };
 const NODE_BYTES = 8;
-/** Of the free list's tree in a meta page, whose padding holds the page size; the main tree follows it. */
+/** Offset of the free list's tree in a meta page. Its padding holds the page size, and the main tree follows it. */
 const FREE_DB = 24;
 const DB_BYTES = 48;
 const DB_ROOT = 40;
 const META_BYTES = 144;
-/** Of a tree without pages: all bits set. */
+/** Root of a tree without pages: all bits are set. */
 const NO_PAGE = Number(0xffff_ffff_ffff_ffffn);
-/** Beyond it a number is damage, and no longer exact here. */
+/** A larger number is damage, and would not be exact in a double. */
 const MAX_PAGES = 2 ** 40;

@@ -8,9 +8,9 @@ import { checkFormat } from './format.ts';
 import type { EmbeddedOptions } from './embedded-store.ts';
 
 /**
- * Takes the folder and opens the file in it, after all that can be seen to be wrong with either.
+ * Takes the folder and opens the file in it, once both have passed all checks.
  *
- * @throws Error for people that names the folder or the file.
+ * @throws an Error that names the folder or the file, with a message that is fit for people.
  */
 export function openFolder(
   { path, log, exclusive = true, create = true, statfs = statfsSync }: EmbeddedOptions,

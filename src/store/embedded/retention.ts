@@ -3,22 +3,20 @@ import type { Micros } from '../event.ts';
 import { createFollower } from '../../events/follower.ts';
 import type { Doubt } from '../../events/follower.ts';
 import { StoreOverloadedError, StoreUnavailableError } from '../store-errors.ts';
+import type { StoreLog } from '../store-log.ts';
 import { readValue } from './database.ts';
 import type { Lmdb } from './database.ts';
-import { isIntact, metaBody, metaEntry, sequenceKey, sequenceOf } from './record.ts';
-import { HOUSE } from './writer.ts';
+import { NO_TENANT } from './writer.ts';
 import type { Writer } from './writer.ts';
+import { isIntact, jsonBody, jsonEntry } from './seal.ts';
+import { sequenceKey, sequenceOf } from './sequence.ts';
 
-/** When what has expired may be deleted for good. What is hidden too early comes back; what is deleted does not. */
+/** Decides when expired data may be deleted for good. Data that is hidden too early comes back; deleted data does not. */
 export interface Retention {
-  /** Events up to this time: they expired a day ago, by a time and by a TTL that have stood for a day of uptime. */
+  /** Events up to this time may be deleted: they expired a day ago, by a clock and a TTL that have stood for a day of uptime. */
   readonly deletableTo: () => Micros;
-  /** Claims that ended up to this time. */
+  /** Claims that ended by this time may be deleted. */
   readonly claimsDeletableTo: () => Micros;
-}
-
-export interface RetentionLog {
-  warn(detail: object, message: string): void;
 }
 
 interface Parts {
@@ -29,26 +27,26 @@ interface Parts {
   /** As configured. */
   readonly eventTtl: Micros;
   readonly newestTime: Micros;
-  readonly log: RetentionLog;
+  readonly log: Pick<StoreLog, 'warn'>;
 }
 
 const DAY_MS = 86_400_000;
-/** From expiry to deletion, as on DynamoDB: a clock or a TTL that is wrong can be set right meanwhile. */
+/** Time from expiry to deletion, as on DynamoDB: meanwhile somebody can correct a wrong clock or TTL. */
 const MARGIN: Micros = 86_400e6;
-/** Claims end by the times of events, and an event may be 2 s old when it is stored. */
+/** The end of a claim is compared with times of events, and an event may be 2 s old when it is stored. */
 const CLAIMS_MARGIN: Micros = 60e6;
-/** Below it a gap is a restart or a suspended machine, and much less than the margin. */
+/** A smaller gap comes from a restart or a suspended machine, and is much smaller than the margin. */
 const SLACK_MS = 3_600_000;
 const REVIEW_MS = 10_000;
-/** A process that is killed forgets so much uptime at most. */
+/** A process that is killed loses at most this much uptime. */
 const SAVE_MS = 600_000;
 const WARN_MS = 3_600_000;
 
 /**
- * Deletion has a clock of its own. It goes on by uptime and follows `now()`, which may have been set to anything, only where
- * that has been at most an hour ahead, or farther ahead for a whole day of uptime (`Follower`). It is kept in the folder:
- * the newest stored event, where an older build has left the folder, is only as right as the clock that dated it. In the
- * same way a shorter TTL counts for deletion once it has been configured for a day of uptime.
+ * Deletion has a clock of its own, because `now()` may have been set to anything. This clock advances with uptime. It follows
+ * `now()` while that is at most an hour ahead, or once it has been farther ahead for a whole day of uptime (`Follower`). The
+ * clock is stored in the folder. In a folder of an older build it starts at the newest event, which is only as right as the
+ * clock that dated it. In the same way a shorter TTL counts for deletion once it has been configured for a day of uptime.
  *
  * Why: docs/decisions/007-one-time-that-is-not-believed-at-once.md.
  */
@@ -74,7 +72,7 @@ export function createRetention(parts: Parts): Retention {
   return {
     deletableTo() {
       const [mono, time] = [monotonicMs(), now()];
-      // `now()` may have gone back.
+      // `now()` may have gone back, so the earlier of the two times counts.
       const trusted = Math.min(time, follow(time, mono));
       const kept = ttl.kept(mono);
       const deletableTo = trusted - kept - MARGIN;
@@ -97,13 +95,13 @@ export function createRetention(parts: Parts): Retention {
   };
 
   function save(state: Saved): void {
-    const { key, value } = metaEntry(KEY, state);
+    const { key, value } = jsonEntry(KEY, state);
     writer
-      .write(HOUSE, value.length, () => {
+      .write(NO_TENANT, value.length, () => {
         lmdb.meta.putSync(key, value);
       })
       .catch((error: unknown) => {
-        // Closed, failed or busy: what was saved before is only more cautious.
+        // The store is closed, failed or busy. The state that was saved before is only more cautious.
         if (error instanceof StoreUnavailableError || error instanceof StoreOverloadedError) return;
         throw error;
       });
@@ -113,21 +111,23 @@ export function createRetention(parts: Parts): Retention {
 interface Review {
   readonly mono: number;
   readonly time: Micros;
-  /** How far that is ahead of what deletion believes; 0: not in doubt. */
+  /** How far `time` is ahead of the deletion clock; 0: it is not in doubt. */
   readonly ahead: Micros;
   /** The TTL that counts for deletion. */
   readonly kept: Micros;
   readonly deletableTo: Micros;
 }
 
-/** Says what is held back and why, at first and then each hour, and when it is over. */
+/** Reports what is not deleted yet and why, at first, then each hour, and when it is over. */
 function createReport({ lmdb, eventTtl, log }: Parts): (review: Review) => void {
   let warnedAt: number | undefined;
 
   return ({ mono, time, ahead, kept, deletableTo }) => {
     const reasons: string[] = [];
     if (ahead > 0) {
-      reasons.push(`the clock is ${seconds(ahead)} s ahead of the time that was seen to pass (set, or off?)`);
+      reasons.push(
+        `the clock is ${seconds(ahead)} s ahead of the time that has passed (was it set, or is it wrong?)`,
+      );
     }
     if (kept > eventTtl) {
       reasons.push(`EVENT_TTL_SECONDS was ${seconds(kept)} before and is ${seconds(eventTtl)} now`);
@@ -153,15 +153,15 @@ function seconds(time: Micros): string {
 }
 
 interface TtlState {
-  /** What counts for deletion. */
+  /** The TTL that counts for deletion. */
   readonly kept: Micros;
-  /** What was configured last. */
+  /** The TTL that was configured last. */
   readonly wanted: Micros;
-  /** For how many ms of uptime. */
+  /** How long it has been configured, in ms of uptime. */
   readonly wantedFor: number;
 }
 
-/** The configured TTL, and the longer one of before until the shorter one has stood for a day of uptime. */
+/** The configured TTL. An earlier, longer one still counts until the new one has stood for a day of uptime. */
 function createTtl(before: TtlState | undefined, wanted: Micros, started: number) {
   let kept = Math.max(wanted, before?.kept ?? 0);
   const stoodBefore = before?.wanted === wanted ? before.wantedFor : 0;
@@ -176,7 +176,7 @@ function createTtl(before: TtlState | undefined, wanted: Micros, started: number
   };
 }
 
-/** Under `KEY` in the table `meta`. */
+/** The state that is stored under `KEY` in the table `meta`. */
 interface Saved {
   /** Time of the deletion clock. */
   readonly clock: Micros;
@@ -184,17 +184,16 @@ interface Saved {
   readonly ttl: TtlState;
 }
 
-const KEY = 'retention';
+const KEY = Buffer.from('retention');
 
 function readSaved({ meta }: Lmdb): Saved | 'damaged' | undefined {
-  const key = Buffer.from(KEY);
-  const value = readValue(meta, key);
+  const value = readValue(meta, KEY);
   if (value === undefined) return undefined;
-  return isIntact(key, value) ? (metaBody(value) as Saved) : 'damaged';
+  return isIntact(KEY, value) ? (jsonBody(value) as Saved) : 'damaged';
 }
 
 function startTime(saved: Saved | 'damaged' | undefined, newestTime: Micros, now: () => Micros): Micros {
-  // Before all events: the doubt, and so the waiting, is as long as can be.
+  // Before all events, so that the doubt and the wait are as long as possible.
   if (saved === 'damaged') return 0;
   if (saved !== undefined) return saved.clock;
   return newestTime === 0 ? now() : newestTime;
@@ -204,6 +203,6 @@ function startTime(saved: Saved | 'damaged' | undefined, newestTime: Micros, now
 function firstAfter({ events }: Lmdb, time: Micros): Micros | undefined {
   const start = sequenceKey(Math.max(0, time + 1));
   const [key] = events.getKeys({ start, limit: 1 });
-  // A damaged key tells no time; the sweep removes it.
+  // A damaged key shows no time; the sweep removes it.
   return key && sequenceOf(key);
 }

@@ -1,24 +1,24 @@
 import type { Backlog, Deletion } from './expired.ts';
 
-/** Deletions that wait for a transaction, of one kind: some 4 MB. */
+/** Deletions of one kind that wait for a transaction: about 4 MB. */
 const AHEAD = 8_192;
-/** Deletions of one kind before it is the other's turn. */
+/** Deletions of one kind before the other kind has its turn. */
 const TURN = 32;
-/** Of a transaction that holds up others, beyond what keeps pace with them. */
+/** Time for further deletions in a transaction that others wait for, once as many were deleted as written. */
 const STEP_MS = 4;
 
-/** One kind of what expires: deletions that are ready for the next transaction, and where more come from. */
+/** One kind of expired data: deletions that are ready for the next transaction, and the source of more. */
 export interface Lane {
-  /** For a new run: what one that has failed left is found again. */
+  /** Starts a new run. What a failed run has left is found again. */
   rewind(): void;
-  /** Adds to what is ready once half of it has been taken. */
+  /** Adds deletions once half of those that were ready have been taken. */
   refill(): Promise<void>;
   isEmpty(): boolean;
   /** Nothing is ready, and nothing more has expired. */
   isDone(): boolean;
-  /** Within a transaction: runs up to so many deletions. */
+  /** Runs up to this many deletions, within a transaction. */
   take(count: number): void;
-  /** How many things the run has deleted that were there. */
+  /** The number of deletions of this run that really removed something. */
   deleted(): number;
 }
 
@@ -49,10 +49,10 @@ export function createLane(backlog: Backlog): Lane {
 }
 
 /**
- * One step, at the end of a transaction: the lanes take turns until each has deleted twice as many as were written. Time ends it
- * sooner, but not before as many as were written, or the file would grow.
+ * One step, at the end of a transaction: the lanes take turns until each has deleted twice as many as were written. It ends early
+ * when it takes too long, but not before as many were deleted as written, because the file would grow.
  *
- * @param writes of the transaction; Infinity: it holds up nobody, and time alone ends the step.
+ * @param writes number of writes in the transaction. Infinity: nobody waits for it, and only time ends the step.
  */
 export function takeStep(lanes: readonly Lane[], writes: number, monotonic: () => number): void {
   const until = monotonic() + STEP_MS;

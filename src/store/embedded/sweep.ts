@@ -6,14 +6,14 @@ import { createExpiredClaims } from './expired-claims.ts';
 import { createExpiredEvents } from './expired-events.ts';
 import { createPace } from './expired.ts';
 import { createLane, takeStep } from './sweep-steps.ts';
-import { HOUSE } from './writer.ts';
+import { NO_TENANT } from './writer.ts';
 import type { Writer } from './writer.ts';
 
 interface Parts {
   readonly lmdb: Lmdb;
   readonly writer: Pick<Writer, 'write'>;
   readonly counts: Counts;
-  /** Events up to this time may be deleted: later than they expire (`retention.ts`). */
+  /** Events up to this time may be deleted. That is later than they expire (`retention.ts`). */
   readonly deletableTo: () => Micros;
   /** Claims that end by this time may be deleted. */
   readonly claimsDeletableTo: () => Micros;
@@ -23,18 +23,18 @@ interface Parts {
 }
 
 export interface Sweep {
-  /** Deletes what may be deleted; calls at once share one walk. Resolves with the number of events deleted. */
+  /** Deletes what may be deleted. Calls at the same time share one run. Resolves with the number of events deleted. */
   run(): Promise<number>;
   every(milliseconds: number): void;
-  /** At the end of a transaction with so many writes: deletes some of what `run` has found. Without a run under way it does nothing. */
+  /** To be called at the end of a transaction, with its number of writes. Deletes some of what the run under way has found. */
   step(writes: number): void;
-  /** Resolves when a run under way has ended: it reads no more. */
+  /** Resolves when a run under way has ended: nothing is read any more. */
   stop(): Promise<void>;
 }
 
 /**
- * What has expired is found, and its pages fetched, beside the requests; it is deleted at the end of their transactions, twice as
- * much as was written, so that the sweep keeps up with any rate of ingest. While nobody writes, it has transactions of its own.
+ * Expired data is found, and its pages are fetched, beside the requests. It is deleted at the end of their transactions, twice as
+ * much as was written, so that the sweep keeps up with any rate of ingest. While nobody writes, the sweep has its own transactions.
  */
 export function createSweep({ monotonic = () => performance.now(), ...parts }: Parts): Sweep {
   const { writer, onDamage } = parts;
@@ -45,9 +45,9 @@ export function createSweep({ monotonic = () => performance.now(), ...parts }: P
   const events = createLane(createExpiredEvents({ ...parts, pace }));
   const claims = createLane(createExpiredClaims({ ...parts, deletableTo: parts.claimsDeletableTo, pace }));
   const lanes = [events, claims];
-  /** A write that begins a transaction where nobody else does; at most one waits. */
+  /** A write that begins a transaction when nobody else does. At most one waits. */
   let own: Promise<void> | undefined;
-  /** It is in the transaction under way. */
+  /** Whether that write is in the transaction under way. */
   let isOwn = false;
   let onStep: () => void = () => undefined;
 
@@ -60,9 +60,9 @@ export function createSweep({ monotonic = () => performance.now(), ...parts }: P
   function every(milliseconds: number): void {
     timer = setInterval(() => {
       run().catch((error: unknown) => {
-        // Closed, failed or busy: the next one, if there is one, finds the same events.
+        // The store is closed, failed or busy. The next run, if there is one, finds the same events.
         if (error instanceof StoreUnavailableError || error instanceof StoreOverloadedError) return;
-        // Not the end of a process that serves events, and would end again after each start.
+        // This must not end a process that serves events: it would end again after each start.
         onDamage(new Error('The sweep has failed', { cause: error }));
       });
     }, milliseconds).unref();
@@ -91,19 +91,19 @@ export function createSweep({ monotonic = () => performance.now(), ...parts }: P
       await nextStep();
     }
     // The last step may not be on disk yet.
-    if (lanes.some((lane) => lane.deleted() > 0)) await writer.write(HOUSE, 0, () => undefined);
+    if (lanes.some((lane) => lane.deleted() > 0)) await writer.write(NO_TENANT, 0, () => undefined);
     return events.deleted();
   }
 
   async function nextStep(): Promise<void> {
     const stepped = new Promise<void>((resolve) => (onStep = resolve));
     own ??= writer
-      .write(HOUSE, 0, () => {
+      .write(NO_TENANT, 0, () => {
         isOwn = true;
       })
       .finally(() => (own = undefined));
     const ended = own.catch((error: unknown) => {
-      // The writes of others fill the queue: their transactions take the step.
+      // Other writes fill the queue, and a step runs in their transactions.
       if (error instanceof StoreOverloadedError) return stepped;
       throw error;
     });

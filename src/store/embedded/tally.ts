@@ -1,14 +1,14 @@
 import type { Table } from './database.ts';
-import { inboxKey, sequenceAfter } from './record.ts';
-import type { Sequence } from './record.ts';
+import { inboxKey, sequenceAfter } from './inbox-index.ts';
+import type { Sequence } from './sequence.ts';
 
-/** `live` is the number of entries in (`horizon`, `end`], at any moment. A walk moves these bounds to where they are wanted. */
+/** `live` is always the number of entries in (`horizon`, `end`]. A walk moves these bounds to where they should be. */
 export interface Tally {
   live: number;
   horizon: Sequence;
   /** Infinity: the whole inbox. */
   end: Sequence;
-  /** No entry counted is older. */
+  /** No counted entry is older. */
   oldest: Sequence;
 }
 
@@ -20,19 +20,19 @@ export function covers({ horizon, end }: Tally, sequence: Sequence): boolean {
   return sequence > horizon && sequence <= end;
 }
 
-/** Moves the horizon over a time without entries, which takes no look at the inbox. */
+/** Moves the horizon over a time without entries, which needs no look at the inbox. False: a walk has to move it. */
 export function isCurrent(tally: Tally, horizon: Sequence): boolean {
   if (tally.end !== Infinity || horizon < tally.horizon || horizon >= tally.oldest) return false;
   tally.horizon = horizon;
   return true;
 }
 
-/** One slice of a walk, within a transaction of the writer. True: the tally is complete, as of that horizon. */
+/** Runs one slice of a walk, within a transaction of the writer. True: the tally is complete for that horizon. */
 export type Advance = (tenant: string, tally: Tally, horizon: Sequence) => boolean;
 
 /**
  * @param monotonic milliseconds of a clock that is never set.
- * @param firstSlice entries.
+ * @param firstSlice number of entries in the first slice.
  */
 export function createAdvance(inbox: Table, monotonic: () => number, firstSlice: number): Advance {
   const slice = createSlicing(firstSlice, monotonic);
@@ -64,7 +64,7 @@ export function createAdvance(inbox: Table, monotonic: () => number, firstSlice:
   };
 }
 
-/** An entry with a greater one is damaged, and in no page. */
+/** An entry with a greater sequence is damaged, and appears in no page. */
 const LAST = Number.MAX_SAFE_INTEGER;
 
 interface Range {
@@ -73,21 +73,22 @@ interface Range {
   readonly reverse?: boolean;
 }
 
-/** A slice takes less of the event loop than twice this: the last one may pass over its entries a second time. */
+/** A slice holds the event loop for less than twice this time: the last slice may pass over its entries a second time. */
 const SLICE_MS = 2;
 const LARGEST_SLICE = 50_000;
 
 /**
- * The returned function counts the first entries of a range, about as many as `SLICE_MS` allows: 40 ns each, and many times that where pages
- * come from disk. It tells their number, and returns the last key; undefined: that was the whole range.
+ * The returned function counts the first entries of a range, about as many as `SLICE_MS` allows. An entry takes 40 ns, and many
+ * times that when pages come from disk. It passes their number to `onCount`, and returns the last key; undefined: that was the
+ * whole range.
  */
 function createSlicing(firstSlice: number, monotonic: () => number) {
   let size = firstSlice;
-  return function slice(table: Table, range: Range, tell: (count: number) => void): Buffer | undefined {
+  return function slice(table: Table, range: Range, onCount: (count: number) => void): Buffer | undefined {
     const begun = monotonic();
     const counted = size;
     const [last] = table.getKeys({ ...range, offset: counted - 1, limit: 1 });
-    tell(last === undefined ? table.getKeysCount({ ...range }) : counted);
+    onCount(last === undefined ? table.getKeysCount({ ...range }) : counted);
     const took = monotonic() - begun;
     if (took > SLICE_MS) size = Math.max(1, Math.floor(size / 2));
     else if (last !== undefined && took < SLICE_MS / 2) size = Math.min(LARGEST_SLICE, size * 2);

@@ -6,45 +6,45 @@ import {
 } from '../store-errors.ts';
 import { createShares } from '../shares.ts';
 
-/** Group commit: writes that wait at one moment share one transaction and one fsync. */
+/** Group commit: all writes that wait at one moment share one transaction and one fsync. */
 export interface Writer {
   /**
-   * Runs `run` inside a transaction and resolves with its result once that is on disk. `run` reads before it writes: a
-   * `CorruptEventError`, `CorruptKeyError` or `StoreUnavailableError` that it throws before its first put is its caller's alone; whatever
-   * else it throws undoes the whole batch and is the end of this writer.
+   * Runs `run` inside a transaction and resolves with its result once the transaction is on disk. `run` must read before it writes:
+   * a `CorruptEventError`, `CorruptKeyError` or `StoreUnavailableError` that it throws before its first put rejects only this call.
+   * Any other error undoes the whole batch and ends this writer.
    *
-   * Rejects with `StoreOverloadedError` and does not run when too much waits, at once, or when it has waited for
-   * `waitingMs`; with `StoreUnavailableError` after close or failure.
+   * Rejects with a `StoreOverloadedError`, without running, when too much waits already or when the write has waited for
+   * `waitingMs`; with a `StoreUnavailableError` after close or failure.
    *
-   * @param tenant whose share of the queue it takes; `HOUSE` for what is no tenant's.
-   * @param bytes about what the write holds in memory while it waits.
+   * @param tenant the tenant whose share of the queue the write takes; `NO_TENANT` for internal writes.
+   * @param bytes about the bytes that the write holds in memory while it waits.
    */
   write<T>(tenant: string, bytes: number, run: () => T): Promise<T>;
-  /** Why no more writes are taken. */
+  /** The reason why no more writes are taken; undefined: writes are taken. */
   refusal(): StoreUnavailableError | undefined;
-  /** For how many milliseconds the transaction under way has been so; 0 without one. */
+  /** How long the transaction under way has taken so far, in milliseconds; 0 without one. */
   busyFor(): number;
   /**
-   * Rejects what has waited too long, and fails when the transaction under way has been so for `stuckMs`. To be called every
-   * now and then: neither shows by itself while the disk does not answer.
+   * Rejects writes that have waited too long, and fails when the transaction under way has taken `stuckMs`. To be called at
+   * intervals, because nothing else notices either while the disk does not answer.
    */
   check(): void;
-  /** Refuses new writes and resolves when those accepted have ended, at once when the transaction under way is given up. */
+  /** Refuses new writes. Resolves when the accepted ones have ended, or as soon as the transaction under way is given up. */
   close(): Promise<void>;
 }
 
-/** API keys and the sweep: a share of their own, as a tenant has, under what cannot be a tenant's name. */
-export const HOUSE = '';
+/** Stands for the tenant of internal writes (API keys, the sweep). They have one share; no tenant can have this name. */
+export const NO_TENANT = '';
 
 export interface WriterOptions {
   /** Runs the function in a transaction that is undone if it throws; resolves after fsync. */
   readonly transact: (run: () => void) => Promise<unknown>;
-  /** Runs at the end of each transaction, told how many writes it has. What it throws is the end of this writer. */
+  /** Runs at the end of each transaction, and gets its number of writes. An error that it throws ends this writer. */
   readonly beforeCommit: (writes: number) => void;
-  /** A transaction has failed; called once, when all that waited has been rejected. */
+  /** Called once, when a transaction has failed and all waiting writes have been rejected. */
   readonly onFatal: (error: Error) => void;
   readonly limits?: WriterLimits;
-  /** Whether a transaction takes one write only, for the time being. */
+  /** Whether a transaction takes only one write for the time being. */
   readonly oneByOne?: () => boolean;
   /** Milliseconds of a clock that is never set. */
   readonly monotonic?: () => number;
@@ -52,23 +52,23 @@ export interface WriterOptions {
 
 export interface WriterLimits {
   /**
-   * Of one transaction, so that it does not keep the event loop. A write takes some 15 µs; the time is for those that
-   * rewrite 400 KB or wait for pages from disk (400 such acknowledgements at once took 0.5 s without it).
+   * Limits of one transaction, so that it does not hold the event loop. A write takes about 15 µs. The time limit is for writes
+   * that rewrite 400 KB or wait for pages from disk (400 such acknowledgements at once took 0.5 s without it).
    */
   readonly batchWrites: number;
   readonly batchBytes: number;
   readonly batchMs: number;
-  /** Of writes that wait for the next transaction, shared by tenants (`../shares.ts`): one alone can have half. */
+  /** Limits of writes that wait for the next transaction. Tenants share them (`../shares.ts`): one alone can have half. */
   readonly waitingWrites: number;
   readonly waitingBytes: number;
   /**
-   * How long a write may wait. Shorter than the 1.8 s after which HTTP answers 503 by itself: who was told to try again must
-   * not find the first one stored as well.
+   * How long a write may wait. This is shorter than the 1.8 s after which HTTP answers 503 by itself, because a client that tries
+   * again must not find its first event stored as well.
    */
   readonly waitingMs: number;
   /**
-   * A transaction that takes longer will never end. One that cannot begin does not settle in lmdb-js (3.5.6, writer.cpp), and
-   * one that waits for a lock of LMDB waits for as long as another process holds it.
+   * A transaction that takes longer will never end. In lmdb-js (3.5.6, writer.cpp) one that cannot begin does not settle, and one
+   * that waits for LMDB's lock waits as long as another process holds it.
    */
   readonly stuckMs: number;
 }
@@ -159,7 +159,7 @@ export function createWriter({
   }
 }
 
-/** Takes writes now that the transaction is open: what came while the one before was synced is all in. */
+/** Takes writes once the transaction is open, so that it includes all that came while the previous one was synced. */
 function runInto(batch: Write[], waiting: Queue, batchMs: number, monotonic: () => number): void {
   const start = monotonic();
   waiting.rejectLate(start);
@@ -176,12 +176,12 @@ function runInto(batch: Write[], waiting: Queue, batchMs: number, monotonic: () 
 interface Write {
   readonly tenant: string;
   readonly bytes: number;
-  /** When it came. */
+  /** When the write came. */
   readonly since: number;
   readonly run: () => unknown;
   readonly resolve: (value: unknown) => void;
   readonly reject: (error: Error) => void;
-  /** What `run` returned or threw: its caller learns it once the transaction is on disk. */
+  /** What `run` returned or threw. The caller gets it once the transaction is on disk. */
   result: unknown;
   error: Error | undefined;
 }
@@ -199,7 +199,7 @@ function newWrite(
 
 type Queue = ReturnType<typeof createQueue>;
 
-/** Writes in the order of their calls, bounded by time, and by number and bytes, which tenants share. */
+/** Writes in the order of their calls. Time bounds the queue, and so do number and bytes, which tenants share. */
 function createQueue({ batchWrites, batchBytes, waitingWrites, waitingBytes, waitingMs }: WriterLimits) {
   const places = createShares(waitingWrites);
   const memory = createShares(waitingBytes);
@@ -209,7 +209,7 @@ function createQueue({ batchWrites, batchBytes, waitingWrites, waitingBytes, wai
   return {
     isEmpty: () => head === writes.length,
 
-    /** False: its tenant's share is used up. */
+    /** Returns false when the share of its tenant is used up. */
     push(write: Write): boolean {
       if (!places.take(write.tenant, 1)) return false;
       if (!memory.take(write.tenant, write.bytes)) {
@@ -220,7 +220,7 @@ function createQueue({ batchWrites, batchBytes, waitingWrites, waitingBytes, wai
       return true;
     },
 
-    /** The next write that goes into a batch of so many writes and bytes; the first always does. */
+    /** The next write, if it still fits into a batch that has `size` writes and `bytes`. The first write always fits. */
     next(size: number, bytes: number): Write | undefined {
       const write = writes[head];
       if (write === undefined) return undefined;
@@ -229,7 +229,7 @@ function createQueue({ batchWrites, batchBytes, waitingWrites, waitingBytes, wai
     },
 
     rejectLate(now: number): void {
-      // They lie in the order of their coming, so the late ones are the first.
+      // Writes are in the order in which they came, so the late ones are the first.
       for (let write = writes[head]; write && now - write.since > waitingMs; write = writes[head]) {
         take(write).reject(
           new StoreOverloadedError('The write has waited too long for the disk and was not run'),
@@ -245,7 +245,7 @@ function createQueue({ batchWrites, batchBytes, waitingWrites, waitingBytes, wai
   function take(write: Write): Write {
     places.give(write.tenant, 1);
     memory.give(write.tenant, write.bytes);
-    // The taken ones are let go in one go: a `shift` each would move the whole queue.
+    // The taken writes are dropped together: a `shift` for each would move the whole queue.
     if (++head === writes.length || head === batchWrites) {
       writes = writes.slice(head);
       head = 0;
@@ -261,21 +261,21 @@ function settle(batch: readonly Write[]): void {
   }
 }
 
-/** What is wrong with one write and no other. */
-const OWN_ERRORS = [CorruptEventError, CorruptKeyError, StoreUnavailableError];
+/** Errors that concern one write and no other. */
+const ERRORS_OF_ONE_WRITE = [CorruptEventError, CorruptKeyError, StoreUnavailableError];
 
 function runOne(write: Write): void {
   try {
     write.result = write.run();
   } catch (error) {
-    if (!OWN_ERRORS.some((own) => error instanceof own)) throw error;
+    if (!ERRORS_OF_ONE_WRITE.some((kind) => error instanceof kind)) throw error;
     write.error = error as Error;
   }
 }
 
 /**
- * What a transaction failed of. A failed commit comes from lmdb-js (3.5.6, write.js) as an error without a reason,
- * and the reason as a second promise, `commitError`, which ends the process unless someone takes its rejection.
+ * The reason why a transaction failed. For a failed commit lmdb-js (3.5.6, write.js) gives an error without a reason. The reason
+ * is in a second promise, `commitError`, which ends the process unless its rejection is handled.
  */
 async function commitCause(error: unknown): Promise<Error> {
   const failure = error instanceof Error ? error : new Error(String(error));
@@ -285,7 +285,7 @@ async function commitCause(error: unknown): Promise<Error> {
   return reason instanceof Error ? reason : failure;
 }
 
-/** lmdb-js rejects `commitError` in the turn of the failure, if at all. */
+/** If lmdb-js rejects `commitError`, it does so in the turn of the failure. */
 function nextTurn(): Promise<void> {
   return new Promise((resolve) => setImmediate(resolve));
 }

@@ -1,7 +1,7 @@
 import { marshall } from '@aws-sdk/util-dynamodb';
 import t from 'tap';
 import { batchPutBody } from '../../../src/store/dynamodb/batch-put.ts';
-import { toItem, type EventItem } from '../../../src/store/dynamodb/item.ts';
+import { toItem, type EventItem } from '../../../src/store/dynamodb/event-item.ts';
 import type { StoredEvent } from '../../../src/store/event.ts';
 
 const TABLE = 'triggers-events';

@@ -2,7 +2,8 @@ import { PutCommand, type DynamoDBDocumentClient } from '@aws-sdk/lib-dynamodb';
 import t from 'tap';
 import type { Micros, StoredEvent } from '../../../src/store/event.ts';
 import { appendClaimed } from '../../../src/store/dynamodb/claimed-append.ts';
-import { positionOf } from '../../../src/store/dynamodb/item.ts';
+import { positionOf } from '../../../src/store/dynamodb/event-item.ts';
+import { openTable } from '../../../src/store/dynamodb/table.ts';
 import { endless } from '../../support/deadline.ts';
 import { newEvent } from '../../support/dynamodb.ts';
 import { createMemoryTables, type Command } from '../../support/memory-tables.ts';
@@ -10,7 +11,7 @@ import { createMemoryTables, type Command } from '../../support/memory-tables.ts
 const HOUR = 3_600e6;
 const WEEK = 7 * 24 * HOUR;
 
-void t.test('an event that is completed late is listed as of then, not where a walk has been', async (t) => {
+void t.test('an event that is completed late is listed as of then, ahead of walks under way', async (t) => {
   for (const [name, after, eventTtl, isLate] of [
     ['while its first writer may be at it', 2e6, WEEK, false],
     ['as soon as its first writer has given up', 2e6 + 1, WEEK, true],
@@ -25,13 +26,13 @@ void t.test('an event that is completed late is listed as of then, not where a w
   }
 });
 
-/** The record of an event whose writer has died after its claim, and that another one has completed. */
+/** The record of an event whose writer died after its claim, and which another writer completed. */
 async function completed(after: Micros, eventTtl: Micros) {
   const tables = createMemoryTables({ events: 'event_id', claims: 'claim_key' }, true);
   let alive = false;
   const send = (command: Command) => {
     const isLost = command instanceof PutCommand && command.input.TableName === 'events' && !alive;
-    // As DynamoDB refuses: not to be tried again.
+    // Like a refusal of DynamoDB, which is not retried.
     const refused = Object.assign(new Error('dies here'), { $metadata: { httpStatusCode: 400 } });
     return isLost ? Promise.reject(refused) : Promise.resolve(tables.carryOut(command));
   };
@@ -41,8 +42,8 @@ async function completed(after: Micros, eventTtl: Micros) {
   const append = (event: StoredEvent) =>
     appendClaimed(
       {
-        claims: { client, name: 'claims' },
-        events: { client, name: 'events' },
+        claims: openTable(client, 'claims'),
+        events: openTable(client, 'events'),
         now: () => time,
         shards: 1,
         eventTtl,

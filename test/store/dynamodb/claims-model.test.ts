@@ -10,10 +10,10 @@ import t from 'tap';
 import type { StoredEvent } from '../../../src/store/event.ts';
 import { appendClaimed } from '../../../src/store/dynamodb/claimed-append.ts';
 import { createClient } from '../../../src/store/dynamodb/client.ts';
-import { insist } from '../../../src/store/dynamodb/deadline.ts';
 import { acknowledgeItem, removeItem } from '../../../src/store/dynamodb/events-table.ts';
 import { createIndexReader } from '../../../src/store/dynamodb/index-reader.ts';
-import { idOfPosition, isVisible } from '../../../src/store/dynamodb/item.ts';
+import { idOfPosition, isVisible } from '../../../src/store/dynamodb/event-item.ts';
+import { openTable } from '../../../src/store/dynamodb/table.ts';
 import type { Appended } from '../../../src/store/event-store.ts';
 import { endless } from '../../support/deadline.ts';
 import { startDynalite } from '../../../bench/harness/dynamodb.ts';
@@ -28,6 +28,7 @@ const EVENT_TTL = 86_400e6;
 const KEYS = { events: 'event_id', claims: 'claim_key' };
 
 const never = endless();
+const WHOLE = { after: '', to: null };
 
 interface Scene extends Budget {
   readonly instances: number;
@@ -151,7 +152,7 @@ const bugs: Record<string, { scene: Budget; distort: (command: Command) => Comma
     },
   };
 
-/** Puts into a table go as they are, whatever is there. */
+/** Puts into a table are sent without their condition. */
 function withoutCondition(table: string): (command: Command) => Command {
   return (command) =>
     command instanceof PutCommand && command.input.TableName === table
@@ -206,19 +207,13 @@ void t.test('model and engine agree', async (t) => {
         : await consume(send, kind, id, { now: time, token: `token ${String(step)}` });
     outcomes.add(JSON.stringify({ ...(answer as object), id: undefined, createdAt: undefined }));
   }
-  const shown = await createIndexReader(tablesThrough(send).events.client, 'events').query(
-    'acme#0',
-    { after: '', to: null },
-    5,
-    {},
-    never.signal,
-  );
+  const shown = await createIndexReader(tablesThrough(send).events).query('acme#0', WHOLE, 5, {}, never);
   t.ok(shown.entries.length > 0);
   t.comment(`${String(requests)} requests; ${[...outcomes].join('; ')}`);
   t.equal(outcomes.size, 7, 'everything that can happen did');
 });
 
-/** What an answer says, without what only engines add. */
+/** The part of an answer that the model gives as well. */
 function told(answer: unknown): unknown {
   if (answer instanceof Error) return answer.name;
   const { Item, Items, Attributes } = answer as Record<string, unknown>;
@@ -289,17 +284,13 @@ function appendActor(
   };
 }
 
-/** Takes the first event of the inbox, if there is one, and is done with it. */
+/** Takes the first event of the inbox, if there is one, and acknowledges or removes it. */
 function consumer(name: string, kind: 'acknowledge' | 'remove'): Actor {
   return {
     name,
     async run(send, now) {
       const { events } = tablesThrough(send);
-      const reader = createIndexReader(events.client, events.name);
-      const { entries } = await insist(
-        () => reader.query('acme#0', { after: '', to: null }, 1, {}, never.signal),
-        never,
-      );
+      const { entries } = await createIndexReader(events).query('acme#0', WHOLE, 1, {}, never);
       const [entry] = entries;
       if (entry === undefined) return undefined;
       const id = idOfPosition(entry.position);
@@ -329,9 +320,9 @@ interface Consumed {
   readonly acknowledged?: boolean;
 }
 
-/** Follows what happens to claim and events, and knows what must not. */
+/** Follows what happens to the claim and the events, and throws when something must not happen. */
 function createHistory(tables: ReadonlyMap<string, ReadonlyMap<string, Item>>, now: () => number) {
-  /** Of every event that was ever there. */
+  /** The fate of every event that ever existed. */
   const fates = new Map<string, Fate>();
   /** Who has held the claim since an append began. */
   const holdersSince = new Map<string, Set<string>>();
@@ -395,7 +386,7 @@ function createHistory(tables: ReadonlyMap<string, ReadonlyMap<string, Item>>, n
     const id = answer.outcome === 'stored' ? name : answer.id;
     if (answer.outcome === 'duplicate') assert.notEqual(id, name, `${name} is a duplicate of itself`);
     assert.ok(holders.has(id), `${name} was told ${id}, which did not have the claim meanwhile`);
-    // There, in any state: `note` sees that it never goes.
+    // The event exists, in any state; `note` checks that it never disappears.
     assert.ok(fates.has(id), `${name} was told ${id}, which is not stored`);
   }
 }
@@ -456,7 +447,7 @@ function isConsumed(answer: unknown): answer is Consumed {
 
 function tablesThrough(send: Send) {
   const client = { send } as unknown as DynamoDBDocumentClient;
-  return { claims: { client, name: 'claims' }, events: { client, name: 'events' } };
+  return { claims: openTable(client, 'claims'), events: openTable(client, 'events') };
 }
 
 function newEvent(id: string, createdAt: number): StoredEvent {

@@ -32,7 +32,7 @@ void t.test('the hardest text of the largest size leaves room for the rest of th
   t.equal(await compression.unpack(packed, 409_600, 'acme'), text);
 });
 
-void t.test('many at once come out in the right hands', async (t) => {
+void t.test('of many payloads at once each caller gets its own', async (t) => {
   const texts = Array.from({ length: 20 }, (_, seed) => noise(20_000, seed));
   const packed = await Promise.all(texts.map(async (text) => compression.pack(text, 20_000, caller)));
   const unpacked = packed.map(async (one) =>

@@ -6,7 +6,7 @@ import { newEvent, openStore } from '../../support/dynamodb.ts';
 import { startFaultyEndpoint } from '../../../bench/harness/faulty-endpoint.ts';
 import { noise } from '../../support/noise.ts';
 
-void t.test('nothing of an event is moved to acknowledge it, or to say that somebody has', async (t) => {
+void t.test('acknowledging an event does not transfer its payload, nor does a refusal', async (t) => {
   const { store, proxy } = await setUp(t);
   const event = newEvent({ payload: noise(400_000, 1) });
   await store.append(event);
@@ -23,7 +23,7 @@ void t.test('nothing of an event is moved to acknowledge it, or to say that some
   t.ok(Math.max(...bytes) < 1_000, `${String(Math.max(...bytes))} bytes`);
 });
 
-void t.test('answers to batches may name the table otherwise than it was asked for', async (t) => {
+void t.test('answers to batches may name the table differently from the request', async (t) => {
   const { store, proxy } = await setUp(t);
   const arn = (answer: string) =>
     answer.replaceAll(/"((?:events|keys)-[^"]*)":/g, '"arn:aws:dynamodb:us-east-1:000000000000:table/$1":');
@@ -50,7 +50,7 @@ void t.test('answers to batches may name the table otherwise than it was asked f
   t.strictSame(await store.keys.getMany(['k1', 'k2']), [key]);
 });
 
-void t.test('a count is no older for a clock that is set back', async (t) => {
+void t.test('a clock that is set back does not keep a count longer', async (t) => {
   let counts = 0;
   const count = cacheCounts(() => Promise.resolve({ count: ++counts, exact: true }));
   t.equal((await count('acme')).count, 1);

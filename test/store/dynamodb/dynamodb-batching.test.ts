@@ -13,7 +13,7 @@ void t.test('64 callers in a closed loop: 15 events or more in a request', async
   t.strictSame([...requests.keys()], ['BatchWriteItem'], 'nothing else was asked');
 });
 
-void t.test('a lone caller is not kept waiting for company: one request an event', async (t) => {
+void t.test('a lone caller does not wait for others: one request per event', async (t) => {
   const proxy = await startFaultyEndpoint(t, await startDynalite(t));
   const store = await openStore(t, proxy.endpoint);
   proxy.counts.clear();

@@ -17,7 +17,7 @@ const service = dynamoService(startDynalite);
 
 clockContract(t, service);
 
-void t.test('a clock that is minutes off: no writes, not ready, and it says so; reads go on', async (t) => {
+void t.test('a clock that is minutes off: no writes, not ready, reported; reads continue', async (t) => {
   for (const [minutes, where] of [
     [6, 'ahead of'],
     [-6, 'behind'],
@@ -43,7 +43,7 @@ void t.test('a clock that is minutes off: no writes, not ready, and it says so; 
 });
 
 void t.test(
-  'a clock that is seconds off is only reported, once, and again when it changes much',
+  'a clock that is seconds off is only reported, once, and again when the difference changes much',
   async (t) => {
     const { store, clock, warnings } = await setUp(t);
     const ask = async (off: number) => {
@@ -76,7 +76,7 @@ void t.test('one answer that is dated wrongly, or not at all, is not believed', 
   t.same(warnings, []);
 });
 
-void t.test('errors are answers, too, and a slow answer is no wrong clock', async (t) => {
+void t.test('errors count as answers, and a slow answer does not mean a wrong clock', async (t) => {
   const { store, proxy, clock } = await setUp(t);
   proxy.fault = () => ({ kind: 'slow', ms: 800 });
   for (let i = 0; i < 3; i++) await store.ping();
@@ -87,7 +87,7 @@ void t.test('errors are answers, too, and a slow answer is no wrong clock', asyn
   await t.rejects(store.append(newEvent()), StoreUnavailableError);
 });
 
-void t.test('what latency can explain is no difference', (t) => {
+void t.test('a difference that latency can explain does not count', (t) => {
   const warnings: string[] = [];
   let now = 1_000_000e6;
   const log = { ...silentLog, warn: (_: object, message: string) => warnings.push(message) };
@@ -129,7 +129,7 @@ for (const step of [HOUR, -HOUR]) {
       t.equal((await app.request('GET', `/events/${id}`)).status, 200);
       time.jump(-step);
       await believe(app, time);
-      // Times never go back: what was once dated ahead keeps them ahead, and a new process is the cure.
+      // Times never go back: once an event was dated ahead, times stay ahead until the process is restarted.
       const wanted = step > 0 ? 503 : 200;
       t.equal((await app.request('GET', '/v1/ready')).status, wanted);
       t.equal((await post(4)).status, wanted);
@@ -153,7 +153,7 @@ void t.test('the service starts with a clock that is off, and is ready once it i
   t.equal((await app.request('GET', '/v1/ready')).status, 200);
 });
 
-/** A store that dates events by the real time, or by what a test makes of it. */
+/** A store that dates events by the real time, or by the time of a test. */
 async function setUp(t: Test) {
   const proxy = await startFaultyEndpoint(t, await startDynalite(t));
   const clock = { off: 0 };

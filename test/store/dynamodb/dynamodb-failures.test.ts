@@ -5,15 +5,15 @@ import t, { type Test } from 'tap';
 import { StoreOverloadedError, StoreUnavailableError } from '../../../src/store/store-errors.ts';
 import type { EventStore } from '../../../src/store/event-store.ts';
 import { createCompression } from '../../../src/store/dynamodb/compression.ts';
-import { toItem } from '../../../src/store/dynamodb/item.ts';
+import { toItem } from '../../../src/store/dynamodb/event-item.ts';
 import { eventually, startDynalite } from '../../../bench/harness/dynamodb.ts';
 import { DAY, newEvent, openStore, recordingLog } from '../../support/dynamodb.ts';
 import { startFaultyEndpoint, type Fault } from '../../../bench/harness/faulty-endpoint.ts';
 
-// Most of their time they wait.
+// These tests mostly wait.
 t.jobs = 4;
 
-/** Promised are 2 s; the rest is for a machine that is busy with other things. */
+/** The promise is 2 s; the rest is for a machine that is busy with other things. */
 const SOON_MS = 3_500;
 
 const calls: Record<string, (store: EventStore, id: string) => Promise<unknown>> = {
@@ -55,12 +55,12 @@ const faults: Record<string, { fault: Fault; error: StoreError; orElse?: StoreEr
       type: 'com.amazonaws.dynamodb.v20120810#ProvisionedThroughputExceededException',
     },
     error: StoreOverloadedError,
-    // Where the deadline falls into a try and not into a pause, nobody can say that nothing was applied.
+    // When the deadline is in a try and not in a pause, nobody knows whether something was applied.
     orElse: StoreUnavailableError,
   },
 };
 
-// Longest of all, and first: the others run beside it.
+// The longest test goes first, and the others run beside it.
 void t.test('an endpoint that hangs at start does not keep the store from opening', async (t) => {
   const proxy = await startFaultyEndpoint(t, await startDynalite(t));
   proxy.fault = () => ({ kind: 'hang' });
@@ -124,7 +124,7 @@ void t.test('an endpoint that is down at start: the store opens, refuses, and be
   t.strictSame(await store.get('acme', event.id), event);
 });
 
-void t.test('a missing table is named in the log and by ping, and found once it is there', async (t) => {
+void t.test('a missing table is named in the log and by ping, and found once it exists', async (t) => {
   const endpoint = await startDynalite(t);
   const tables = { events: 'events-of-mine', claims: 'claims-of-mine', keys: 'keys-of-mine' };
   const log = recordingLog();
@@ -163,7 +163,7 @@ void t.test('a table of another shape is an error that says so', async (t) => {
   }
 });
 
-void t.test('partial batches: everything is stored in the end, each once', async (t) => {
+void t.test('partial batches: every event is stored in the end, once', async (t) => {
   const { store, proxy } = await setUp(t);
   let batches = 0;
   proxy.fault = (operation) =>
@@ -191,7 +191,7 @@ void t.test('throttling that passes is only a delay', async (t) => {
 });
 
 void t.test(
-  'answers lost after the batch was stored: every append resolves, each event is there once',
+  'answers lost after the batch was stored: every append resolves, each event is stored once',
   async (t) => {
     const { store, proxy } = await setUp(t);
     proxy.fault = (operation) => (operation === 'BatchWriteItem' ? { kind: 'lost answer' } : undefined);
@@ -202,7 +202,7 @@ void t.test(
 );
 
 void t.test(
-  'an answer lost after the batch was stored, and an acknowledgement before the repetition',
+  'an answer lost after the batch was stored, and an acknowledgement before the retry',
   async (t) => {
     const dynalite = await startDynalite(t);
     const proxy = await startFaultyEndpoint(t, dynalite);
@@ -218,7 +218,7 @@ void t.test(
     };
     const isPending = async (id: string) => (await consumer.get('acme', id))?.acknowledgedAt === null;
 
-    await t.test('the plain repetition of the SDK makes the event pending again', async (t) => {
+    await t.test('the plain retry of the SDK makes the event pending again', async (t) => {
       const { client, document } = rawClient(t, proxy.endpoint);
       t.ok((await client.config.maxAttempts()) > 1, 'its default');
       const event = newEvent();
@@ -260,23 +260,20 @@ for (const kind of ['lost answer', 'silent'] as const) {
   });
 }
 
-void t.test(
-  'of two instances that acknowledge in the same microsecond only one is told that it did',
-  async (t) => {
-    const endpoint = await startDynalite(t);
-    const tables = { events: 'events', claims: 'claims', keys: 'keys' };
-    const stores = [
-      await openStore(t, endpoint, { tables }),
-      await openStore(t, endpoint, { tables }),
-    ] as const;
-    const event = newEvent();
-    await stores[0].append(event);
-    const answers = await Promise.all(stores.map((store) => store.acknowledge('acme', event.id, 7)));
-    t.strictSame(answers.map(({ outcome }) => outcome).sort(), ['acknowledged', 'already']);
-  },
-);
+void t.test('of two instances that acknowledge in the same microsecond only one succeeds', async (t) => {
+  const endpoint = await startDynalite(t);
+  const tables = { events: 'events', claims: 'claims', keys: 'keys' };
+  const stores = [
+    await openStore(t, endpoint, { tables }),
+    await openStore(t, endpoint, { tables }),
+  ] as const;
+  const event = newEvent();
+  await stores[0].append(event);
+  const answers = await Promise.all(stores.map((store) => store.acknowledge('acme', event.id, 7)));
+  t.strictSame(answers.map(({ outcome }) => outcome).sort(), ['acknowledged', 'already']);
+});
 
-void t.test('a removal without an answer counts as one', async (t) => {
+void t.test('a removal whose answer was lost counts as a removal', async (t) => {
   const { store, proxy } = await setUp(t);
   const event = newEvent();
   await store.append(event);
@@ -287,7 +284,7 @@ void t.test('a removal without an answer counts as one', async (t) => {
   t.equal(await store.remove('acme', event.id), false);
 });
 
-void t.test('closing while the endpoint hangs ends in time, with an answer for everybody', async (t) => {
+void t.test('closing while the endpoint hangs ends in time, and every caller gets an answer', async (t) => {
   const { store, proxy } = await setUp(t);
   proxy.fault = () => ({ kind: 'hang' });
   const answers = Promise.allSettled(Array.from({ length: 100 }, () => store.append(newEvent())));
@@ -297,10 +294,10 @@ void t.test('closing while the endpoint hangs ends in time, with an answer for e
   t.ok((await answers).every(({ status }) => status === 'rejected'));
 });
 
-/** For tests that compute: the time of others would be theirs. */
+/** For tests that need the processor: other tests must not take its time. */
 const alone = { buffered: false };
 
-void t.test('while requests hang, what waits is bounded: the rest is refused at once', alone, async (t) => {
+void t.test('while requests hang, the queue is bounded: the rest is refused at once', alone, async (t) => {
   const { store, proxy } = await setUp(t);
   proxy.fault = () => ({ kind: 'hang' });
   let refused = 0;
@@ -321,7 +318,7 @@ void t.test('while requests hang, what waits is bounded: the rest is refused at 
   t.equal(tooManyCalls, 2_000);
   await Promise.all([...appends, ...reads]);
   proxy.fault = () => undefined;
-  // On a busy machine what hung may still be in its way: a client would try again, too.
+  // On a busy machine the requests that hung may still be in the way. A client would try again as well.
   const works = () =>
     store.append(newEvent()).then(
       () => true,
@@ -330,7 +327,7 @@ void t.test('while requests hang, what waits is bounded: the rest is refused at 
   while (!(await works()));
 });
 
-void t.test('large payloads that wait for compression are bounded too', alone, async (t) => {
+void t.test('large payloads that wait for compression are bounded as well', alone, async (t) => {
   const { store } = await setUp(t);
   const payload = `{"k":"${'x'.repeat(400_000)}"}`;
   const outcomes = await Promise.allSettled(

@@ -5,6 +5,7 @@ import t, { type Test } from 'tap';
 import type { StoredEvent } from '../../../src/store/event.ts';
 import type { EventStore, PageRequest } from '../../../src/store/event-store.ts';
 import type { IndexReader } from '../../../src/store/dynamodb/index-reader.ts';
+import { endless } from '../../support/deadline.ts';
 import { startDynalite } from '../../../bench/harness/dynamodb.ts';
 import { DAY, newEvent, openStore, recordingLog } from '../../support/dynamodb.ts';
 import { startFaultyEndpoint } from '../../../bench/harness/faulty-endpoint.ts';
@@ -16,7 +17,7 @@ void t.test('a walk while two instances with clocks a minute apart write', async
   const fast = await openStore(t, endpoint, { tables });
   const slow = await openStore(t, endpoint, { tables });
   const write = async (n: number) => {
-    // The slow clock writes into the past of what the fast one has written already.
+    // The slow clock dates events before those that the fast one has written already.
     const [a, b] = [newEvent(), newEvent()];
     const late = { ...b, createdAt: b.createdAt - 60e6 };
     await Promise.all([fast.append(a), slow.append(late)]);
@@ -142,7 +143,7 @@ void t.test('a page of large events reads no more than it shows', async (t) => {
   };
   const first = await store.listPending('acme', { limit: 100, after: null });
   t.strictSame(first.events, events.slice(0, 11));
-  // dynalite answers a megabyte at a time and has the rest asked for again: 11 + 8 + 5 + 2 keys.
+  // dynalite answers a megabyte at a time, and the rest must be requested again: 11 + 8 + 5 + 2 keys.
   t.ok(keys <= 40, `${String(keys)} keys`);
   const second = await store.listPending('acme', { limit: 100, after: first.next });
   const third = await store.listPending('acme', { limit: 100, after: second.next });
@@ -150,7 +151,7 @@ void t.test('a page of large events reads no more than it shows', async (t) => {
   t.equal(third.next, null);
 });
 
-void t.test('a damaged record is an error for itself alone, and in the log', async (t) => {
+void t.test('a damaged record is an error only for itself, and is logged', async (t) => {
   const endpoint = await startDynalite(t);
   const tables = { events: 'events', claims: 'claims', keys: 'keys' };
   const log = recordingLog();
@@ -202,7 +203,7 @@ void t.test('a damaged record is an error for itself alone, and in the log', asy
     t.equal(log.errors.length, 0);
   }
   for (const limit of [1, 2, 100]) t.strictSame(await walk(store, { limit }), good, `limit ${String(limit)}`);
-  // The one without a tenant is nobody's.
+  // The record without a tenant belongs to nobody.
   const logged = new Set(log.errors.map(({ fields }) => (fields as { event_id: string }).event_id));
   t.same([...logged].sort(), [...damaged].flatMap(([name, id]) => (name === 'no tenant' ? [] : [id])).sort());
   for (const name of ['an unknown status', 'no tenant']) {
@@ -219,7 +220,7 @@ void t.test('a damaged record is an error for itself alone, and in the log', asy
   t.equal(await store.remove('acme', damaged.get('no payload') ?? ''), true, 'it can be removed');
 });
 
-void t.test('a count is up to 10 s old, and shared by callers of one moment', async (t) => {
+void t.test('a count is up to 10 s old, and callers at the same moment share it', async (t) => {
   const proxy = await startFaultyEndpoint(t, await startDynalite(t));
   let clockMs = 0;
   const store = await openStore(t, proxy.endpoint, { clockMs: () => clockMs });
@@ -278,7 +279,7 @@ void t.test('a position that this store does not give out is refused', async (t)
 });
 
 void t.test(
-  'a position of the version before, which says no end, goes on to the end as it is now',
+  'a position of the previous version, which has no end, continues to the current end',
   async (t) => {
     const store = await openStore(t, await startDynalite(t));
     const events = Array.from({ length: 12 }, () => newEvent());
@@ -298,7 +299,7 @@ void t.test(
   },
 );
 
-void t.test('a walk neither reads nor pays for what comes after its end', async (t) => {
+void t.test('a walk does not read what comes after its end', async (t) => {
   const { wrapIndex, read } = countedIndex();
   const store = await openStore(t, await startDynalite(t), { wrapIndex });
   const add = async (events: number) => {
@@ -315,7 +316,7 @@ void t.test('a walk neither reads nor pays for what comes after its end', async 
 });
 
 void t.test(
-  'what a faster clock has dated ahead is on a first page at once, and in later walks in its time',
+  'an event that a faster clock has dated ahead is on a first page at once, and in later walks at its time',
   async (t) => {
     let now = Date.now() * 1000;
     const store = await openStore(t, await startDynalite(t), { now: () => now });
@@ -354,7 +355,7 @@ void t.test('expired events are not even read from the index', async (t) => {
   t.equal(read.entries, 1);
 });
 
-/** Keeps account of the entries that are read from the index. */
+/** Counts the entries that are read from the index. */
 function countedIndex() {
   const read = { entries: 0 };
   const wrapIndex = (reader: IndexReader): IndexReader => ({
@@ -389,18 +390,17 @@ async function walk(
 function freezableIndex() {
   let real: IndexReader | undefined;
   let frozen: ReadonlyMap<string, Awaited<ReturnType<IndexReader['query']>>['entries']> | undefined;
-  const { signal } = new AbortController();
   return {
     wrap: (reader: IndexReader): IndexReader => {
       real = reader;
       return {
         ...reader,
-        query(shard, span, limit, filter, signal) {
+        query(shard, span, limit, filter, deadline) {
           const { after, to } = span;
           const entries = frozen
             ?.get(shard)
             ?.filter(({ position }) => position > after && (to === null || position <= to));
-          if (entries === undefined) return reader.query(shard, span, limit, filter, signal);
+          if (entries === undefined) return reader.query(shard, span, limit, filter, deadline);
           const page = entries.slice(0, limit);
           const readTo = page.length < entries.length ? (page.at(-1)?.position ?? null) : null;
           return Promise.resolve({ entries: page, readTo, scanned: page.length });
@@ -410,7 +410,7 @@ function freezableIndex() {
     async freeze(tenant: string) {
       const shards = [0, 1, 2, 3].map((shard) => `${tenant}#${String(shard)}`);
       const pages = await Promise.all(
-        shards.map(async (shard) => real?.query(shard, { after: '0', to: null }, 1_000, {}, signal)),
+        shards.map(async (shard) => real?.query(shard, { after: '0', to: null }, 1_000, {}, endless())),
       );
       frozen = new Map(shards.map((shard, i) => [shard, pages[i]?.entries ?? []]));
     },

@@ -5,7 +5,7 @@ import { spawnMain } from '../../support/process.ts';
 
 shardsContract(t, startDynalite);
 
-void t.test('looking at the record keeps no process alive', { timeout: 30_000 }, async (t) => {
+void t.test('reading the record does not keep a process alive', { timeout: 30_000 }, async (t) => {
   const options = {
     endpoint: await startDynalite(t),
     region: 'us-east-1',

@@ -9,7 +9,7 @@ import { createRetries, type Retries } from '../../../src/store/dynamodb/retries
 
 const DEADLINE = 1_800;
 
-/** Longest, before single puts. */
+/** The longest pause before single puts. */
 const PAUSE = 40;
 
 const LIMITS: GroupCommitLimits = {
@@ -26,7 +26,7 @@ const LIMITS: GroupCommitLimits = {
 
 const UNLIMITED = { take: () => true, give: () => undefined };
 
-void t.test('an item that comes while nothing is under way goes at once, alone', async (t) => {
+void t.test('an item that comes while nothing is under way is sent at once, alone', async (t) => {
   const world = newWorld();
   const a = world.add('a');
   t.strictSame(world.sent(), ['a']);
@@ -38,7 +38,7 @@ void t.test('an item that comes while nothing is under way goes at once, alone',
   t.equal(await b, 'stored');
 });
 
-void t.test('what comes at the same moment goes together, a full batch even before its end', async (t) => {
+void t.test('items of the same moment are sent together, a full batch even before its end', async (t) => {
   const world = newWorld({ batchItems: 3 });
   const answers = [world.add('a'), world.add('b')];
   t.equal(world.batches.length, 0);
@@ -53,7 +53,7 @@ void t.test('what comes at the same moment goes together, a full batch even befo
   t.strictSame(world.sent(), ['ab', 'cde', 'f']);
 });
 
-void t.test('what comes while a partial batch is under way makes up the next one', async (t) => {
+void t.test('items that come while a partial batch is under way form the next batch', async (t) => {
   const world = newWorld();
   void world.add('a');
   t.strictSame(world.sent(), ['a']);
@@ -66,7 +66,7 @@ void t.test('what comes while a partial batch is under way makes up the next one
   t.strictSame(world.sent(), ['a', 'bc']);
 });
 
-void t.test('a full batch goes at once, beside the others, up to the slots', async (t) => {
+void t.test('a full batch is sent at once, beside others, up to the number of slots', async (t) => {
   const world = newWorld({ batchItems: 3, slots: 3 });
   void world.add('a');
   world.moment();
@@ -100,7 +100,7 @@ void t.test('64 callers that write again as soon as they are answered fill their
   t.ok(events / world.batches.length >= 15, `${(events / world.batches.length).toFixed(1)} events a batch`);
 });
 
-void t.test('a batch is full by bytes too, and an item beyond the limit goes alone', async (t) => {
+void t.test('a batch can be full by bytes, and an item beyond the limit is sent alone', async (t) => {
   const world = newWorld({ batchBytes: 10, slots: 5 }, { bytesOf: { a: 4, b: 4, c: 4, d: 50, e: 6, f: 4 } });
   void world.add('x');
   world.moment();
@@ -111,35 +111,32 @@ void t.test('a batch is full by bytes too, and an item beyond the limit goes alo
   t.strictSame(world.sent(), ['x', 'ab', 'c', 'd', 'ef']);
 });
 
-void t.test(
-  'what was not processed goes again after a jittered pause, first, and holds no slot',
-  async (t) => {
-    const world = newWorld({ batchItems: 3, slots: 1, backoffMs: 100 }, { random: 0.5 });
-    const first = world.add('a');
-    world.moment();
-    world.addEach('bcd');
-    world.answer(0);
-    await world.turn();
-    t.equal(await first, 'stored');
-    t.strictSame(world.sent(), ['a', 'bcd']);
-    world.answer(1, 'cd');
-    await world.turn();
-    world.addEach('e');
-    t.strictSame(world.sent(), ['a', 'bcd', 'e'], 'the only slot is free meanwhile');
-    world.addEach('fg');
-    world.advance(74);
-    world.answer(2);
-    await world.turn();
-    t.strictSame(world.sent(), ['a', 'bcd', 'e', 'fg'], 'not yet: 100 ms x (0.5 + 0.5 / 2)');
-    world.addEach('hi');
-    world.advance(1);
-    world.answer(3);
-    await world.turn();
-    t.strictSame(world.sent(), ['a', 'bcd', 'e', 'fg', 'cdh'], 'at the head of the queue');
-  },
-);
+void t.test('unprocessed items are sent again after a jittered pause, first, and hold no slot', async (t) => {
+  const world = newWorld({ batchItems: 3, slots: 1, backoffMs: 100 }, { random: 0.5 });
+  const first = world.add('a');
+  world.moment();
+  world.addEach('bcd');
+  world.answer(0);
+  await world.turn();
+  t.equal(await first, 'stored');
+  t.strictSame(world.sent(), ['a', 'bcd']);
+  world.answer(1, 'cd');
+  await world.turn();
+  world.addEach('e');
+  t.strictSame(world.sent(), ['a', 'bcd', 'e'], 'the only slot is free meanwhile');
+  world.addEach('fg');
+  world.advance(74);
+  world.answer(2);
+  await world.turn();
+  t.strictSame(world.sent(), ['a', 'bcd', 'e', 'fg'], 'not yet: 100 ms x (0.5 + 0.5 / 2)');
+  world.addEach('hi');
+  world.advance(1);
+  world.answer(3);
+  await world.turn();
+  t.strictSame(world.sent(), ['a', 'bcd', 'e', 'fg', 'cdh'], 'at the head of the queue');
+});
 
-void t.test('each further repetition waits up to twice as long, up to the cap', async (t) => {
+void t.test('each further retry waits up to twice as long, up to the cap', async (t) => {
   const world = newWorld({ backoffMs: 100, backoffCapMs: 250 }, { random: 0.999999 });
   void world.add('a');
   for (const pause of [100, 200, 250, 250]) {
@@ -153,10 +150,10 @@ void t.test('each further repetition waits up to twice as long, up to the cap', 
   }
 });
 
-void t.test('a batch that was throttled as a whole goes again', async (t) => {
+void t.test('a batch that was throttled as a whole is sent again', async (t) => {
   const world = newWorld();
   const a = world.add('a');
-  world.fail(0, 'again');
+  world.fail(0, 'retry');
   await world.turn();
   world.advance(100);
   t.strictSame(world.sent(), ['a', 'a']);
@@ -164,7 +161,7 @@ void t.test('a batch that was throttled as a whole goes again', async (t) => {
   t.equal(await a, 'stored');
 });
 
-void t.test('an unclear end: every item is put singly, none is sent without condition again', async (t) => {
+void t.test('after an unclear end every item is put singly, none without condition again', async (t) => {
   const world = newWorld();
   const answers = [world.add('x')];
   world.moment();
@@ -188,7 +185,7 @@ void t.test(
   'whatever happens to an item, it is never sent again once it may have been applied',
   async (t) => {
     // Every sequence of four ends of a request.
-    const ends = ['answer', 'unprocessed', 'again', 'singly', 'fail', 'hang'] as const;
+    const ends = ['answer', 'unprocessed', 'retry', 'singly', 'fail', 'hang'] as const;
     for (let code = 0; code < ends.length ** 4; code++) {
       const world = newWorld({ backoffMs: 10, backoffCapMs: 10 });
       void world.add('a');
@@ -222,7 +219,7 @@ void t.test('while single puts go on, the next partial batch does not wait for t
   t.strictSame(world.sent(), ['a', 'b']);
 });
 
-void t.test('one item that fails fails its caller only', async (t) => {
+void t.test('an item that fails rejects only its caller', async (t) => {
   const world = newWorld();
   void world.add('x');
   world.moment();
@@ -238,7 +235,7 @@ void t.test('one item that fails fails its caller only', async (t) => {
   t.strictSame(await Promise.all([a, b, c]), ['stored', 'Error: too large', 'stored']);
 });
 
-void t.test('a request that was refused for good fails all its callers with the reason', async (t) => {
+void t.test('a request that was refused for good rejects all its callers with the reason', async (t) => {
   const world = newWorld();
   const a = world.add('a');
   world.fail(0, 'fail');
@@ -260,12 +257,12 @@ void t.test('at the deadline a caller learns whether its item may have been stor
 });
 
 void t.test(
-  'an item that is throttled to the end is an overload, and it is not sent after its deadline',
+  'an item that is throttled until its deadline is an overload, and is not sent afterwards',
   async (t) => {
     const world = newWorld({ backoffMs: 1_000, backoffCapMs: 1_000 }, { random: 0.999999 });
     const a = world.add('a');
     world.advance(DEADLINE - 500);
-    world.fail(0, 'again');
+    world.fail(0, 'retry');
     await world.turn();
     world.advance(500);
     t.match(await a, /^StoreOverloadedError/);
@@ -274,7 +271,7 @@ void t.test(
   },
 );
 
-void t.test('a caller whose deadline has passed does not disturb those of its batch', async (t) => {
+void t.test('a caller whose deadline has passed does not disturb others in its batch', async (t) => {
   const world = newWorld();
   void world.add('x');
   world.moment();
@@ -300,7 +297,7 @@ void t.test('a full queue refuses, by items and by bytes, until they are settled
   const waiting = byItems.add('b');
   void byItems.add('c');
   t.match(await byItems.add('d'), /^StoreOverloadedError/);
-  byItems.fail(0, 'again');
+  byItems.fail(0, 'retry');
   await byItems.turn();
   t.strictSame(byItems.sent(), ['a', 'bc']);
   t.match(await byItems.add('e'), /^StoreOverloadedError/, 'a in backoff, b and c under way');
@@ -321,7 +318,7 @@ void t.test('a full queue refuses, by items and by bytes, until they are settled
   t.strictSame(byBytes.sent(), ['a', 'bd']);
 });
 
-void t.test('room comes back when callers give up', async (t) => {
+void t.test('room becomes free when callers give up', async (t) => {
   const world = newWorld({ queuedItems: 2, slots: 1 });
   void world.add('a');
   world.moment();
@@ -352,7 +349,7 @@ void t.test('single puts of all batches together are bounded', async (t) => {
   t.strictSame(world.singles, ['a', 'b', 'c', 'd', 'e'], 'nobody waits for the others any more');
 });
 
-void t.test('single puts take from the budget of retries, and what is stored gives back', async (t) => {
+void t.test('single puts take from the budget of retries, and stored items give back', async (t) => {
   const budget = createRetries({ clockMs: () => 0, random: () => 0 });
   while (budget.take(1));
   budget.give(2);
@@ -376,7 +373,7 @@ void t.test('single puts take from the budget of retries, and what is stored giv
 });
 
 void t.test(
-  'a batch that did not get out goes again as a batch; at the end the store is unreachable',
+  'a batch that was not sent is sent again as a batch; in the end the store is unreachable',
   async (t) => {
     const world = newWorld({ backoffMs: 100, backoffCapMs: 100 });
     const [a, b] = [world.add('a'), world.add('b', 120)];
@@ -414,7 +411,7 @@ void t.test('a batch takes one item of each tenant in turn', async (t) => {
   t.strictSame(world.sent(), ['hhhhh', 'hxyhx']);
 });
 
-void t.test('what one tenant has in backoff comes back ahead of its own items only', async (t) => {
+void t.test('items of a tenant that return from backoff come only before its own items', async (t) => {
   const tenants = { h: 'hot', i: 'hot', x: 'x', y: 'y' };
   const world = newWorld({ batchItems: 2, slots: 1, backoffMs: 100 }, { tenants });
   world.addEach('hh hh hh ii xxy');
@@ -428,21 +425,21 @@ void t.test('what one tenant has in backoff comes back ahead of its own items on
   t.strictSame(world.sent(), ['hh', 'hx', 'yh', 'xh'], 'not hh, hh');
 });
 
-void t.test('the pause of one that is throttled again is not that of others in its batch', async (t) => {
+void t.test('the pause of a tenant that is throttled again does not affect others', async (t) => {
   const world = newWorld({ backoffMs: 100, backoffCapMs: 800 }, { tenants: { h: 'hot', x: 'x' } });
   void world.add('h');
-  world.fail(0, 'again');
+  world.fail(0, 'retry');
   await world.turn();
   world.advance(50);
   world.moment();
-  world.fail(1, 'again');
+  world.fail(1, 'retry');
   await world.turn();
   world.advance(99);
   const x = world.add('x');
   // Before the moment of x ends h is back too.
   world.advance(1);
   t.strictSame(world.sent(), ['h', 'h', 'xh']);
-  world.fail(2, 'again');
+  world.fail(2, 'retry');
   await world.turn();
   world.advance(50);
   t.strictSame(world.sent(), ['h', 'h', 'xh', 'x'], 'h waits for 200 ms');
@@ -484,7 +481,7 @@ void t.test('close refuses new items and resolves when the accepted ones are set
 
 interface WorldOptions {
   readonly bytesOf?: Record<string, number>;
-  /** Of items; absent: all are of one. */
+  /** The tenant of an item. Absent: all items have the same tenant. */
   readonly tenants?: Record<string, string>;
   readonly random?: number;
   readonly budget?: Pick<Retries, 'take' | 'give'>;
@@ -528,7 +525,7 @@ function newWorld(
     addEach(letters: string) {
       for (const letter of letters.replaceAll(' ', '').split('')) void add(letter);
     },
-    /** Ends the present moment: what was put off until then happens. */
+    /** Ends the present moment: work that was deferred until then runs. */
     moment: clock.runDeferred,
     /** The batches sent by the end of the present moment. */
     sent() {
@@ -557,14 +554,14 @@ function newWorld(
     },
   };
 
-  /** Lets the promises that are settled have their effect. */
+  /** Lets settled promises take effect. */
   async function turn() {
     await new Promise((resolve) => setImmediate(resolve));
     clock.runDeferred();
   }
 }
 
-/** Keeps what it is given; the test decides how it ends. */
+/** Keeps the batches that it gets; the test decides how they end. */
 function manualTransport() {
   const batches: (readonly string[])[] = [];
   const deadlines: number[] = [];

@@ -1,7 +1,7 @@
 import t from 'tap';
-import { countInbox } from '../../../src/store/dynamodb/inbox.ts';
+import { countInbox } from '../../../src/store/dynamodb/inbox-reads.ts';
 import { walkInbox } from '../../../src/store/dynamodb/inbox-walk.ts';
-import { positionOf, shardKey, timePosition } from '../../../src/store/dynamodb/item.ts';
+import { positionOf, shardKey, timePosition } from '../../../src/store/dynamodb/event-item.ts';
 import { endless } from '../../support/deadline.ts';
 import { memoryIndex, type MemoryEntry } from '../../support/memory-index.ts';
 import { silentLog } from '../../../bench/harness/dynamodb.ts';
@@ -20,7 +20,7 @@ void t.test(
   },
 );
 
-void t.test('a walk can be taken up at every position that it reaches', async (t) => {
+void t.test('a walk can be continued at every position that it reaches', async (t) => {
   const world = newWorld(40, 3, (i) => (i * i) % 3);
   const seen: string[] = [];
   let after = '';
@@ -47,7 +47,7 @@ void t.test('a shard that ran dry is asked again only when its turn has come', a
 });
 
 void t.test(
-  'a filter reads ahead in growing steps, stops at its budget, and goes on from there',
+  'a filter reads ahead in growing steps, stops at its budget, and continues from there',
   async (t) => {
     const total = 60_000;
     const world = newWorld(
@@ -76,7 +76,7 @@ void t.test(
   },
 );
 
-void t.test('late in the call a walk ends where it is', async (t) => {
+void t.test('late in the call a walk stops where it is', async (t) => {
   const world = newWorld(
     1_000,
     4,

@@ -14,7 +14,7 @@ keyStoreContract(t, async (t) => {
   return { keys: await open(), again: open };
 });
 
-void t.test('a key whose creation was carried out but not answered is created, once', async (t) => {
+void t.test('a key whose creation was carried out but not answered counts as created', async (t) => {
   const proxy = await startFaultyEndpoint(t, await startDynalite(t));
   const { keys } = await openStore(t, proxy.endpoint);
   const key = apiKey();
@@ -27,7 +27,7 @@ void t.test('a key whose creation was carried out but not answered is created, o
   t.same(await keys.list(), [key]);
 });
 
-void t.test('without DynamoDB every method says so in time', async (t) => {
+void t.test('without DynamoDB every method rejects in time', async (t) => {
   const proxy = await startFaultyEndpoint(t, await startDynalite(t));
   const { keys } = await openStore(t, proxy.endpoint);
   const key = apiKey();
@@ -44,7 +44,7 @@ void t.test('without DynamoDB every method says so in time', async (t) => {
   t.same(await keys.get(key.keyId), key);
 });
 
-void t.test('a damaged record is an error for whoever asks for it, and left out of the list', async (t) => {
+void t.test('a damaged record is an error for its reader, and left out of the list', async (t) => {
   const endpoint = await startDynalite(t);
   const tables = freshTables();
   const log = recordingLog();

@@ -1,10 +1,10 @@
 import t from 'tap';
 import { StoreUnavailableError } from '../../../src/store/store-errors.ts';
-import { insist } from '../../../src/store/dynamodb/deadline.ts';
+import { withRetries } from '../../../src/store/dynamodb/deadline.ts';
 import { createRetries, RETRY_COST } from '../../../src/store/dynamodb/retries.ts';
 import { endless } from '../../support/deadline.ts';
 
-void t.test('while nothing works, few are repeated; what works brings the budget back', async (t) => {
+void t.test('while everything fails, few requests are retried; success refills the budget', async (t) => {
   const deadline = { ...endless(), retries: createRetries({ clockMs: () => 0, random: () => 0 }) };
   let attempts = 0;
   const failing = () => {
@@ -12,21 +12,21 @@ void t.test('while nothing works, few are repeated; what works brings the budget
     return Promise.reject(new Error('no answer'));
   };
   for (let calls = 0; calls < 1_000; calls++) {
-    await t.rejects(insist(failing, deadline), { message: 'no answer' });
+    await t.rejects(withRetries(failing, deadline), { message: 'no answer' });
   }
-  t.equal(attempts, 1_100, 'a hundred repetitions for all of them');
+  t.equal(attempts, 1_100, 'a hundred retries for all of them');
 
-  for (let calls = 0; calls < RETRY_COST; calls++) await insist(() => Promise.resolve(), deadline);
+  for (let calls = 0; calls < RETRY_COST; calls++) await withRetries(() => Promise.resolve(), deadline);
   attempts = 0;
-  await t.rejects(insist(failing, deadline), { message: 'no answer' });
+  await t.rejects(withRetries(failing, deadline), { message: 'no answer' });
   t.equal(attempts, 2, 'five that worked pay for one');
 });
 
-void t.test('a repetition that works costs nothing in the end', async (t) => {
+void t.test('a retry that succeeds costs nothing in the end', async (t) => {
   const deadline = { ...endless(), retries: createRetries({ clockMs: () => 0, random: () => 0 }) };
   let attempts = 0;
   const everySecond = () => (attempts++ % 2 === 0 ? Promise.reject(new Error('lost')) : Promise.resolve());
-  for (let calls = 0; calls < 1_000; calls++) await insist(everySecond, deadline);
+  for (let calls = 0; calls < 1_000; calls++) await withRetries(everySecond, deadline);
   t.equal(attempts, 2_000);
 });
 
@@ -38,7 +38,7 @@ void t.test(
     retries.give(RETRY_COST);
     const throttled = Object.assign(new Error('slow down'), { name: 'ThrottlingException' });
     const errors = [new Error('no answer'), throttled];
-    const failed = insist(() => Promise.reject(errors.shift() ?? new Error('asked again')), {
+    const failed = withRetries(() => Promise.reject(errors.shift() ?? new Error('asked again')), {
       ...endless(),
       retries,
     });

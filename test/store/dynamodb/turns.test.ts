@@ -24,7 +24,7 @@ void t.test('tenants take turns, however much one has waiting', async (t) => {
   }
 });
 
-void t.test('one tenant has no more than its most, and the rest stays free for others', async (t) => {
+void t.test('one tenant never has more places than its limit; the rest is for others', async (t) => {
   const world = newWorld(4, 2);
   for (const name of ['1', '2', '3']) void world.start('a', name);
   t.strictSame(world.started, ['1', '2']);
@@ -38,7 +38,7 @@ void t.test('one tenant has no more than its most, and the rest stays free for o
   t.strictSame(world.started.slice(5), ['3']);
 });
 
-void t.test('a job that fails gives its place back', async (t) => {
+void t.test('a job that fails frees its place', async (t) => {
   const turns = createTurns(1);
   await t.rejects(
     turns.run('a', () => Promise.reject(new Error('failed'))),

@@ -110,7 +110,7 @@ void t.test(
       time.advance(HOUR);
     }
     t.match(warnings[0], HELD);
-    t.match(warnings[0], /the clock is 777600 s ahead of the time that was seen to pass/);
+    t.match(warnings[0], /the clock is 777600 s ahead of the time that has passed/);
     t.equal(await store.sweep(), 3, 'then it is believed');
     t.match(warnings.at(-1), /^expired events are deleted again/);
     t.equal([...openRaw(t, path).events.getKeys({})].length, 0);
@@ -137,7 +137,7 @@ void t.test('a wrong clock that has dated an event is not believed after a resta
   t.strictSame(await third.inbox(), [old, ahead]);
 });
 
-void t.test('a clock that is ahead for one sweep takes no claim away', async (t) => {
+void t.test('a clock that is ahead for one sweep deletes no claim', async (t) => {
   const { time, open } = setUp(t);
   const { store, clock, event } = await open();
   const digits = '0'.repeat(64);
@@ -159,7 +159,7 @@ void t.test('a clock that is ahead for one sweep takes no claim away', async (t)
 });
 
 void t.test(
-  'off every night: deletion lags by two days at most, whatever the clock says in between',
+  'stopped every night: deletion lags by two days at most, whatever the clock shows in between',
   async (t) => {
     const { time, open } = setUp(t);
     let kept = 0;
@@ -179,7 +179,7 @@ void t.test(
   },
 );
 
-void t.test('a restart within the hour holds nothing back and says nothing', async (t) => {
+void t.test('a restart within an hour delays no deletion and logs nothing', async (t) => {
   const { time, open } = setUp(t);
   const first = await open();
   await first.add();
@@ -228,7 +228,7 @@ void t.test(
   },
 );
 
-void t.test('a damaged record of all that waits for a day', async (t) => {
+void t.test('with a damaged record of its state, deletion waits for a day', async (t) => {
   const { time, path, open } = setUp(t);
   const first = await open();
   await first.add();

@@ -4,16 +4,16 @@ import { join } from 'node:path';
 import fc from 'fast-check';
 import type { Test } from 'tap';
 import t from 'tap';
-import { createClaims } from '../../../src/store/embedded/claims.ts';
 import { createCounts } from '../../../src/store/embedded/counts.ts';
 import { openLmdb } from '../../../src/store/embedded/database.ts';
-import { newEventId } from '../../../src/store/embedded/event-id.ts';
-import { createEvents } from '../../../src/store/embedded/events.ts';
-import { inboxEnd, inboxKey } from '../../../src/store/embedded/record.ts';
+import { createEvents } from '../../../src/store/embedded/embedded-events.ts';
 import { createSweep } from '../../../src/store/embedded/sweep.ts';
 import { createWriter } from '../../../src/store/embedded/writer.ts';
 import { sampleEvent } from '../../../bench/harness/event.ts';
 import { flipped, openRaw, openRoot, openTestStore, TTL } from '../../support/embedded.ts';
+import { createClaims } from '../../../src/store/embedded/embedded-claims.ts';
+import { newEventId } from '../../../src/store/embedded/event-id.ts';
+import { inboxEnd, inboxKey } from '../../../src/store/embedded/inbox-index.ts';
 
 const LIFETIME = 1_000;
 const TENANTS = ['a', 'ab', 'b'];
@@ -129,7 +129,7 @@ function withOne(index: number, what: 'acknowledge' | 'remove'): Step {
   };
 }
 
-void t.test('counts are exact, whatever goes on beside them', async (t) => {
+void t.test('counts are exact, whatever happens at the same time', async (t) => {
   const root = t.testdir();
   const script = fc.array(fc.tuple(steps, fc.constantFrom('wait', 'go on', 'go on')), { maxLength: 60 });
   await fc.assert(
@@ -162,7 +162,7 @@ async function withParts(t: Test, events: number): Promise<Parts> {
   return parts;
 }
 
-void t.test('a large inbox is counted in slices, and writes go on between them', async (t) => {
+void t.test('a large inbox is counted in slices, and writes run between them', async (t) => {
   const { counts, append, trips } = await withParts(t, 100);
   const ends: string[] = [];
   const counting = counts.pending('a').then((count) => {
@@ -176,7 +176,7 @@ void t.test('a large inbox is counted in slices, and writes go on between them',
   t.equal(trips.count, 34, 'three entries each');
 });
 
-void t.test('a count that is known takes no look at the inbox, and no write', async (t) => {
+void t.test('a known count needs no look at the inbox, and no write', async (t) => {
   const { counts, append, events, trips, clock } = await withParts(t, 50);
   await counts.pending('a');
   trips.count = 0;
@@ -189,7 +189,7 @@ void t.test('a count that is known takes no look at the inbox, and no write', as
   t.equal(trips.count, 0);
 });
 
-void t.test('what has expired is passed over once, however long it waits for the sweep', async (t) => {
+void t.test('expired entries are passed over once, however long they wait for the sweep', async (t) => {
   const { counts, append, trips, clock } = await withParts(t, 300);
   await counts.pending('a');
   clock.time += LIFETIME;
@@ -203,7 +203,7 @@ void t.test('what has expired is passed over once, however long it waits for the
   t.equal(trips.count, 0);
 });
 
-void t.test('callers of one moment share a walk', async (t) => {
+void t.test('callers at the same moment share a walk', async (t) => {
   const { counts, trips } = await withParts(t, 30);
   trips.count = 0;
   t.strictSame(await Promise.all(Array.from({ length: 20 }, () => counts.pending('a'))), Array(20).fill(30));
@@ -211,7 +211,7 @@ void t.test('callers of one moment share a walk', async (t) => {
 });
 
 void t.test(
-  'a folder of a version that kept counts on disk loses them, and only by its server',
+  'a folder of a version that kept counts on disk loses them, and only a server removes them',
   async (t) => {
     const path = t.testdir();
     const first = await openTestStore(t, path);

@@ -2,7 +2,7 @@ import t from 'tap';
 import { CorruptEventError } from '../../../src/store/store-errors.ts';
 import { entries, flipped, MARGIN, openRaw, openTestStore, TTL } from '../../support/embedded.ts';
 
-/** An id is the store's own, which tells the place of its event, or anybody's, which needs an index entry. */
+/** An id is the store's own, which encodes the place of its event, or another one, which needs an index entry. */
 type IdKind = 'own' | 'foreign';
 
 /** Three events of one tenant; the second is the one to be damaged. */
@@ -76,7 +76,7 @@ void t.test('a record that is cut short, empty or of another format is an error'
   t.ok(await isCorrupt(store.get('acme', victim.id)), 'no record');
 });
 
-void t.test('a record that lies under another key is an error', async (t) => {
+void t.test('a record under another key is an error', async (t) => {
   const { store, victim, inbox, before, entryOf, put } = await setUp(t);
   const [victimEntry, afterEntry] = [entryOf('events', 1), entryOf('events', 2)];
   await put('events', victimEntry.key, afterEntry.value);
@@ -84,7 +84,7 @@ void t.test('a record that lies under another key is an error', async (t) => {
   t.match(await inbox(), [{ id: before.id }, { id: /./ }]);
 });
 
-void t.test('a flipped bit in the id index is an error of that event alone', async (t) => {
+void t.test('a flipped bit in the id index is an error only for that event', async (t) => {
   const opened = await setUp(t, 'foreign');
   const { store, before, victim, after, inbox, clock, put } = opened;
   const idEntry = idEntryOf(opened);
@@ -169,7 +169,7 @@ function damageRecord({ entryOf, put }: SetUp, index: number): Promise<void> {
   return put('events', key, flipped(value, index));
 }
 
-void t.test('an event whose id tells its place has no index entry, and leaves nothing behind', async (t) => {
+void t.test('an event whose id encodes its place needs no index entry and leaves none', async (t) => {
   const { store, raw, clock, before, victim, after } = await setUp(t);
   t.strictSame(entries(raw.ids), []);
   t.strictSame(await store.get('acme', victim.id), victim);
@@ -182,7 +182,7 @@ void t.test('an event whose id tells its place has no index entry, and leaves no
   for (const table of Object.values(raw)) t.strictSame(entries(table), []);
 });
 
-void t.test('an id that tells a place where another event lies is nobody’s', async (t) => {
+void t.test('an id that encodes the place of another event finds nothing', async (t) => {
   const { store, victim } = await setUp(t);
   const forged = store.newId('acme', victim.createdAt);
   t.equal(await store.get('acme', forged), undefined);
@@ -191,7 +191,7 @@ void t.test('an id that tells a place where another event lies is nobody’s', a
   t.strictSame(await store.get('acme', victim.id), victim);
 });
 
-void t.test('a damaged record is nobody else’s, whatever place an id tells', async (t) => {
+void t.test('a damaged record belongs to nobody else, whatever place an id encodes', async (t) => {
   for (const byte of [15, 48, 70]) {
     const opened = await setUp(t);
     const { store, raw, victim } = opened;
@@ -206,7 +206,7 @@ void t.test('a damaged record is nobody else’s, whatever place an id tells', a
   }
 });
 
-void t.test('a record that is gone is an error while its event is pending, and can be removed', async (t) => {
+void t.test('a missing record is an error while its event is pending, and can be removed', async (t) => {
   const { store, before, victim, after, inbox, entryOf, put } = await setUp(t);
   await put('events', entryOf('events', 1).key, null);
   t.ok(await isCorrupt(store.get('acme', victim.id)));
@@ -216,7 +216,7 @@ void t.test('a record that is gone is an error while its event is pending, and c
   t.strictSame(await store.countPending('acme'), { count: 2, exact: true });
 });
 
-void t.test('an event that comes too late for the place that its id tells gets an index entry', async (t) => {
+void t.test('an event that comes too late for the place in its id gets an index entry', async (t) => {
   const { store, raw, event, after } = await setUp(t);
   const late = event({ id: store.newId('acme', after.createdAt), createdAt: after.createdAt });
   await store.append(late);
@@ -225,7 +225,7 @@ void t.test('an event that comes too late for the place that its id tells gets a
   t.strictSame(await store.get('acme', after.id), after);
 });
 
-void t.test('a damaged newest record sets neither the clock nor the next append wrong', async (t) => {
+void t.test('a damaged newest record affects neither the clock nor the next append', async (t) => {
   const { store, path, after, entryOf, put } = await setUp(t);
   const last = entryOf('events', 2);
   // Its time is now in the year 2400, and its key greater than any that will come.
@@ -240,12 +240,12 @@ void t.test('a damaged newest record sets neither the clock nor the next append 
   t.strictSame(await second.store.get('acme', one.id), one);
 });
 
-void t.test('damaged newest records are not written over, nor end the process', async (t) => {
+void t.test('damaged newest records are not overwritten, and do not end the process', async (t) => {
   const { store, path, raw, victim, after, entryOf, put } = await setUp(t);
   const { key, value } = entryOf('events', 2);
   const damaged = flipped(value, 20);
   await put('events', key, damaged);
-  // A key of another length: it comes after all others.
+  // A key of another length, which comes after all others.
   await put('events', Buffer.from('ffff', 'hex'), damaged);
   await store.close();
   const second = await openTestStore(t, path);
@@ -268,7 +268,7 @@ void t.test('damaged newest records are not written over, nor end the process', 
   );
 });
 
-void t.test('an index entry does not lead to the event that has its place now', async (t) => {
+void t.test('an index entry does not lead to another event that has its place now', async (t) => {
   const { store, path, after, entryOf, put, clock } = await setUp(t, 'foreign');
   const last = entryOf('events', 2);
   // Its key is damaged, so nothing says that the place is taken.

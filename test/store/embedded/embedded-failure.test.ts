@@ -19,7 +19,7 @@ async function produce(path: string, limit: number | 'unlimited', until: (lines:
     if (until(output.split('\n'))) started.kill('SIGKILL');
   });
   const [code, signal] = (await once(started, 'close')) as [number | null, string | null];
-  // What a killed process has not written to its end is no line.
+  // A line that a killed process has not completed does not count.
   const lines = output.split('\n').slice(0, -1);
   const stored = lines.filter((line) => line.startsWith('stored ')).map((line) => line.slice(7));
   return { code, signal, stored, rest: lines.filter((line) => !line.startsWith('stored ')) };

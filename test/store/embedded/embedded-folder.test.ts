@@ -28,7 +28,7 @@ void t.test('a store that is not exclusive opens beside a server and sees its ev
   t.strictSame(await server.store.get('acme', two.id), two, 'its close leaves the server as it was');
 });
 
-void t.test('a missing folder is made, for its owner alone', async (t) => {
+void t.test('a missing folder is created, for its owner only', async (t) => {
   const path = join(t.testdir(), 'a', 'b');
   await openTestStore(t, path);
   t.equal(statSync(path).mode & 0o777, 0o700);
@@ -63,7 +63,7 @@ void t.test('order survives a clock that was set back', async (t) => {
   t.strictSame(await second.inbox(), [one, two]);
 });
 
-void t.test('the files are nobody else’s, also in a folder that was open to all', async (t) => {
+void t.test('only the owner can read the files, even in a folder that was open to all', async (t) => {
   const path = t.testdir({ inner: {} });
   chmodSync(path, 0o755);
   const { add } = await openTestStore(t, path);

@@ -3,7 +3,7 @@ import type { StoredEvent } from '../../../src/store/event.ts';
 import { openTestStore } from '../../support/embedded.ts';
 
 void t.test(
-  'a position of the version before, which says no end, goes on to the end as it is now',
+  'a position of the previous version, which has no end, continues to the current end',
   async (t) => {
     const { store, add } = await openTestStore(t, t.testdir());
     const events: StoredEvent[] = [];
@@ -17,7 +17,7 @@ void t.test(
   },
 );
 
-void t.test('a position that this store does not give out is refused, a made-up one harmless', async (t) => {
+void t.test('a position that this store does not give out is refused, a forged one harmless', async (t) => {
   const { store, add } = await openTestStore(t, t.testdir());
   const event = await add();
   const most = String(Number.MAX_SAFE_INTEGER);

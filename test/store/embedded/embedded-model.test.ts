@@ -9,7 +9,7 @@ import { openTestStore, TTL } from '../../support/embedded.ts';
 
 type Opened = Awaited<ReturnType<typeof openTestStore>>;
 
-/** What the store is, said in a few lines: a list in the order of the appends. */
+/** The store as a model of a few lines: a list in the order of the appends. */
 interface Model {
   events: StoredEvent[];
 }

@@ -57,7 +57,7 @@ void t.test('the sweep runs by itself', async (t) => {
   t.pass('before the time limit of the test');
 });
 
-void t.test('close waits for no sweep', async (t) => {
+void t.test('close does not wait for a sweep', async (t) => {
   const { store, event, clock } = await openTestStore(t, t.testdir());
   await Promise.all(Array.from({ length: 1000 }, () => store.append(event())));
   clock.time += TTL + MARGIN;

@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import t from 'tap';
 import { openLmdb } from '../../../src/store/embedded/database.ts';
-import { createWriter, DEFAULT_LIMITS, HOUSE } from '../../../src/store/embedded/writer.ts';
+import { createWriter, DEFAULT_LIMITS, NO_TENANT } from '../../../src/store/embedded/writer.ts';
 import {
   CorruptEventError,
   StoreOverloadedError,
@@ -68,7 +68,7 @@ void t.test('writes of one moment share a transaction, those that come meanwhile
   t.strictSame(sizes, [3, 1, 2]);
 });
 
-void t.test('a write resolves after the disk, not before', async (t) => {
+void t.test('a write resolves only after the disk has answered', async (t) => {
   const { write, sync } = setUp();
   let done = false;
   const writing = write().then(() => (done = true));
@@ -78,7 +78,7 @@ void t.test('a write resolves after the disk, not before', async (t) => {
   await writing;
 });
 
-void t.test('a disk that does not answer shows in the time of the transaction under way', async (t) => {
+void t.test('a disk that does not answer is visible in the time of the transaction under way', async (t) => {
   const { writer, write, sync, turn, clock } = setUp();
   clock.ms = 100;
   t.equal(writer.busyFor(), 0);
@@ -91,16 +91,13 @@ void t.test('a disk that does not answer shows in the time of the transaction un
   t.equal(writer.busyFor(), 0);
 });
 
-void t.test(
-  'a transaction is bounded by writes and by bytes, and takes a write that is larger alone',
-  async (t) => {
-    const { write, sync, sizes } = setUp();
-    const writes = [...Array.from({ length: 600 }, () => write()), write(9e5), write(9e4)];
-    for (let i = 0; i < 4; i++) await sync();
-    await Promise.all(writes);
-    t.strictSame(sizes, [512, 90]);
-  },
-);
+void t.test('a transaction is bounded by writes and bytes, and a larger write goes alone', async (t) => {
+  const { write, sync, sizes } = setUp();
+  const writes = [...Array.from({ length: 600 }, () => write()), write(9e5), write(9e4)];
+  for (let i = 0; i < 4; i++) await sync();
+  await Promise.all(writes);
+  t.strictSame(sizes, [512, 90]);
+});
 
 void t.test('a transaction is bounded by time', async (t) => {
   const { writer, write, sync, sizes, clock } = setUp();
@@ -116,7 +113,7 @@ void t.test('a transaction is bounded by time', async (t) => {
   t.strictSame(sizes, [0, 1], 'three, then the rest');
 });
 
-void t.test('a damaged event fails its own write alone', async (t) => {
+void t.test('a damaged event rejects only its own write', async (t) => {
   const { writer, write, sync } = setUp();
   const damaged = new CorruptEventError('damaged');
   const writes = [
@@ -134,7 +131,7 @@ void t.test('a damaged event fails its own write alone', async (t) => {
   t.equal(await later, 1);
 });
 
-void t.test('a failed transaction rejects what it held, waits and comes, and is told once', async (t) => {
+void t.test('a failed transaction rejects its, waiting and later writes; reported once', async (t) => {
   const { writer, write, sync, fatal } = setUp({ fail: new Error('no space left') });
   const writes = [write(), write()];
   await new Promise((resolve) => setImmediate(resolve));
@@ -211,14 +208,14 @@ void t.test('a write that throws undoes its whole transaction', async (t) => {
   t.strictSame([...lmdb.keys.getKeys({})].map(String), ['before']);
 });
 
-void t.test('of thirty tries during a stall one is stored: the one that was under way', async (t) => {
+void t.test('of thirty tries during a stall only the one that was under way is stored', async (t) => {
   const { writer, sync, turn, clock } = setUp();
   const stored: number[] = [];
   const tries: Promise<string>[] = [];
   for (let n = 0; n < 30; n++) {
     const one = writer.write('acme', 1, () => stored.push(n));
     tries.push(one.then(() => 'stored', String));
-    // The first is in its transaction now. A client that got its 503 tries again.
+    // The first write is in its transaction now. A client that got its 503 tries again.
     await turn();
     clock.ms += 900;
     writer.check();
@@ -232,7 +229,7 @@ void t.test('of thirty tries during a stall one is stored: the one that was unde
   t.strictSame(stored, [0]);
 });
 
-void t.test('what has waited too long is rejected while the stall lasts, and holds no place', async (t) => {
+void t.test('a write that has waited too long is rejected and holds no place', async (t) => {
   const { writer, write, sync, turn, clock } = setUp();
   const first = write();
   await turn();
@@ -252,7 +249,7 @@ void t.test('what has waited too long is rejected while the stall lasts, and hol
   t.strictSame(await Promise.all([first, fresh]), [1, 1], 'one that came later is run');
 });
 
-void t.test('what became late while its transaction waited to begin is not run', async (t) => {
+void t.test('a write that became late while its transaction waited to begin is not run', async (t) => {
   const { write, sync, clock } = setUp();
   const late = write();
   clock.ms = 1_501;
@@ -261,21 +258,24 @@ void t.test('what became late while its transaction waited to begin is not run',
   t.match(await ends, [{ status: 'rejected', reason: { name: 'StoreOverloadedError' } }]);
 });
 
-void t.test('a tenant that floods the queue is refused, and neither others nor the house', async (t) => {
-  for (const bytes of [1, 5_000]) {
-    const { write, sync } = setUp();
-    const flood = Array.from({ length: 5_000 }, () => write(bytes, 'flood'));
-    const others = Array.from({ length: 20 }, (_, n) => write(bytes, `tenant-${String(n)}`));
-    const house = write(bytes, HOUSE);
-    const ends = Promise.allSettled(flood);
-    for (let i = 0; i < 20; i++) await sync();
-    await Promise.all([...others, house]);
-    const refused = (await ends).filter((end) => end.status === 'rejected');
-    t.ok(refused.length > 0, 'the flood was one');
-  }
-});
+void t.test(
+  'a tenant that floods the queue is refused, other tenants and internal writes are not',
+  async (t) => {
+    for (const bytes of [1, 5_000]) {
+      const { write, sync } = setUp();
+      const flood = Array.from({ length: 5_000 }, () => write(bytes, 'flood'));
+      const others = Array.from({ length: 20 }, (_, n) => write(bytes, `tenant-${String(n)}`));
+      const internal = write(bytes, NO_TENANT);
+      const ends = Promise.allSettled(flood);
+      for (let i = 0; i < 20; i++) await sync();
+      await Promise.all([...others, internal]);
+      const refused = (await ends).filter((end) => end.status === 'rejected');
+      t.ok(refused.length > 0, 'the flood was one');
+    }
+  },
+);
 
-void t.test('a transaction that does not end is the end of the writer', async (t) => {
+void t.test('a transaction that does not end makes the writer fail', async (t) => {
   const { writer, write, sync, turn, fatal, clock } = setUp();
   const settled = Promise.allSettled([write()]);
   await turn();

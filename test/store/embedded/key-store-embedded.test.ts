@@ -22,7 +22,7 @@ void t.test('keys survive a restart', async (t) => {
   t.same(await (await open(t, path)).keys.get(key.keyId), key);
 });
 
-void t.test('a damaged record is an error for whoever asks for it, and nobody else', async (t) => {
+void t.test('a damaged record is an error for its reader, and nobody else', async (t) => {
   const path = t.testdir();
   const [sound, damaged] = [apiKey(), apiKey()];
   const before = await open(t, path);

@@ -7,7 +7,7 @@ const ROUNDS = 5;
 const CLIENTS = 64;
 const HEADERS = { 'x-api-key': LOCAL_KEY, 'content-type': 'application/json' };
 
-/** Sends events one after the other until the service is gone; keeps what got its 201. */
+/** Sends events one after the other until the service is gone; keeps those that got a 201. */
 async function produce(url: string, client: number, acknowledged: Map<string, string>): Promise<void> {
   for (let n = 0; ; n++) {
     const payload = JSON.stringify({ client, n, fill: 'x'.repeat((client * 37) % 2_000) });
@@ -39,7 +39,7 @@ async function readAll(url: string): Promise<Map<string, string>> {
   return found;
 }
 
-void t.test('kill -9 in the middle of ingest loses no event that got its 201', async (t) => {
+void t.test('kill -9 in the middle of ingest loses no event that got a 201', async (t) => {
   const dataDir = t.testdir();
   const acknowledged = new Map<string, string>();
   for (let round = 1; round <= ROUNDS; round++) {
@@ -48,7 +48,7 @@ void t.test('kill -9 in the middle of ingest loses no event that got its 201', a
     const producing = Array.from({ length: CLIENTS }, (_, client) =>
       produce(service.url, client, acknowledged),
     );
-    // Another moment of the writes in every round, and never before some have been acknowledged.
+    // The process is killed at another moment in every round, and never before some events were acknowledged.
     while (acknowledged.size < before + 200 + round * 97) await sleep(1);
     service.child.kill('SIGKILL');
     t.equal(await service.ended, 'SIGKILL');

@@ -1,7 +1,7 @@
 import t from 'tap';
 import { openEmbeddedStore } from '../../../src/store/embedded/embedded-store.ts';
 import { claimsContract } from '../../contracts/claims-contract.ts';
-import type { StoreHarness } from '../../contracts/store-contract.ts';
+import type { StoreHarness } from '../../contracts/store-world.ts';
 import { storeContract } from '../../contracts/store-contract.ts';
 import { quietLog } from '../../support/quiet-log.ts';
 

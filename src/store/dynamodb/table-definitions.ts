@@ -22,7 +22,7 @@ export const INBOX_INDEX = 'inbox-index';
 
 const POLL_MS = 250;
 
-/** Nobody's request waits for these, and an emulator that has just started takes seconds for its first table. */
+/** No client waits for these requests, and an emulator that has just started takes seconds for its first table. */
 const REQUEST_MS = 10_000;
 
 /** All of them have a TTL attribute named `ttl`. */
@@ -44,7 +44,7 @@ export function tableDefinitions(names: TableNames): readonly CreateTableCommand
             { AttributeName: 'inbox_shard', KeyType: 'HASH' },
             { AttributeName: 'inbox_position', KeyType: 'RANGE' },
           ],
-          // Without payload and metadata: a 400 KB event costs the index one write unit.
+          // Without payload and metadata, so that a 400 KB event costs the index one write unit.
           Projection: {
             ProjectionType: 'INCLUDE',
             NonKeyAttributes: ['source', 'event_type', 'payload_bytes', 'ttl'],
@@ -84,7 +84,7 @@ export async function checkTable(
 }
 
 /**
- * Creates the table where it is missing, waits until it is usable, and sees to its TTL. Idempotent.
+ * Creates the table if it is missing, waits until it is usable, and enables its TTL. Idempotent.
  *
  * @returns whether it was created now.
  * @throws a `StoreUnavailableError` when a table of that name has another shape, or an error of the SDK.
@@ -129,9 +129,9 @@ async function describe(
 function isActive(table: TableDescription): boolean {
   const indexes = table.GlobalSecondaryIndexes ?? [];
   return (
-    // While the table is UPDATING (its TTL, its capacity) it can be used.
+    // A table can be used while it is UPDATING (its TTL, its capacity).
     ['ACTIVE', 'UPDATING'].includes(table.TableStatus ?? '') &&
-    // Engines that build indexes at once do not tell their status.
+    // Engines that build indexes at once do not report their status.
     indexes.every(({ IndexStatus = 'ACTIVE' }) => ['ACTIVE', 'UPDATING'].includes(IndexStatus))
   );
 }
@@ -168,14 +168,14 @@ async function enableTtl(client: DynamoDBDocumentClient, TableName: string): Pro
     if (ttl?.TimeToLiveStatus === 'ENABLED' || ttl?.TimeToLiveStatus === 'ENABLING') return;
     const TimeToLiveSpecification = { Enabled: true, AttributeName: 'ttl' };
     await client.send(new UpdateTimeToLiveCommand({ TableName, TimeToLiveSpecification }), options);
-    // An engine without TTL works all the same: expired events are not shown, only never deleted.
+    // An engine without TTL works as well: expired events are hidden, but never deleted.
   })
     .catch(ignore('UnknownOperationException'))
     // Another instance was faster.
     .catch(ignore('ValidationException', /already enabled/));
 }
 
-/** The deadline is over the HTTP handler's own, which suits requests that somebody waits for. */
+/** Sends a request that may take long: the HTTP handler's own time-out is for requests that a client waits for. */
 function patiently<T>(
   send: (options: { abortSignal: AbortSignal; requestTimeout: number }) => Promise<T>,
 ): Promise<T> {

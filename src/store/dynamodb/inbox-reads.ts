@@ -2,21 +2,22 @@ import type { Micros, StoredEvent } from '../event.ts';
 import { CorruptEventError, StoreOverloadedError } from '../store-errors.ts';
 import { PAGE_PAYLOAD_BYTES, type PageRequest, type PendingCount, type PendingPage } from '../event-store.ts';
 import type { Compression } from './compression.ts';
-import { insist, type Deadline } from './deadline.ts';
-import { getItems, type EventsTable, type FoundItem } from './events-table.ts';
+import type { Deadline } from './deadline.ts';
+import { getItems } from './events-table.ts';
 import type { IndexEntry, IndexReader } from './index-reader.ts';
 import { walkInbox, type InboxWalk } from './inbox-walk.ts';
-import { fromItem, idOfPosition, shardKey, timePosition } from './item.ts';
-import type { StoreLog } from './log.ts';
+import { fromItem, idOfPosition, shardKey, timePosition } from './event-item.ts';
+import type { StoreLog } from '../store-log.ts';
+import type { FoundItem, Table } from './table.ts';
 import { formatWalkPosition, parseWalkPosition } from './walk-position.ts';
 
 export interface InboxOptions {
   readonly reader: IndexReader;
-  readonly events: EventsTable;
+  readonly events: Table;
   readonly compression: Compression;
-  /** The latest time that an event of this instance may have by now. */
+  /** The latest time that an event of this instance may have now. */
   readonly upcoming: () => Micros;
-  /** Shards that are read: at least those that any instance writes. */
+  /** The number of shards that are read: at least as many as any instance writes. */
   readonly readShards: () => number;
   readonly log: StoreLog;
 }
@@ -27,7 +28,8 @@ const COUNT_LIMIT = 10_000;
 /**
  * One page of the tenant's events that were created after `horizon`.
  *
- * @param take bytes of payload, before they are read. When it refuses, the page ends early, or is refused if it is empty.
+ * @param take is called with bytes of payload before they are read. When it refuses, the page ends early; if it is still empty,
+ *   the call is refused.
  */
 export async function readPage(
   options: InboxOptions,
@@ -74,21 +76,21 @@ export async function readPage(
   return { events: page, next: await nextPosition(walk, walkEnd, cutAt) };
 }
 
-/** @param cutAt where the page was cut short. @returns null: the walk is over. */
+/** @param cutAt where the page was cut short, if it was. @returns null when the walk is over. */
 async function nextPosition(walk: InboxWalk, end: string, cutAt: string | undefined): Promise<string | null> {
   if (cutAt === undefined && !(await walk.hasMore())) return null;
   const reached = cutAt ?? walk.reached();
-  // A first page may reach beyond the end, to what an instance with a clock that is ahead has dated.
+  // A first page may reach beyond the end, to events that an instance with a clock ahead has dated.
   return formatWalkPosition(reached, reached > end ? reached : end);
 }
 
 interface TakenEntries {
   readonly entries: readonly IndexEntry[];
-  /** The position before the entry for which there were no bytes. */
+  /** The position before the entry whose bytes were refused. */
   readonly cutAt?: string;
 }
 
-/** Up to `limit` entries, the last of which is the one that uses up the room. */
+/** Up to `limit` entries. The last one may be the one that uses up the room. */
 async function takeEntries(
   walk: InboxWalk,
   limit: number,
@@ -107,7 +109,7 @@ async function takeEntries(
   return { entries };
 }
 
-/** Undefined: the index lags, the event is no longer pending; or its record is damaged, which the log then says. */
+/** Undefined: the index lags and the event is no longer pending, or its record is damaged, which is logged. */
 async function readPending(
   item: FoundItem | undefined,
   tenant: string,
@@ -133,11 +135,11 @@ export async function countInbox(
   let count = 0;
   let open = shardKeys(tenant, readShards()).map((key) => ({ key, readTo: oldestPosition(horizon) }));
   while (open.length > 0 && count <= COUNT_LIMIT) {
-    // Of each its part: all that is missing, asked of each, would be read several times over.
+    // Each shard gives only its part: if each were read for all that is missing, several times too much would be read.
     const most = Math.ceil((COUNT_LIMIT + 1 - count) / open.length);
     const answers = await Promise.all(
       open.map(async ({ key, readTo }) => {
-        const answer = await insist((signal) => reader.count(key, readTo, most, signal), deadline);
+        const answer = await reader.count(key, readTo, most, deadline);
         return { key, ...answer };
       }),
     );
@@ -156,7 +158,7 @@ function oldestPosition(horizon: Micros): string {
   return timePosition(horizon + 1);
 }
 
-/** Past every position of an event of this time or before. */
+/** After every position of an event of this time or before. */
 function endOfWalkFrom(latest: Micros): string {
   return timePosition(latest + 1);
 }

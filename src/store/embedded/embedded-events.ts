@@ -1,34 +1,25 @@
 import type { Micros, StoredEvent } from '../event.ts';
 import { CorruptEventError } from '../store-errors.ts';
 import type { Acknowledgement, Appended, Claim } from '../event-store.ts';
-import type { Claims } from './claims.ts';
 import type { Counts } from './counts.ts';
 import type { Disk } from './disk.ts';
 import { appendEntry, readValue } from './database.ts';
 import type { Lmdb } from './database.ts';
-import { locate } from './event-id.ts';
-import {
-  acknowledgedEntry,
-  decodeEvent,
-  eventEntry,
-  idEntry,
-  idEntryBody,
-  idKey,
-  inboxEntry,
-  inboxKey,
-  isIntact,
-  recordedId,
-  recordedTenant,
-  sequenceKey,
-} from './record.ts';
-import type { Sequence } from './record.ts';
 import type { Writer } from './writer.ts';
+import type { Claims } from './embedded-claims.ts';
+import { idKey, locate } from './event-id.ts';
+import { acknowledgedEntry, decodeEvent, eventEntry, recordedId, recordedTenant } from './event-record.ts';
+import { decodeIdEntry, idEntry } from './id-index.ts';
+import { inboxEntry, inboxKey } from './inbox-index.ts';
+import { isIntact } from './seal.ts';
+import { sequenceKey } from './sequence.ts';
+import type { Sequence } from './sequence.ts';
 
-/** What a store held when it was opened. */
+/** The newest event that a store held when it was opened. */
 export interface NewestRecord {
-  /** Of the newest intact record; 0 without one. */
+  /** Sequence of the newest intact record; 0 without one. */
   readonly sequence: Sequence;
-  /** Places after it that damaged records take. Their keys may be damaged too, and say any time. */
+  /** Places after it that damaged records occupy. Their keys may be damaged as well, and show any time. */
   readonly damagedAfter: ReadonlySet<Sequence>;
 }
 
@@ -43,11 +34,11 @@ interface Parts {
   readonly disk: Disk | undefined;
 }
 
-/** Writing and reading single events. */
+/** Writes and reads single events. */
 export function createEvents({ lmdb, writer, counts, claims, expiredTo, newest, disk }: Parts) {
   const { events, ids, inbox } = lmdb;
   const find = createLookup(lmdb, expiredTo);
-  /** The sequence given out last, be its event on disk already or not. Writes are committed in this order. */
+  /** The last sequence that was given out, whether or not its event is on disk yet. Writes are committed in this order. */
   let last = newest.sequence;
 
   return { append, get, acknowledge, remove, newest: () => last };
@@ -59,7 +50,7 @@ export function createEvents({ lmdb, writer, counts, claims, expiredTo, newest, 
     }
     const refusal = disk?.refusal();
     if (refusal !== undefined) return Promise.reject(refusal);
-    // Writes keep the order of their calls, so the sequence is known, and the record made, before the transaction.
+    // Writes keep the order of their calls, so the sequence is known, and the record is made, before the transaction.
     do {
       last = Math.max(last + 1, event.createdAt);
     } while (newest.damagedAfter.has(last));
@@ -87,7 +78,7 @@ export function createEvents({ lmdb, writer, counts, claims, expiredTo, newest, 
   }
 
   async function acknowledge(tenant: string, id: string, at: Micros): Promise<Acknowledgement> {
-    return writer.write(tenant, SMALL, () => {
+    return writer.write(tenant, SMALL_WRITE_BYTES, () => {
       const place = find(tenant, id);
       if (place === undefined) return { outcome: 'missing' };
       const record = recordAt(place, id);
@@ -100,13 +91,13 @@ export function createEvents({ lmdb, writer, counts, claims, expiredTo, newest, 
     });
   }
 
-  /** By its place alone, so that a damaged event can be removed. */
+  /** Needs only the place of the event, so that a damaged event can be removed. */
   async function remove(tenant: string, id: string): Promise<boolean> {
-    return writer.write(tenant, SMALL, () => {
+    return writer.write(tenant, SMALL_WRITE_BYTES, () => {
       const place = find(tenant, id);
       if (place === undefined) return false;
       if (place.indexEntry !== null) ids.removeSync(place.indexEntry);
-      if (place.record === ANOTHERS) return true;
+      if (place.record === REPLACED) return true;
       events.removeSync(place.key);
       removePending(tenant, place.sequence);
       return true;
@@ -123,39 +114,41 @@ interface Place {
   readonly sequence: Sequence;
   /** Of the record. */
   readonly key: Buffer;
-  /** Good until the next read; or what is wrong with it. */
+  /** Valid until the next read; or what is wrong with it. */
   readonly record: Buffer | Damage;
-  /** Key of the entry that led here; null: the id itself tells. */
+  /** Key of the index entry that led here; null: the id itself encodes the place. */
   readonly indexEntry: Buffer | null;
 }
 
-type Damage = 'damaged' | 'not where it should be' | typeof ANOTHERS;
+type Damage = 'damaged' | 'not where it should be' | typeof REPLACED;
 
-/** Its key was damaged, and its place has gone to another event. */
-const ANOTHERS = 'lost: another event is in its place';
+/** The key of the record was damaged, and its place was given to another event. */
+const REPLACED = 'lost: another event is in its place';
 
 function recordAt({ record }: Place, id: string): Buffer {
   if (typeof record === 'string') throw new CorruptEventError(`The record of event ${id} is ${record}`);
   return record;
 }
 
-/** The returned function finds an event; undefined when it is missing, expired or another tenant's. */
+/** The returned function finds an event. Undefined: it is missing, has expired, or is another tenant's. */
 function createLookup({ events, ids, inbox }: Lmdb, expiredTo: () => Micros) {
   return function find(tenant: string, id: string): Place | undefined {
     const idBytes = idKey(id);
     if (idBytes === undefined) return undefined;
-    const here = told(idBytes, tenant);
-    // What lies where the id tells may be another, damaged event, that this one had to keep clear of.
+    const here = placeById(idBytes, tenant);
+    // The record at the place that the id encodes may be another, damaged event, so that this one was put elsewhere.
     const place =
-      here !== undefined && typeof here.record !== 'string' ? here : (indexed(idBytes, tenant, id) ?? here);
+      here !== undefined && typeof here.record !== 'string'
+        ? here
+        : (placeByIndex(idBytes, tenant, id) ?? here);
     return place !== undefined && place.sequence > expiredTo() ? place : undefined;
   };
 
   /**
-   * Anybody can make up an id that tells any place. Where the record is damaged or gone, it takes other evidence that it is,
-   * or was, this tenant's: what is left of the record itself, or an entry of the inbox.
+   * The place that the id encodes. Anybody can make up an id that encodes any place. Where the record is damaged or missing,
+   * something else must show that it is, or was, this tenant's: what is left of the record, or an entry in the inbox.
    */
-  function told(idBytes: Buffer, tenant: string): Place | undefined {
+  function placeById(idBytes: Buffer, tenant: string): Place | undefined {
     const sequence = locate(idBytes, tenant);
     if (sequence === undefined) return undefined;
     const key = sequenceKey(sequence);
@@ -170,20 +163,20 @@ function createLookup({ events, ids, inbox }: Lmdb, expiredTo: () => Micros) {
     return isHere ? { sequence, key, record, indexEntry: null } : undefined;
   }
 
-  function indexed(idBytes: Buffer, tenant: string, id: string): Place | undefined {
+  function placeByIndex(idBytes: Buffer, tenant: string, id: string): Place | undefined {
     const value = readValue(ids, idBytes);
     if (value === undefined) return undefined;
     if (!isIntact(idBytes, value)) throw new CorruptEventError(`The index entry of event ${id} is damaged`);
-    const entry = idEntryBody(value);
+    const entry = decodeIdEntry(value);
     if (entry.tenant !== tenant) return undefined;
     const key = sequenceKey(entry.sequence);
     const record = checked(key, readValue(events, key));
-    const isAnothers =
+    const isReplaced =
       typeof record !== 'string' &&
       !(recordedId(record).equals(idBytes) && recordedTenant(record) === tenant);
     return {
       ...{ sequence: entry.sequence, key, indexEntry: idBytes },
-      record: isAnothers ? ANOTHERS : record,
+      record: isReplaced ? REPLACED : record,
     };
   }
 
@@ -195,5 +188,5 @@ function createLookup({ events, ids, inbox }: Lmdb, expiredTo: () => Micros) {
 
 const STORED: Appended = { outcome: 'stored' };
 
-/** Bytes that a write without a payload holds while it waits, about. */
-const SMALL = 256;
+/** About the bytes of memory that a write without a payload holds while it waits. */
+const SMALL_WRITE_BYTES = 256;

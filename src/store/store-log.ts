@@ -1,4 +1,4 @@
-/** What the adapter needs of a logger; pino's fits. */
+/** What the stores need of a logger; pino's has it. `fields` goes into the line as it is, with errors under `err`. */
 export interface StoreLog {
   info(fields: object, message: string): void;
   warn(fields: object, message: string): void;

@@ -10,50 +10,50 @@ export interface EventItem {
   readonly status: 'pending' | 'acknowledged';
   readonly source?: string;
   readonly event_type: string;
-  /** JSON text, compressed where it has an encoding. */
+  /** JSON text; compressed when there is a `payload_encoding`. */
   readonly payload: string | Uint8Array;
   readonly payload_encoding?: Encoding;
-  /** UTF-8 bytes of the JSON text. In the index too: a page is cut to size before its payloads are read. */
+  /** Bytes of the JSON text in UTF-8. The index has it as well, so that a page is cut to size before its payloads are read. */
   readonly payload_bytes: number;
   readonly metadata?: string;
   readonly created_at: Micros;
   readonly acknowledged_at?: Micros;
-  /** Seconds since the epoch, a day after the event expires: readers go by `created_at`, this only frees the space. */
+  /** Seconds since the epoch, a day after the event expires. Readers use `created_at`; this only frees the space. */
   readonly ttl: number;
-  /** The index's keys, on pending events only: the index holds nothing else. */
+  /** Keys of the index. Only pending events have them, so that the index contains no others. */
   readonly inbox_shard?: string;
   readonly inbox_position?: string;
-  /** Who acknowledged: tells a repeated request that it was its own first try. */
+  /** Token of the request that acknowledged, by which a repeated request recognizes its own first try. */
   readonly ack_token?: string;
-  /** On claimed events, from the first to the last: the `ttl` of the claim, and of the tombstone that the event leaves. */
+  /** Always on claimed events: the `ttl` of the claim, and of the tombstone that the event leaves. */
   readonly claim_ttl?: number;
-  /** On an event that was completed late: its life, and its place in the inbox, count from then. */
+  /** On an event that was completed late: its lifetime and its place in the inbox count from this time. */
   readonly kept_from?: Micros;
 }
 
 /**
- * What a removed event leaves while its claim may live, so that nobody takes it for one that was never written. To every
- * reader it is an id that nobody has.
+ * What a removed event leaves while its claim may live, so that nobody takes the event for one that was never written. For every
+ * reader it is an id without an event.
  */
 export interface Tombstone {
   readonly event_id: string;
   readonly status: 'removed';
   readonly claim_ttl: number;
   readonly ttl: number;
-  /** Who removed. */
+  /** Token of the request that removed the event. */
   readonly remove_token: string;
 }
 
 export interface ItemOptions {
-  /** Shards that new events are spread over. */
+  /** The number of shards over which new events are spread. */
   readonly shards: number;
   readonly eventTtl: Micros;
 }
 
-/** What an event's record says when the event has a claim. */
+/** What the record of an event with a claim needs to know. */
 export interface ClaimedOptions {
   readonly claimExpiresAt: Micros;
-  /** Null: from `createdAt`. */
+  /** Null: as of `createdAt`. */
   readonly keptFrom: Micros | null;
 }
 
@@ -76,7 +76,7 @@ export function toItem(
       : { payload: payload.data, payload_encoding: payload.encoding }),
     payload_bytes: payloadBytes,
     created_at: event.createdAt,
-    // While its claim lives an event stays, expired or not: absent would mean never written.
+    // An event stays while its claim lives, even when it has expired: if it were missing it would count as never written.
     ttl: physicalTtl(Math.max(keptUntil, claimed?.claimExpiresAt ?? 0)),
     ...(claimed ? { claim_ttl: physicalTtl(claimed.claimExpiresAt) } : {}),
     ...(keptFrom === event.createdAt ? {} : { kept_from: keptFrom }),
@@ -92,8 +92,8 @@ export function toItem(
 }
 
 /**
- * Seconds since the epoch, a day after the logical end: by then no request that saw it alive is under way, and clocks that
- * differ agree.
+ * Seconds since the epoch, a day after the logical end. By then no request that saw the item alive is under way, and clocks that
+ * differ agree that it has ended.
  */
 export function physicalTtl(end: Micros): number {
   return Math.ceil(end / 1e6) + TTL_MARGIN_SECONDS;
@@ -101,7 +101,7 @@ export function physicalTtl(end: Micros): number {
 
 const TTL_MARGIN_SECONDS = 86_400;
 
-/** @returns rejects with a `CorruptEventError` when the record is none that `toItem` makes. */
+/** @returns rejects with a `CorruptEventError` when `toItem` does not make such records. */
 export async function fromItem(
   item: Readonly<Record<string, unknown>>,
   compression: Compression,
@@ -124,7 +124,7 @@ export async function fromItem(
   return { id, tenant, source, type, payload, metadata, createdAt, acknowledgedAt };
 }
 
-/** Whether the tenant may know of the record; of a damaged one too, so that its reader learns that. */
+/** Whether the record is an event that the tenant may see. A damaged one counts, so that its reader learns of the damage. */
 export function isVisible(
   item: Readonly<Record<string, unknown>> | undefined,
   tenant: string,
@@ -136,7 +136,7 @@ export function isVisible(
 }
 
 /**
- * When the event was acknowledged, from a record of which only that is looked at; null: it is pending.
+ * When the event was acknowledged, from a record of which only this is checked. Null: it is pending.
  *
  * @throws a `CorruptEventError` when the record does not say.
  */
@@ -167,7 +167,7 @@ function isTime(value: unknown): value is Micros {
   return Number.isSafeInteger(value);
 }
 
-/** `#` occurs in no tenant. */
+/** No tenant's name contains `#`. */
 export function shardKey(tenant: string, shard: number): string {
   return `${tenant}#${String(shard)}`;
 }
@@ -176,12 +176,12 @@ export function shardOf(id: string, shards: number): number {
   return crc32(id) % shards;
 }
 
-/** Sorts by time, then id. 16 digits last until the year 2286. */
+/** Sorts by time, then by id. 16 digits are enough until the year 2286. */
 export function positionOf(createdAt: Micros, id: string): string {
   return `${timePosition(createdAt)}#${id}`;
 }
 
-/** Before every position of this time, after every position of an earlier one. */
+/** Sorts before every position of this time, and after every position of an earlier time. */
 export function timePosition(createdAt: Micros): string {
   return String(createdAt).padStart(16, '0');
 }

@@ -4,30 +4,25 @@ import type { PageRequest, PendingPage } from '../event-store.ts';
 import { PAGE_PAYLOAD_BYTES } from '../event-store.ts';
 import { readValue } from './database.ts';
 import type { Lmdb } from './database.ts';
-import {
-  decodeEvent,
-  inboxFilter,
-  inboxKey,
-  inboxSequence,
-  isIntact,
-  payloadBytes,
-  sequenceKey,
-} from './record.ts';
-import type { Sequence } from './record.ts';
+import { decodeEvent, payloadBytes } from './event-record.ts';
+import { inboxFilter, inboxKey, inboxSequence } from './inbox-index.ts';
+import { isIntact } from './seal.ts';
+import { sequenceKey } from './sequence.ts';
+import type { Sequence } from './sequence.ts';
 
-/** Index entries that one call looks at: some 5 ms of the event loop. */
+/** Index entries that one call reads at most: about 5 ms of the event loop. */
 const SCAN_BUDGET = 5_000;
 
 interface Source {
   readonly lmdb: Lmdb;
   readonly expiredTo: Micros;
-  /** Of the newest event: a walk that starts now ends with it. */
+  /** Sequence of the newest event: a walk that starts now ends with it. */
   readonly newest: Sequence;
   readonly onDamage: (error: Error) => void;
 }
 
 /**
- * One page from the inbox index. A position is the sequence of the last entry looked at and that of the last one of the
+ * One page from the inbox index. A position is the sequence of the last entry that was read and that of the last entry of the
  * walk, as text: `17-42`.
  */
 export function listPending(source: Source, tenant: string, request: PageRequest): PendingPage {
@@ -43,7 +38,7 @@ export function listPending(source: Source, tenant: string, request: PageRequest
   let bytes = 0;
   let scanned = 0;
   let position: Sequence = after;
-  // Without a filter the values are not needed: the records say all.
+  // Without a filter the values are not needed: the records have everything.
   const entries = matches === undefined ? keysOnly(lmdb.inbox.getKeys(range)) : lmdb.inbox.getRange(range);
   for (const { key, value } of entries) {
     if (scanned++ === SCAN_BUDGET) return { events: found, next: next(position) };
@@ -54,9 +49,9 @@ export function listPending(source: Source, tenant: string, request: PageRequest
       );
       continue;
     }
-    // A damaged entry does not tell what it is of; its record does, if there is one.
+    // A damaged entry does not say which source and type it has. Its record does, if there is one.
     if (matches === undefined || value === undefined || !isIntact(key, value) || matches(value)) {
-      // Full, and there is more.
+      // The page is full, and there is more.
       if (found.length === request.limit || bytes >= PAGE_PAYLOAD_BYTES) {
         return { events: found, next: next(position) };
       }
@@ -71,7 +66,7 @@ export function listPending(source: Source, tenant: string, request: PageRequest
   return { events: found, next: null };
 }
 
-/** The event of an inbox entry; undefined, and reported, when it is damaged. */
+/** The event of an inbox entry. Undefined: it is damaged, which is reported, or does not match the filter. */
 function readPending(
   { lmdb, onDamage }: Source,
   tenant: string,
@@ -95,7 +90,7 @@ function readPending(
     );
     return undefined;
   }
-  // Only a damaged index entry can have let one through that does not match.
+  // Only a damaged index entry lets an event through that does not match.
   const fits =
     (source === undefined || event.source === source) && (type === undefined || event.type === type);
   return fits ? { event, bytes } : undefined;
@@ -104,9 +99,9 @@ function readPending(
 function startOrGoOn(position: string | null, newest: Sequence): { after: Sequence; last: Sequence } {
   if (position === null) return { after: 0, last: newest };
   const [, after, last] = /^(\d{1,16})(?:-(\d{1,16}))?$/.exec(position) ?? [];
-  // The version before gave out positions without an end.
+  // The previous version gave out positions without an end.
   const walk = { after: Number(after), last: last === undefined ? newest : Number(last) };
-  // One more than the last is the end of a range.
+  // `last + 1` is used as the end of a range.
   if (!Number.isSafeInteger(walk.after) || !Number.isSafeInteger(walk.last + 1)) {
     throw new InvalidPositionError(`${position} is no position of this store`);
   }
