@@ -7,7 +7,7 @@ import { house } from './.ci/house.mjs';
 
 const arrows = {
   plugins: { boundaries },
-  files: ['src/**/*.ts'],
+  files: ['src/**/*.ts', 'bench/**/*.ts', 'test/**/*.ts'],
   settings: {
     'boundaries/elements': [
       { type: 'embedded', pattern: 'src/store/embedded' },
@@ -22,6 +22,8 @@ const arrows = {
       { type: 'cli', pattern: 'src/cli' },
       { type: 'client', pattern: 'src/client' },
       { type: 'root', pattern: 'src' },
+      { type: 'bench', pattern: 'bench' },
+      { type: 'test', pattern: 'test' },
     ],
   },
   rules: {

@@ -1,5 +1,5 @@
-/** The house: each element, and what it may import beside itself. The ports are the ground: they import nothing. */
-export const house = {
+/** `src/`: each element, and what it may import. The ports are the ground: they import nothing but each other. */
+const src = {
   // `main.ts`, `app.ts`, which puts the parts together, and what they start from.
   root: ['root', 'http', 'http-v1', 'http-unversioned', 'events', 'access', 'stores', 'port'],
   cli: ['root', 'cli', 'events', 'access', 'stores', 'port', 'embedded', 'dynamodb'],
@@ -16,4 +16,13 @@ export const house = {
   // Adapters know ports and the domain, and not each other.
   embedded: ['embedded', 'port', 'events'],
   dynamodb: ['dynamodb', 'port', 'events'],
+};
+
+const service = Object.keys(src);
+
+/** The house. Around the service the arrows go one way too: tests may use the benchmark, neither is used by what is served. */
+export const house = {
+  ...src,
+  bench: [...service, 'bench'],
+  test: [...service, 'bench', 'test'],
 };

@@ -31,6 +31,8 @@ const SAMPLES: Record<keyof typeof house, string> = {
   stores: 'src/store/open-store.ts',
   embedded: 'src/store/embedded/embedded-store.ts',
   dynamodb: 'src/store/dynamodb/dynamo-store.ts',
+  bench: 'bench/harness/service.ts',
+  test: 'test/support/app.ts',
 };
 
 void t.test('every arrow that is not allowed is refused, and no other', async (t) => {
@@ -51,6 +53,15 @@ void t.test('every arrow that is not allowed is refused, and no other', async (t
       .map(([to]) => ['boundaries/dependencies', to]);
     t.same(refused, wanted, from);
   }
+});
+
+void t.test('the benchmark uses no test, and what is served uses neither', async (t) => {
+  const toTest = "export * from '../test/support/app.ts';\n";
+  const toBench = "export * from '../bench/suites/setting.ts';\n";
+  t.same(await refusedBy('bench/main.ts', toTest), ['boundaries/dependencies']);
+  t.same(await refusedBy('src/config.ts', toTest), ['boundaries/dependencies']);
+  t.same(await refusedBy('src/config.ts', toBench), ['boundaries/dependencies']);
+  t.same(await refusedBy('test/lint.test.ts', toBench), []);
 });
 
 void t.test('unused imports, TODO and FIXME', async (t) => {

@@ -50,6 +50,18 @@ void t.test('the curl lines work when pasted and answer as shown', async (t) => 
   t.ok(pasted >= 8, `${String(pasted)} curl lines`);
 });
 
+void t.test('the autocannon line works when pasted', async (t) => {
+  const { url } = await startService(t, { DATA_DIR: t.testdir() });
+  const { text = '' } = blocks.find((block) => block.text.startsWith('npx autocannon')) ?? {};
+  const variables = /^API=.*$/m.exec(README)?.[0] ?? '';
+  // For a second, and as JSON; the rest as it stands there.
+  const script = `${variables}\n${text}`.replace(DOCUMENTED_URL, url).replace('-d 10 ', '-d 1 --json ');
+  const { stdout } = await run('bash', ['-euo', 'pipefail', '-c', script]);
+  const found = JSON.parse(stdout) as { non2xx: number; errors: number; '2xx': number };
+  t.match(found, { non2xx: 0, errors: 0, duration: Number, connections: 10 });
+  t.ok(found['2xx'] >= 100, `${String(found['2xx'])} events`);
+});
+
 void t.test('the curl lines of docs/api.md work when pasted', async (t) => {
   const { url } = await startService(t, { DATA_DIR: t.testdir() });
   const scripts = [...readFileSync('docs/api.md', 'utf8').matchAll(/^```sh\n([^]*?)^```$/gm)];

@@ -16,8 +16,10 @@ export interface Recorder {
   summary(): Latency;
 }
 
-/** Percentiles that a plot shows: evenly spread on the scale of nines. */
-const CURVE = [0, 10, 25, 50, 75, 90, 95, 97.5, 99, 99.5, 99.75, 99.9, 99.95, 99.99];
+/** Percentiles that are kept of a round, and a plot shows: evenly spread on the scale of nines. */
+export const PERCENTILES: readonly number[] = [
+  0, 10, 25, 50, 75, 90, 95, 97.5, 99, 99.5, 99.75, 99.9, 99.95, 99.99,
+];
 
 const LONGEST_US = 3_600e6;
 
@@ -36,12 +38,12 @@ export function createRecorder(): Recorder {
     get count() {
       return histogram.totalCount;
     },
-    summary: () => ({
-      p50: at(50),
-      p95: at(95),
-      p99: at(99),
-      max: histogram.maxValue / 1000,
-      curve: CURVE.map((percentile) => [percentile, at(percentile)]),
-    }),
+    summary: () => summaryOf(at, histogram.maxValue / 1000),
   };
+}
+
+/** @param at milliseconds at each of `PERCENTILES`. */
+export function summaryOf(at: (percentile: number) => number, max: number): Latency {
+  const curve = PERCENTILES.map((percentile) => [percentile, at(percentile)] as const);
+  return { p50: at(50), p95: at(95), p99: at(99), max, curve };
 }

@@ -5,7 +5,7 @@ import { LOADER, runToJson } from './process.ts';
 
 /** Runs a job in a process of its own. */
 export function measure(
-  job: Job & { kind: 'closed' | 'saturate' | 'steady' | 'idle' },
+  job: Job & { kind: 'closed' | 'saturate' | 'steady' | 'idle' | 'append' },
   place: Place,
 ): Promise<Measurement> {
   return runJob(job, place);

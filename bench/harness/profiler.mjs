@@ -1,5 +1,5 @@
 /**
- * Loaded into the service by `npm run bench:profile`. SIGUSR2 starts a profile of the main thread, the next one writes it
+ * Loaded into the service by `npm run bench -- profile`. SIGUSR2 starts a profile of the main thread, the next one writes it
  * to PROFILE_FILE. PROFILE is `cpu` or `allocations`. JavaScript, so that the built service takes it as it is.
  */
 import { writeFileSync } from 'node:fs';

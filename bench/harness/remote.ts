@@ -1,6 +1,6 @@
 import type { Target } from '../load/job.ts';
 import { createAgent, send } from '../load/send.ts';
-import { inboxIsEmpty } from '../verify.ts';
+import { inboxIsEmpty } from './verify.ts';
 import type { Service } from './service.ts';
 
 const DELETERS = 32;

@@ -1,5 +1,5 @@
 import { DeleteTableCommand, DynamoDBClient } from '@aws-sdk/client-dynamodb';
-import { randomUUID } from 'node:crypto';
+import { execFileSync } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -8,6 +8,7 @@ import { hashSecret } from '../../src/access/secret-hash.ts';
 import { readConfig } from '../../src/config.ts';
 import { openStore } from '../../src/store/open-store.ts';
 import type { Target } from '../load/job.ts';
+import { freshTables } from './dynamodb.ts';
 import { LOADER, startServer } from './process.ts';
 
 /** Where the service under measurement keeps its events. */
@@ -29,10 +30,6 @@ export interface Emulator {
   stop(): Promise<void>;
 }
 
-// Emulators take any; a real one needs those of the environment.
-process.env['AWS_ACCESS_KEY_ID'] ??= 'bench';
-process.env['AWS_SECRET_ACCESS_KEY'] ??= 'bench';
-
 /** Of a process: arguments of its Node, and what its environment has besides. */
 export interface StartOptions {
   readonly nodeArgs?: readonly string[];
@@ -45,6 +42,11 @@ export async function startEmulator({ nodeArgs = [], env = {} }: StartOptions = 
   if (given) return { endpoint: given, name: 'dynamodb', pid: null, stop: () => Promise.resolve() };
   const server = await startServer([...nodeArgs, LOADER, 'bench/harness/dynalite.ts'], { place: 'any', env });
   return { endpoint: server.url, name: 'dynalite', pid: server.pid, stop: () => server.stop() };
+}
+
+/** Builds `dist/`, of this checkout or of another. */
+export function buildService(checkout = '.'): void {
+  execFileSync('npm', ['run', '--silent', 'build'], { cwd: checkout, stdio: ['ignore', 2, 'inherit'] });
 }
 
 export interface ServiceOptions extends StartOptions {
@@ -86,14 +88,14 @@ export async function startService(
 }
 
 function dynamoEnvironment(endpoint: string): Record<string, string> {
-  const suffix = randomUUID();
+  const tables = freshTables();
   return {
     STORE: 'dynamodb',
     DYNAMODB_ENDPOINT_URL: endpoint,
     DYNAMODB_CREATE_TABLES: 'true',
-    EVENTS_TABLE: `bench-events-${suffix}`,
-    CLAIMS_TABLE: `bench-claims-${suffix}`,
-    API_KEYS_TABLE: `bench-keys-${suffix}`,
+    EVENTS_TABLE: tables.events,
+    CLAIMS_TABLE: tables.claims,
+    API_KEYS_TABLE: tables.keys,
   };
 }
 

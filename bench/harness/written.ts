@@ -1,10 +1,11 @@
 import { readFileSync } from 'node:fs';
 
-/** Bytes that this process has caused to be sent to disk; NaN where the system does not tell. */
-export function writtenBytes(): number {
+/** Bytes that a process has caused to be sent to disk; null where the system does not tell. */
+export function writtenBytes(pid: number): number | null {
   try {
-    return Number(/^write_bytes: (\d+)$/m.exec(readFileSync('/proc/self/io', 'utf8'))?.[1]);
+    const found = /^write_bytes: (\d+)$/m.exec(readFileSync(`/proc/${String(pid)}/io`, 'utf8'));
+    return found === null ? null : Number(found[1]);
   } catch {
-    return NaN;
+    return null;
   }
 }

@@ -7,11 +7,16 @@ import type { Traffic } from './traffic.ts';
 
 export interface ClosedLoop extends Target, Timed {
   readonly clients: number;
+  /** Of all clients together, at most: autocannon sends them in one burst at the start of each second. */
+  readonly perSecond?: number;
 }
 
 const DAY_SECONDS = 86_400;
 
-/** So many clients, each of which sends its next request when the one before is answered: autocannon. */
+/**
+ * So many clients, each of which sends its next request when the one before is answered: autocannon. Its own histogram holds
+ * whole milliseconds and has no p95, so that each answer's time is taken from its events.
+ */
 export async function runClosedLoop(job: ClosedLoop, traffic: Traffic): Promise<Measurement> {
   const meter = createMeter(job);
   // autocannon tells the status of an answer first to its request and then, in the same turn, its time to us.
@@ -29,6 +34,7 @@ export async function runClosedLoop(job: ClosedLoop, traffic: Traffic): Promise<
     duration: DAY_SECONDS,
     headers,
     requests,
+    ...(job.perSecond !== undefined && { overallRate: job.perSecond }),
   };
   let ended: () => void;
   const end = new Promise<void>((resolve) => (ended = resolve));

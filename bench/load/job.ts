@@ -22,9 +22,16 @@ export interface Target {
 /** What a process of load does; each kind but `fill` is a file of this folder. */
 export type Job = Target &
   (
-    | (Timed & { readonly kind: 'closed' | 'saturate'; readonly traffic: string; readonly clients: number })
+    | (Timed & { readonly kind: 'saturate'; readonly traffic: string; readonly clients: number })
+    | (Timed & {
+        readonly kind: 'closed';
+        readonly traffic: string;
+        readonly clients: number;
+        readonly perSecond?: number;
+      })
     | (Timed & Pace & { readonly kind: 'steady'; readonly traffic: string })
     | (Timed & Pace & { readonly kind: 'idle' })
+    | (Timed & { readonly kind: 'append'; readonly tenants: number; readonly stored: number })
     | { readonly kind: 'cold-keys'; readonly coldKeys: readonly string[] }
     | { readonly kind: 'fill'; readonly clients: number; readonly count: number }
   );
@@ -58,4 +65,6 @@ export interface Measurement {
   readonly serverCores: number | null;
   /** Likewise the DynamoDB behind it. */
   readonly storeCores: number | null;
+  /** That the server had sent to disk; null where the system does not tell, or it runs elsewhere. */
+  readonly writtenBytes: number | null;
 }

@@ -1,4 +1,5 @@
 /** A process of load: takes a job as JSON, prints what it measured as JSON. */
+import { runAppends } from './append.ts';
 import { runClosedLoop } from './closed.ts';
 import { runColdKeys } from './cold-keys.ts';
 import { runIdle } from './idle.ts';
@@ -23,6 +24,8 @@ function run(job: Job): Promise<unknown> {
       return runSaturation(job, requestOf(job.traffic));
     case 'fill':
       return runFill(job, requestOf('create-v1')).then(() => null);
+    case 'append':
+      return runAppends(job);
     case 'cold-keys':
       return runColdKeys(job);
   }

@@ -1,5 +1,6 @@
 import { cpuSeconds } from '../harness/cores.ts';
 import { createRecorder } from '../harness/histogram.ts';
+import { writtenBytes } from '../harness/written.ts';
 import type { Measurement, Target } from './job.ts';
 
 /** Counts answers between `begin` and `end`, and nothing before or after. */
@@ -16,8 +17,9 @@ export function createMeter({ pid, storePid = null }: Pick<Target, 'pid' | 'stor
   let firstError: string | null = null;
   let begun = 0;
   let measuring = false;
-  const serverCpu = createCpuMeter(pid);
-  const storeCpu = createCpuMeter(storePid);
+  const serverCpu = createCounter(pid, cpuSeconds);
+  const storeCpu = createCounter(storePid, cpuSeconds);
+  const serverWrites = createCounter(pid, writtenBytes);
 
   const fail = (problem: string): void => {
     errors++;
@@ -27,6 +29,7 @@ export function createMeter({ pid, storePid = null }: Pick<Target, 'pid' | 'stor
     begin() {
       serverCpu.begin();
       storeCpu.begin();
+      serverWrites.begin();
       begun = performance.now();
       measuring = true;
     },
@@ -47,24 +50,29 @@ export function createMeter({ pid, storePid = null }: Pick<Target, 'pid' | 'stor
         firstError,
         perSecond: recorder.count / seconds,
         latency: recorder.summary(),
-        serverCores: serverCpu.cores(seconds),
-        storeCores: storeCpu.cores(seconds),
+        serverCores: perSecond(serverCpu.since(), seconds),
+        storeCores: perSecond(storeCpu.since(), seconds),
+        writtenBytes: serverWrites.since(),
       };
     },
   };
 }
 
-function createCpuMeter(pid: number | null) {
-  const now = () => (pid === null ? null : cpuSeconds(pid));
+/** What the system counts of a process. */
+function createCounter(pid: number | null, read: (pid: number) => number | null) {
+  const now = () => (pid === null ? null : read(pid));
   let before: number | null = null;
   return {
     begin(): void {
       before = now();
     },
-    /** Kept busy in the `seconds` since then. */
-    cores(seconds: number): number | null {
+    since(): number | null {
       const after = now();
-      return before === null || after === null ? null : (after - before) / seconds;
+      return before === null || after === null ? null : after - before;
     },
   };
+}
+
+function perSecond(count: number | null, seconds: number): number | null {
+  return count === null ? null : count / seconds;
 }

@@ -2,7 +2,7 @@ import { readdirSync } from 'node:fs';
 import t, { type Test } from 'tap';
 import { parseKey } from '../../src/access/key-format.ts';
 import type { Json } from '../support/app.ts';
-import { startDynalite } from '../support/dynamodb.ts';
+import { startDynalite } from '../../bench/harness/dynamodb.ts';
 import { createKey, keysJson, runKeys } from '../support/keys-cli.ts';
 
 const TIME = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z$/;

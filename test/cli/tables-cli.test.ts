@@ -1,7 +1,8 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import t from 'tap';
-import { openStore, startDynalite } from '../support/dynamodb.ts';
+import { startDynalite } from '../../bench/harness/dynamodb.ts';
+import { openStore } from '../support/dynamodb.ts';
 
 void t.test('create makes the tables that the store needs, and can be repeated', async (t) => {
   const DYNAMODB_ENDPOINT_URL = await startDynalite(t);

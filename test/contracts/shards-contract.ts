@@ -5,8 +5,9 @@ import { createClient } from '../../src/store/dynamodb/client.ts';
 import type { StoreLog } from '../../src/store/store-log.ts';
 import type { DynamoStoreOptions } from '../../src/store/dynamodb/dynamo-store.ts';
 import type { EventStore } from '../../src/store/event-store.ts';
-import { eventually, freshTables, newEvent, openStore, PATIENT_MS, silentLog } from '../support/dynamodb.ts';
-import { startFaultyEndpoint } from '../support/faulty-endpoint.ts';
+import { eventually, freshTables, silentLog } from '../../bench/harness/dynamodb.ts';
+import { newEvent, openStore, PATIENT_MS } from '../support/dynamodb.ts';
+import { startFaultyEndpoint } from '../../bench/harness/faulty-endpoint.ts';
 
 const RECORD = { event_id: 'inbox-shards' };
 

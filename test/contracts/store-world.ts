@@ -2,7 +2,7 @@ import { isDeepStrictEqual } from 'node:util';
 import type { Test } from 'tap';
 import type { EventStore, PageRequest } from '../../src/store/event-store.ts';
 import type { Micros, StoredEvent } from '../../src/store/event.ts';
-import { sampleEvent } from '../support/event.ts';
+import { sampleEvent } from '../../bench/harness/event.ts';
 
 export interface StoreHarness {
   readonly name: string;

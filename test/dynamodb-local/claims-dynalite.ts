@@ -6,8 +6,9 @@ import type { StoredEvent } from '../../src/store/event.ts';
 import { createClient } from '../../src/store/dynamodb/client.ts';
 import { CorruptEventError, StoreUnavailableError } from '../../src/store/store-errors.ts';
 import type { Appended, Claim } from '../../src/store/event-store.ts';
-import { DAY, freshTables, newEvent, openStore, startDynalite, PATIENT_MS } from '../support/dynamodb.ts';
-import { startFaultyEndpoint, type Fault } from '../support/faulty-endpoint.ts';
+import { freshTables, startDynalite } from '../../bench/harness/dynamodb.ts';
+import { DAY, newEvent, openStore, PATIENT_MS } from '../support/dynamodb.ts';
+import { startFaultyEndpoint, type Fault } from '../../bench/harness/faulty-endpoint.ts';
 
 const WINDOW = 300e6;
 

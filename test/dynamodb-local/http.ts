@@ -1,6 +1,6 @@
 import t from 'tap';
 import { LOCAL_KEY } from '../../src/access/local.ts';
-import { runDemo } from '../../bench/demo.ts';
+import { runDemo } from '../demo/demo.ts';
 import { idempotencyContract } from '../contracts/idempotency-contract.ts';
 import { sharedContract } from '../contracts/shared-contract.ts';
 import { localEndpoint } from '../support/dynamodb.ts';

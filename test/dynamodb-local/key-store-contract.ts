@@ -1,6 +1,7 @@
 import t from 'tap';
 import { keyStoreContract } from '../contracts/key-store-contract.ts';
-import { freshTables, localEndpoint, openStore } from '../support/dynamodb.ts';
+import { freshTables } from '../../bench/harness/dynamodb.ts';
+import { localEndpoint, openStore } from '../support/dynamodb.ts';
 
 keyStoreContract(t, async (t) => {
   const tables = freshTables();

@@ -1,7 +1,8 @@
 import { DynamoDBClient } from '@aws-sdk/client-dynamodb';
 import { DynamoDBDocumentClient, PutCommand } from '@aws-sdk/lib-dynamodb';
 import t from 'tap';
-import { freshTables, eventually, localEndpoint, newEvent, openStore } from '../support/dynamodb.ts';
+import { freshTables, eventually } from '../../bench/harness/dynamodb.ts';
+import { localEndpoint, newEvent, openStore } from '../support/dynamodb.ts';
 import { noise } from '../support/noise.ts';
 
 const MAX_PAYLOAD = 409_600;

@@ -6,7 +6,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readdirSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import { startDynamoDbLocal } from '../support/dynamodb-local.ts';
+import { startDynamoDbLocal } from '../../src/cli/dynamodb-local.ts';
 
 const folder = fileURLToPath(new URL('.', import.meta.url));
 const files = readdirSync(folder).filter((name) => name.endsWith('.ts') && name !== 'main.ts');

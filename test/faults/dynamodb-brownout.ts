@@ -8,15 +8,9 @@ import { failureOf } from '../../src/store/dynamodb/failure.ts';
 import type { DynamoStoreOptions } from '../../src/store/dynamodb/dynamo-store.ts';
 import { StoreUnavailableError } from '../../src/store/store-errors.ts';
 import type { EventStore } from '../../src/store/event-store.ts';
-import {
-  eventually,
-  newEvent,
-  openStore,
-  PATIENT_MS,
-  recordingLog,
-  startDynalite,
-} from '../support/dynamodb.ts';
-import { startFaultyEndpoint, type FaultyEndpoint, type Fault } from '../support/faulty-endpoint.ts';
+import { eventually, startDynalite } from '../../bench/harness/dynamodb.ts';
+import { newEvent, openStore, PATIENT_MS, recordingLog } from '../support/dynamodb.ts';
+import { startFaultyEndpoint, type FaultyEndpoint, type Fault } from '../../bench/harness/faulty-endpoint.ts';
 
 const ERROR: Fault = {
   kind: 'error',

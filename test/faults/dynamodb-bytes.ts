@@ -2,8 +2,9 @@ import t, { type Test } from 'tap';
 import type { StoredEvent } from '../../src/store/event.ts';
 import { StoreOverloadedError } from '../../src/store/store-errors.ts';
 import type { DynamoStoreOptions } from '../../src/store/dynamodb/dynamo-store.ts';
-import { eventually, newEvent, openStore, PATIENT_MS, startDynalite } from '../support/dynamodb.ts';
-import { startFaultyEndpoint } from '../support/faulty-endpoint.ts';
+import { eventually, startDynalite } from '../../bench/harness/dynamodb.ts';
+import { newEvent, openStore, PATIENT_MS } from '../support/dynamodb.ts';
+import { startFaultyEndpoint } from '../../bench/harness/faulty-endpoint.ts';
 import { noise } from '../support/noise.ts';
 
 const MB = 1_000_000;

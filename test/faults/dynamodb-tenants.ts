@@ -1,8 +1,9 @@
 import t, { type Test } from 'tap';
 import { StoreOverloadedError } from '../../src/store/store-errors.ts';
 import type { DynamoStoreOptions } from '../../src/store/dynamodb/dynamo-store.ts';
-import { eventually, newEvent, openStore, startDynalite } from '../support/dynamodb.ts';
-import { startFaultyEndpoint } from '../support/faulty-endpoint.ts';
+import { eventually, startDynalite } from '../../bench/harness/dynamodb.ts';
+import { newEvent, openStore } from '../support/dynamodb.ts';
+import { startFaultyEndpoint } from '../../bench/harness/faulty-endpoint.ts';
 
 /** DynamoDB names each item that it throttles: here all of one tenant. */
 void t.test('a tenant that is throttled and floods: no write of another one is refused', async (t) => {

@@ -9,7 +9,7 @@ import type { Test } from 'tap';
 import t from 'tap';
 import { LOCAL_KEY } from '../../src/access/local.ts';
 import type { Json } from '../support/app.ts';
-import { freshTables, startDynalite } from '../support/dynamodb.ts';
+import { freshTables, startDynalite } from '../../bench/harness/dynamodb.ts';
 import type { Logging } from '../support/stdout.ts';
 import { answers, makeLongLines, makePipe, residentMiB, startLogging, until } from '../support/stdout.ts';
 

@@ -17,7 +17,7 @@ import type { EventStore } from '../../src/store/event-store.ts';
 import { apiKey } from '../contracts/key-store-contract.ts';
 import { createMemoryKeyStore } from '../support/memory-key-store.ts';
 import { startTestApp, v1Error, type Answer, type Json, type TestApp } from '../support/app.ts';
-import { startDynalite } from '../support/dynamodb.ts';
+import { startDynalite } from '../../bench/harness/dynamodb.ts';
 import { createKey, keysJson, runKeys, spawnKeys } from '../support/keys-cli.ts';
 import { quietLog } from '../support/quiet-log.ts';
 

@@ -1,12 +1,12 @@
 import t from 'tap';
-import type { HeavyRequest } from '../support/heavy-requests.ts';
+import type { HeavyRequest } from '../../bench/harness/heavy-requests.ts';
 import {
   createMeter,
   HEAVY_PAYLOADS,
   OTHER_REQUESTS,
   PAYLOAD_ROUTES,
   plainRequest,
-} from '../support/heavy-requests.ts';
+} from '../../bench/harness/heavy-requests.ts';
 
 /** How many times a plain request of equal size. The worst that is known is at 18, of which JSON.parse is half; it was at 43. */
 const BOUND = 25;

@@ -1,7 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Test } from 'tap';
 import type { StoreHarness } from '../contracts/store-world.ts';
-import { eventually, freshTables, openStore, PATIENT_MS } from './dynamodb.ts';
+import { eventually, freshTables } from '../../bench/harness/dynamodb.ts';
+import { openStore, PATIENT_MS } from './dynamodb.ts';
 
 /** Plugs the DynamoDB store into the contract; `endpoint` gives the engine of a test. */
 export function dynamoHarness(name: string, endpoint: (t: Test) => Promise<string>): StoreHarness {

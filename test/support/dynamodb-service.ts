@@ -2,8 +2,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Test } from 'tap';
 import type { TestApp } from './app.ts';
 import { startTestApp } from './app.ts';
-import { eventually, freshTables } from './dynamodb.ts';
-import { startFaultyEndpoint } from './faulty-endpoint.ts';
+import { eventually, freshTables } from '../../bench/harness/dynamodb.ts';
+import { startFaultyEndpoint } from '../../bench/harness/faulty-endpoint.ts';
 import type { ServiceHarness } from './harness.ts';
 
 interface DynamoService extends Required<ServiceHarness> {

@@ -6,7 +6,7 @@ import type { Test } from 'tap';
 import type { StoredEvent } from '../../src/store/event.ts';
 import { openEmbeddedStore } from '../../src/store/embedded/embedded-store.ts';
 import type { EmbeddedOptions } from '../../src/store/embedded/embedded-store.ts';
-import { sampleEvent } from './event.ts';
+import { sampleEvent } from '../../bench/harness/event.ts';
 import { quietLog } from './quiet-log.ts';
 
 /** An embedded store with a clock of its own, and what it reports. Closed at the end of the test. */

@@ -16,7 +16,8 @@ import { idOfPosition, isVisible } from '../../../src/store/dynamodb/event-item.
 import { openTable } from '../../../src/store/dynamodb/table.ts';
 import type { Appended } from '../../../src/store/event-store.ts';
 import { endless } from '../../support/deadline.ts';
-import { openStore, startDynalite } from '../../support/dynamodb.ts';
+import { startDynalite } from '../../../bench/harness/dynamodb.ts';
+import { openStore } from '../../support/dynamodb.ts';
 import { createMemoryTables, type Command, type Item } from '../../support/memory-tables.ts';
 import { ScheduleError, walkSchedules } from '../../support/schedules.ts';
 import type { Actor, Budget, Running, Walked, World } from '../../support/schedules.ts';

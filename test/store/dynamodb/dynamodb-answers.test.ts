@@ -1,8 +1,9 @@
 import t, { type Test } from 'tap';
 import type { ApiKey } from '../../../src/store/key-store.ts';
 import { cacheCounts } from '../../../src/store/dynamodb/count-cache.ts';
-import { eventually, newEvent, openStore, startDynalite } from '../../support/dynamodb.ts';
-import { startFaultyEndpoint } from '../../support/faulty-endpoint.ts';
+import { eventually, startDynalite } from '../../../bench/harness/dynamodb.ts';
+import { newEvent, openStore } from '../../support/dynamodb.ts';
+import { startFaultyEndpoint } from '../../../bench/harness/faulty-endpoint.ts';
 import { noise } from '../../support/noise.ts';
 
 void t.test('acknowledging an event does not transfer its payload, nor does a refusal', async (t) => {

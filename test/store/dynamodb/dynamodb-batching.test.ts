@@ -1,7 +1,8 @@
 import t from 'tap';
-import { measureBatching } from '../../support/batching.ts';
-import { newEvent, openStore, startDynalite } from '../../support/dynamodb.ts';
-import { startFaultyEndpoint } from '../../support/faulty-endpoint.ts';
+import { measureBatching } from '../../../bench/studies/batching.ts';
+import { startDynalite } from '../../../bench/harness/dynamodb.ts';
+import { newEvent, openStore } from '../../support/dynamodb.ts';
+import { startFaultyEndpoint } from '../../../bench/harness/faulty-endpoint.ts';
 
 void t.test('64 callers in a closed loop: 15 events or more in a request', async (t) => {
   const proxy = await startFaultyEndpoint(t, await startDynalite(t));

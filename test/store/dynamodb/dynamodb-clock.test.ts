@@ -3,9 +3,10 @@ import { StoreUnavailableError } from '../../../src/store/store-errors.ts';
 import { createClockCheck } from '../../../src/store/dynamodb/clock-check.ts';
 import { clockContract, believe } from '../../contracts/clock-contract.ts';
 import { startTestApp } from '../../support/app.ts';
-import { eventually, newEvent, openStore, silentLog, startDynalite } from '../../support/dynamodb.ts';
+import { eventually, silentLog, startDynalite } from '../../../bench/harness/dynamodb.ts';
+import { newEvent, openStore } from '../../support/dynamodb.ts';
 import { dynamoService } from '../../support/dynamodb-service.ts';
-import { startFaultyEndpoint } from '../../support/faulty-endpoint.ts';
+import { startFaultyEndpoint } from '../../../bench/harness/faulty-endpoint.ts';
 import { fakeTime } from '../../support/time.ts';
 
 t.jobs = 2;

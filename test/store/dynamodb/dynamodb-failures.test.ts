@@ -6,8 +6,9 @@ import { StoreOverloadedError, StoreUnavailableError } from '../../../src/store/
 import type { EventStore } from '../../../src/store/event-store.ts';
 import { createCompression } from '../../../src/store/dynamodb/compression.ts';
 import { toItem } from '../../../src/store/dynamodb/event-item.ts';
-import { DAY, eventually, newEvent, openStore, recordingLog, startDynalite } from '../../support/dynamodb.ts';
-import { startFaultyEndpoint, type Fault } from '../../support/faulty-endpoint.ts';
+import { eventually, startDynalite } from '../../../bench/harness/dynamodb.ts';
+import { DAY, newEvent, openStore, recordingLog } from '../../support/dynamodb.ts';
+import { startFaultyEndpoint, type Fault } from '../../../bench/harness/faulty-endpoint.ts';
 
 // These tests mostly wait.
 t.jobs = 4;

@@ -6,8 +6,9 @@ import type { StoredEvent } from '../../../src/store/event.ts';
 import type { EventStore, PageRequest } from '../../../src/store/event-store.ts';
 import type { IndexReader } from '../../../src/store/dynamodb/index-reader.ts';
 import { endless } from '../../support/deadline.ts';
-import { DAY, newEvent, openStore, recordingLog, startDynalite } from '../../support/dynamodb.ts';
-import { startFaultyEndpoint } from '../../support/faulty-endpoint.ts';
+import { startDynalite } from '../../../bench/harness/dynamodb.ts';
+import { DAY, newEvent, openStore, recordingLog } from '../../support/dynamodb.ts';
+import { startFaultyEndpoint } from '../../../bench/harness/faulty-endpoint.ts';
 import { noise } from '../../support/noise.ts';
 
 void t.test('a walk while two instances with clocks a minute apart write', async (t) => {

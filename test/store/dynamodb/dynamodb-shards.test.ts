@@ -1,6 +1,6 @@
 import t from 'tap';
 import { shardsContract } from '../../contracts/shards-contract.ts';
-import { freshTables, startDynalite } from '../../support/dynamodb.ts';
+import { freshTables, startDynalite } from '../../../bench/harness/dynamodb.ts';
 import { spawnMain } from '../../support/process.ts';
 
 shardsContract(t, startDynalite);

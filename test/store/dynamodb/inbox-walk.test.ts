@@ -4,7 +4,7 @@ import { walkInbox } from '../../../src/store/dynamodb/inbox-walk.ts';
 import { positionOf, shardKey, timePosition } from '../../../src/store/dynamodb/event-item.ts';
 import { endless } from '../../support/deadline.ts';
 import { memoryIndex, type MemoryEntry } from '../../support/memory-index.ts';
-import { silentLog } from '../../support/dynamodb.ts';
+import { silentLog } from '../../../bench/harness/dynamodb.ts';
 
 void t.test(
   'shards are merged in one order, whatever their number, their fill and the size of the asks',

@@ -3,8 +3,9 @@ import t from 'tap';
 import { createClient } from '../../../src/store/dynamodb/client.ts';
 import { CorruptKeyError, StoreUnavailableError } from '../../../src/store/store-errors.ts';
 import { apiKey, keyStoreContract } from '../../contracts/key-store-contract.ts';
-import { freshTables, openStore, PATIENT_MS, recordingLog, startDynalite } from '../../support/dynamodb.ts';
-import { startFaultyEndpoint } from '../../support/faulty-endpoint.ts';
+import { freshTables, startDynalite } from '../../../bench/harness/dynamodb.ts';
+import { openStore, PATIENT_MS, recordingLog } from '../../support/dynamodb.ts';
+import { startFaultyEndpoint } from '../../../bench/harness/faulty-endpoint.ts';
 
 keyStoreContract(t, async (t) => {
   const endpoint = await startDynalite(t);

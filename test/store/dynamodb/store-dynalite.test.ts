@@ -1,7 +1,7 @@
 import t from 'tap';
 import { claimsContract } from '../../contracts/claims-contract.ts';
 import { storeContract } from '../../contracts/store-contract.ts';
-import { startDynalite } from '../../support/dynamodb.ts';
+import { startDynalite } from '../../../bench/harness/dynamodb.ts';
 import { dynamoHarness } from '../../support/dynamodb-contract.ts';
 
 const harness = dynamoHarness('dynalite', startDynalite);

@@ -9,7 +9,7 @@ import { openLmdb } from '../../../src/store/embedded/database.ts';
 import { createEvents } from '../../../src/store/embedded/embedded-events.ts';
 import { createSweep } from '../../../src/store/embedded/sweep.ts';
 import { createWriter } from '../../../src/store/embedded/writer.ts';
-import { sampleEvent } from '../../support/event.ts';
+import { sampleEvent } from '../../../bench/harness/event.ts';
 import { flipped, openRaw, openRoot, openTestStore, TTL } from '../../support/embedded.ts';
 import { createClaims } from '../../../src/store/embedded/embedded-claims.ts';
 import { newEventId } from '../../../src/store/embedded/event-id.ts';
