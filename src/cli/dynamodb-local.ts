@@ -111,7 +111,8 @@ async function fetchJars(): Promise<string> {
   return folder;
 }
 
-async function freePort(): Promise<number> {
+/** A port of the loopback interface that is free at the moment. */
+export async function freePort(): Promise<number> {
   const server = createServer().listen(0, '127.0.0.1');
   await once(server, 'listening');
   const { port } = server.address() as AddressInfo;

@@ -7,7 +7,7 @@ export const BODY_LIMIT = 512 * 1024;
 const JSON_TYPE = /^application\/(?:json|[\w.-]+\+json)\s*(?:;|$)/i;
 const CHARSET = /;\s*charset\s*=\s*"?([^";\s]+)/i;
 
-/** A body without a content type is taken for JSON: nothing else is spoken here. */
+/** A body without a content type counts as JSON, because the API takes nothing else. */
 export function requireJson(contentType: string | undefined): void {
   if (contentType === undefined || contentType === '') return;
   const charset = CHARSET.exec(contentType)?.[1] ?? 'utf-8';
@@ -34,13 +34,13 @@ export function parseJson(body: Buffer): JsonBody {
 }
 
 function decodeUtf8(body: Buffer): string {
-  // Most bodies are, and Latin-1 is a plain copy.
+  // Most bodies are ASCII, and decoding Latin-1 is a plain copy.
   if (isAscii(body)) return body.toString('latin1');
   if (!isUtf8(body)) throw invalidField('body', 'must be UTF-8');
   return body.toString('utf8');
 }
 
-/** V8 quotes the text around the mistake; a payload is not for error messages that end up in somebody's log. */
+/** V8's message quotes the text around the mistake. Payloads must not get into error messages, which clients log. */
 function describeSyntaxError(error: unknown): string {
   const message = error instanceof Error ? error.message : '';
   if (/^(?:Unexpected end|Unterminated)/.test(message)) return 'it ends too early';

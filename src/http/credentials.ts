@@ -8,7 +8,7 @@ const BEARER = /^bearer +(\S+) *$/i;
 
 /** The key that a request presents, from `X-API-Key` or `Authorization: Bearer`; throws `UNAUTHORIZED`. */
 export function presentedKey(head: RequestHead): string {
-  // An empty header is what a template with an unset variable sends: no key, not a wrong one.
+  // A template with an unset variable sends an empty header: that is a missing key, not a wrong one.
   const apiKey = head.apiKey === '' ? undefined : head.apiKey;
   const bearer = head.authorization === undefined ? undefined : BEARER.exec(head.authorization)?.[1];
   if (apiKey !== undefined && bearer !== undefined && apiKey !== bearer) {
@@ -29,7 +29,7 @@ export function requirePrincipal(result: Principal | Refusal): Principal {
   return result;
 }
 
-/** The headers that tell a client of its limit; throws `RATE_LIMITED`, with the same ones, when that is used up. */
+/** The headers that tell a client its limit. Throws `RATE_LIMITED` with the same headers when the limit is used up. */
 export function requireQuota(quota: Quota | null): Headers {
   if (!quota) return [];
   const seconds = String(quota.resetSeconds);

@@ -7,14 +7,14 @@ import type { Reply } from './reply.ts';
 import { writeHeaders } from './reply.ts';
 import type { Contract, ErrorForm } from './route.ts';
 
-/** The contracts that are served, compiled. Knows no sockets: `mount.ts` brings it the requests of one. */
+/** The compiled contracts. The dispatch knows no sockets; `mount.ts` brings it the requests that arrive on them. */
 export interface Dispatch {
-  /** What answers this method on this path, 404 and 405 included. */
+  /** Finds what answers this method on this path; unknown ones get an endpoint that answers 404 or 405. */
   readonly find: (method: string, path: string) => Match;
   /**
-   * Answers a request whose body is there as a whole. Never rejects.
+   * Answers a request whose whole body has arrived. Never rejects.
    *
-   * @param body empty: there is none.
+   * @param body empty if there is none.
    * @returns a reply with all of its headers.
    */
   answer(call: Call, body: Buffer): Promise<Reply>;
@@ -22,7 +22,7 @@ export interface Dispatch {
 
 export interface Match {
   readonly endpoint: Endpoint;
-  /** Segments of the path that stand for parameters, in their order. */
+  /** The segments of the path that are parameters, in order. */
   readonly params: readonly string[];
 }
 
@@ -51,7 +51,7 @@ export function createDispatch(contracts: readonly Contract[], access: Access): 
   };
 }
 
-/** @throws a `RequestError` when it cannot be told where the request ends, or who it is from. */
+/** @throws a `RequestError` if it is uncertain where the request ends or who sent it. */
 export function refuseAmbiguous({ ambiguous }: RequestHead): void {
   if (ambiguous !== undefined) throw validationError([ambiguous]);
 }
@@ -60,7 +60,7 @@ export function bodyTooLarge(): RequestError {
   return new RequestError('PAYLOAD_TOO_LARGE', `the body is larger than ${String(BODY_LIMIT)} bytes`);
 }
 
-/** Anything that was thrown, in the form of a contract. */
+/** The reply to anything that was thrown, in the form of a contract. */
 export function errorReply(form: ErrorForm, thrown: unknown, requestId: string): Reply {
   const error = toRequestError(thrown);
   const status = form.statuses[error.code];
@@ -83,7 +83,7 @@ interface Place {
 
 const NO_PARAMS: readonly string[] = [];
 
-/** Paths without a parameter are looked up; the others, few, are compared segment by segment. */
+/** Paths without a parameter are looked up in a map. The few others are compared segment by segment. */
 function compileTable(contracts: readonly Contract[], access: Access): Dispatch['find'] {
   const fixed = new Map<string, Place>();
   const patterns: Place[] = [];
@@ -138,7 +138,7 @@ function fits(pattern: Place['segments'], segments: readonly string[]): boolean 
   );
 }
 
-/** Whose 404 it is. */
+/** Finds the contract that answers 404 for a path. */
 function compileUnknown(contracts: readonly Contract[]): (path: string) => Endpoint {
   const error = new RequestError('NOT_FOUND', 'there is nothing at this path');
   const longestFirst = contracts
@@ -146,7 +146,7 @@ function compileUnknown(contracts: readonly Contract[]): (path: string) => Endpo
     .sort((a, b) => b.prefix.length - a.prefix.length);
   return (path) => {
     const owner = longestFirst.find(({ prefix }) => path === prefix || path.startsWith(`${prefix}/`));
-    // The path of `OPTIONS *` begins with no prefix at all.
+    // The path of `OPTIONS *` has none of the prefixes.
     const refusal = (owner ?? longestFirst.at(-1))?.refusal;
     if (refusal === undefined) throw new TypeError('no contract is served');
     return refusal;

@@ -11,24 +11,24 @@ import type { Headers, Reply } from './reply.ts';
 import type { Contract, Route } from './route.ts';
 import { compileCheck } from './validate.ts';
 
-/** One request, on whatever it came in. What is not read only is found out on its way. */
+/** One request, whatever transport brought it. Members that are not read-only are set while it is served. */
 export interface Call {
   /** In upper case. */
   readonly method: string;
   /** As it was sent, percent-encoding included. */
   readonly path: string;
-  /** Without the question mark; empty where there is none. */
+  /** Without the question mark; empty if there is no query. */
   readonly rawQuery: string;
   readonly head: RequestHead;
   /** `performance.now()` when the head had been read. */
   readonly startedAt: number;
-  /** Who asks; undefined until the key has been found good, and on routes that ask for none. */
+  /** The caller; undefined until the key has been accepted, and on routes without authentication. */
   principal: Principal | undefined;
-  /** For the reply, whatever it will be. */
+  /** Added to every reply, errors included. */
   extraHeaders: Headers;
 }
 
-/** What requests for one path and method go through, in this order. */
+/** The steps that requests for one path and method take, in this order. */
 export interface Endpoint {
   /** The path as in the route table, for logs; `unknown` for a path that is not there. */
   readonly path: string;
@@ -36,18 +36,18 @@ export interface Endpoint {
   /** Whether it answers with pages of events, which cost milliseconds and megabytes. */
   readonly paged: boolean;
   /**
-   * What can be said before the body is there: 401, 403, 404, 405, 415, 429. Sets `principal` and `extraHeaders`.
+   * Answers that need no body: 401, 403, 404, 405, 415, 429. Sets `principal` and `extraHeaders`.
    *
    * @returns a promise when the key has to be looked up.
    * @throws a `RequestError`, or what the store of keys throws; the promise rejects with the same.
    */
   admit(call: Call, hasBody: boolean): Promise<void> | undefined;
   /**
-   * The rest.
+   * Reads the request and calls the handler.
    *
-   * @param params the segments of the path that stand for its parameters, in their order, as they were sent.
-   * @param body empty where there is none. It is not looked at any more once this has returned.
-   * @throws whatever went wrong, as the promise rejects with it: `errorReply` knows what to answer.
+   * @param params the segments of the path that are parameters, in order, as they were sent.
+   * @param body empty if there is none. It is not read any more once this has returned.
+   * @throws any error, and the promise rejects with any error; `errorReply` turns it into a reply.
    */
   respond(call: Call, params: readonly string[], body: Buffer): Reply | Promise<Reply>;
 }
@@ -57,7 +57,7 @@ export interface Access {
   readonly rateLimiter: RateLimiter;
 }
 
-/** All that can be known of a route before its first request is worked out here, once. */
+/** Computes once everything about a route that does not depend on a request. */
 export function compileEndpoint(route: Route, contract: Contract, access: Access): Endpoint {
   return {
     path: route.path,

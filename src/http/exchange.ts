@@ -10,11 +10,11 @@ import type { Headers, Reply } from './reply.ts';
 import { writeHeaders } from './reply.ts';
 import { Transfer } from './transfer.ts';
 
-/** How much of a refused body is read and dropped, so that the client gets to see the answer. */
+/** How much of a refused body is read and dropped, so that the client sees the answer. */
 const DISCARD_LIMIT_BYTES = 1024 * 1024;
 const DISCARD_LIMIT_MS = 2_000;
 
-/** What an exchange tells of itself while it lives and when it ends. */
+/** What the server provides to exchanges and learns from them. */
 export interface ExchangeObserver {
   /** Called once, after the last byte of the reply was handed over or when the client went away (`status` null). */
   ended(exchange: Exchange): void;
@@ -22,34 +22,34 @@ export interface ExchangeObserver {
   readonly closing: boolean;
 }
 
-/** What is larger counts from the start, and is refused when there is no room for it. */
+/** A larger reply counts before it is sent, and is refused if there is no room for it. */
 const LARGE_REPLY_BYTES = 64 * 1024;
 
 /**
- * One request's life on a socket: uWebSockets forbids to touch `res` once the client has gone or the reply is sent, so `res`
- * is touched nowhere else.
+ * One request's life on a socket: uWebSockets forbids any use of `res` once the client has gone or the reply has been sent, so
+ * `res` is used nowhere else.
  */
 export class Exchange implements Call {
   readonly head: RequestHead;
   readonly method: string;
   readonly path: string;
   readonly rawQuery: string;
-  /** What answers. */
+  /** The endpoint that answers. */
   readonly match: Match;
   readonly clientAddress: string;
   /** `performance.now()` when the request's head had been read. */
   readonly startedAt = performance.now();
-  /** `performance.now()` when the whole body was there: from then on we keep the client waiting. */
+  /** `performance.now()` when the whole body had arrived: from then on the client waits for the service. */
   receivedAt: number | undefined;
   principal: Principal | undefined;
-  /** Of the reply; null when the client went away without one. */
+  /** The status of the reply; null if the client went away before it had all of it. */
   status: number | null = null;
-  /** What a 5xx hides from the client. */
+  /** The reason of a 5xx, which the client does not see. */
   cause: unknown;
-  /** Added to the reply whatever it is. */
+  /** Added to every reply, errors included. */
   extraHeaders: Headers = [];
   #open = true;
-  /** Undefined until a reply has been begun that the socket did not take at once. */
+  /** Set while a reply is under way that the socket did not take at once. */
   #transfer: Transfer | undefined;
   #ended = false;
   #sink: ((chunk: ArrayBuffer, isLast: boolean) => void) | undefined;
@@ -70,7 +70,7 @@ export class Exchange implements Call {
     this.method = req.getCaseSensitiveMethod();
     this.path = req.getUrl();
     this.match = find(this.method, this.path);
-    // Undefined where there is no query, whatever its type says.
+    // The type does not say that it is undefined if there is no query.
     this.rawQuery = req.getQuery() || '';
     this.clientAddress = Buffer.from(res.getRemoteAddressAsText()).toString('latin1');
     this.#res = res;
@@ -87,7 +87,7 @@ export class Exchange implements Call {
     return this.#open;
   }
 
-  /** Of the caller; empty while it is not known. */
+  /** The caller's tenant; empty while the caller is not known. */
   get tenant(): string {
     return this.principal?.tenant ?? '';
   }
@@ -109,8 +109,8 @@ export class Exchange implements Call {
   /**
    * Reads the body. Must be called before anything asynchronous happens.
    *
-   * @param done gets the body once it is complete. Its bytes are uWebSockets' own and gone when `done` returns.
-   * @param failed is called once when the body passes `BODY_LIMIT` or there is no memory for it; nothing is kept of it then.
+   * @param done gets the body once it is complete. Its bytes belong to uWebSockets and are gone when `done` returns.
+   * @param failed is called once if the body exceeds `BODY_LIMIT` or there is no room for it; nothing of it is kept then.
    */
   readBody(done: (body: Buffer) => void, failed: (why: 'too-large' | 'no-room') => void): void {
     if ((this.head.contentLength ?? 0) > BODY_LIMIT) {
@@ -139,7 +139,7 @@ export class Exchange implements Call {
     });
   }
 
-  /** One buffer for the whole body: of the declared length where there is one, doubling where there is none. */
+  /** One buffer for the whole body: of the declared length if there is one, and otherwise twice what is needed. */
   #roomFor(buffer: Buffer | undefined, used: number, needed: number): Buffer | 'no-room' {
     if (buffer !== undefined && needed <= buffer.length) return buffer;
     const length = Math.max(this.head.contentLength ?? Math.min(BODY_LIMIT, needed * 2), needed);
@@ -169,7 +169,7 @@ export class Exchange implements Call {
     }
   }
 
-  /** Hands chunks to `sink`, in place of the sink before: uWebSockets takes no second handler while the first one runs. */
+  /** Hands chunks to `sink` instead of the previous sink: uWebSockets takes no second handler while the first one runs. */
   #receive(sink: (chunk: ArrayBuffer, isLast: boolean) => void): void {
     const registered = this.#sink !== undefined;
     this.#sink = sink;
@@ -183,8 +183,8 @@ export class Exchange implements Call {
   }
 
   /**
-   * The last chunk has no bytes. What comes behind it in the same read and is no request, a trailer, ends the connection
-   * before the sink learns that the body is complete, and so before anything is stored.
+   * The last chunk has no bytes. If something that is no request follows it in the same read (a trailer), the parser ends the
+   * connection before the sink learns that the body is complete, and so before anything is stored.
    */
   #endChunks(): void {
     setImmediate(() => {
@@ -195,13 +195,13 @@ export class Exchange implements Call {
   /**
    * Sends the reply; the exchange ends when the socket has taken all of it. Does nothing when a reply is on its way already.
    *
-   * @param close the connection is closed behind the reply, whatever the client still sends.
-   * @returns false when there is no room for so large a body: nothing was sent, and another reply may be.
+   * @param close whether to close the connection after the reply, whatever the client still sends.
+   * @returns false if there is no room for such a large body: nothing was sent, and another reply can be sent.
    */
   reply(reply: Reply, close = false): boolean {
     if (!this.#open) return true;
     const size = reply.body === null || this.method === 'HEAD' ? 0 : Buffer.byteLength(reply.body);
-    // After chunks: the parser checks neither what stands behind each nor behind all of them (decision 018).
+    // The parser checks neither what follows a chunk nor what follows the last one (decision 018).
     const mustClose = close || this.head.chunked;
     const inPieces = size > LARGE_REPLY_BYTES && !mustClose;
     if (inPieces && !this.#replyBytes.set(this.tenant, size)) return false;
@@ -220,7 +220,7 @@ export class Exchange implements Call {
     let done = false as boolean;
     res.cork(() => {
       this.#writeHead(reply);
-      // A large one: uWebSockets closes by itself only after an `end`, which takes all of it at once. The client closes.
+      // uWebSockets closes only after an `end`, which takes the whole body at once: a large one leaves closing to the client.
       if (this.#observer.closing) res.writeHeader('connection', 'close');
       [, done] = res.tryEnd(body, size);
     });
@@ -231,7 +231,7 @@ export class Exchange implements Call {
     this.#sendRest(bytesFrom(body, size, res.getWriteOffset()), size, reply.status);
   }
 
-  /** A function of its own: a closure in `#send` would keep the whole body in memory for as long as the client reads. */
+  /** This is a separate function because a closure in `#send` would keep the whole body in memory while the client reads. */
   #sendRest(rest: Buffer, size: number, status: number): void {
     if (!this.#replyBytes.set(this.tenant, rest.length)) {
       this.#res.close();
@@ -243,10 +243,10 @@ export class Exchange implements Call {
   }
 
   /**
-   * For replies that go to the socket whether it takes them or not, and for those that close the connection: not before the parser
-   * is through with what came in the same read. uWebSockets closes a connection on which it finds a request while another one
-   * waits for its reply. Behind a reply it would serve that request, although the reply closes; and a client that pipelines
-   * requests and reads nothing would fill the memory with replies.
+   * Sends replies that close the connection, and those that the socket must take at once, after the parser has finished with the
+   * bytes of the same read. uWebSockets closes a connection on which it finds another request while one waits for its reply. If
+   * the reply had been sent, it would serve that request although the reply closes, and a client that pipelines requests and
+   * reads nothing would fill the memory with replies.
    */
   #sendLater(reply: Reply, close: boolean): void {
     setImmediate(() => {
@@ -257,7 +257,7 @@ export class Exchange implements Call {
       }
       this.#res.cork(() => {
         this.#writeHead(reply);
-        // To HEAD with a length of 0: `endWithoutBody` does not close the connection.
+        // HEAD gets a length of 0 here, because `endWithoutBody` does not close the connection.
         this.#res.end(this.method === 'HEAD' ? '' : (reply.body ?? ''), true);
       });
       this.#end(reply.status);
@@ -269,7 +269,7 @@ export class Exchange implements Call {
     res.cork(() => {
       this.#writeHead(reply);
       // `endWithoutBody` with arguments, be they undefined, announces a body that never comes: the next request on the
-      // connection is then reset (this build of uWebSockets). So the length is a header, and the client closes.
+      // connection is then reset (older build). So the length is a header, and the client closes.
       if (reply.body !== null) res.writeHeader('content-length', String(Buffer.byteLength(reply.body)));
       if (this.#observer.closing) res.writeHeader('connection', 'close');
       res.endWithoutBody();
@@ -282,7 +282,7 @@ export class Exchange implements Call {
     writeHeaders(this.#res, this, reply);
   }
 
-  /** Goes on with a reply that the client takes slowly. To be called every now and then. */
+  /** Continues a reply that the client takes slowly. The server calls it at intervals. */
   check(now: number): void {
     this.#transfer?.check(now);
   }
@@ -308,8 +308,8 @@ export class Exchange implements Call {
 let scratch = Buffer.alloc(0);
 
 /**
- * The bytes of a text from an offset on. Encoded in one buffer that is used again: megabytes allocated for each slow reader pile up
- * until the garbage collector sees them (0.4 GB more with 300 of them).
+ * The bytes of a text from an offset on. They are encoded in one buffer that is used again: a buffer for each slow reader would
+ * stay until the garbage collector runs (0.4 GB more with 300 readers).
  */
 function bytesFrom(text: string, size: number, from: number): Buffer {
   if (scratch.length < size) scratch = Buffer.allocUnsafeSlow(size);

@@ -15,7 +15,7 @@ export const time = Type.String({
   description: 'ISO 8601 UTC with microseconds',
   examples: ['2026-01-01T12:00:00.123456Z'],
 });
-/** Path parameters of the routes of one event. Ids are taken in either case, and come in lower case (`compileEndpoint`). */
+/** Path parameters of the routes of one event. Ids may be in upper case; handlers get them in lower case (`compileEndpoint`). */
 export const EventParams = Type.Object({
   event_id: Type.Refine(
     eventId,

@@ -3,10 +3,10 @@ import type { FieldError } from './request-error.ts';
 
 const REQUEST_ID = /^[A-Za-z0-9._:-]{1,128}$/;
 
-/** The headers that decide something. */
+/** The headers that the service uses. */
 export interface RequestHead {
   readonly requestId: string;
-  /** Undefined: no `content-length` header. */
+  /** Undefined if there is no `content-length` header. */
   readonly contentLength: number | undefined;
   readonly chunked: boolean;
   readonly contentType: string | undefined;
@@ -14,9 +14,9 @@ export interface RequestHead {
   readonly apiKey: string | undefined;
   readonly idempotencyKey: string | undefined;
   /**
-   * What makes it uncertain where the request ends or who it is from: a header that must stand alone stands twice, the length
-   * of the body is given in two ways or in none that we know, or something is to come behind the body. The parser takes one
-   * meaning, a proxy before us may take another, and between the two a request can be smuggled: RFC 9112, section 6.3.
+   * The header that makes it uncertain where the request ends or who sent it: it must be unique and is given twice, the length
+   * of the body is given in two ways or in an unknown way, or something is announced behind the body. The parser takes one
+   * meaning and a proxy may take another, which lets a client smuggle a request between the two: RFC 9112, section 6.3.
    */
   readonly ambiguous: FieldError | undefined;
 }
@@ -93,10 +93,10 @@ function unclearEnd(
   trailer: boolean,
 ): FieldError | undefined {
   if (length === '') return { field: 'content-length', message: 'must not be empty' };
-  // uWebSockets takes any value for chunked.
+  // uWebSockets treats any value as chunked.
   if (transferEncoding !== undefined && transferEncoding.toLowerCase() !== 'chunked') {
     return { field: 'transfer-encoding', message: 'must be chunked and nothing else' };
   }
-  // uWebSockets takes the fields behind the last chunk for the next request.
+  // uWebSockets parses the fields behind the last chunk as the next request.
   return trailer ? { field: 'trailer', message: 'no fields are taken behind a body' } : undefined;
 }

@@ -8,7 +8,7 @@ export interface InboxParameters {
   readonly event_type?: string;
 }
 
-/** What the domain is asked for; a page has 50 events unless the query says otherwise. */
+/** The page to ask the domain for; it has 50 events unless the query says otherwise. */
 export function inboxQuery({ limit = 50, event_type: type, ...rest }: InboxParameters): InboxQuery {
   return { limit, ...rest, ...(type === undefined ? {} : { type }) };
 }

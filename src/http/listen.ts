@@ -1,15 +1,15 @@
 import { createServer } from 'node:net';
 import type { TemplatedApp, us_listen_socket } from 'uWebSockets.js';
 
-/** The address cannot be had. The message names it and says why. */
+/** The service cannot listen on the address. The message names it and says why. */
 export class ListenError extends Error {
   override readonly name = 'ListenError';
 }
 
-/** uSockets' `LIBUS_LISTEN_EXCLUSIVE_PORT`: otherwise a second process is let onto the same port and gets half of the connections. */
+/** uSockets' `LIBUS_LISTEN_EXCLUSIVE_PORT`: without it, a second process could listen on the same port and would get half of the connections. */
 const EXCLUSIVE_PORT = 1;
 
-/** @param port 0: any free one. Rejects with a `ListenError`. */
+/** @param port 0 for any free one. Rejects with a `ListenError`. */
 export async function listen(app: TemplatedApp, host: string, port: number): Promise<us_listen_socket> {
   type ListenExclusively = (
     host: string,
@@ -18,7 +18,7 @@ export async function listen(app: TemplatedApp, host: string, port: number): Pro
     done: (socket: us_listen_socket | false) => void,
   ) => void;
   const socket = await new Promise<us_listen_socket | false>((resolve) => {
-    // uWebSockets.js takes all four; its types do not know.
+    // uWebSockets.js takes four arguments; its types declare fewer.
     (app.listen as unknown as ListenExclusively).call(app, host, port, EXCLUSIVE_PORT, resolve);
   });
   if (socket) return socket;

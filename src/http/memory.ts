@@ -4,7 +4,7 @@ import { createShares, type Shares } from '../store/shares.ts';
 const BODY_BYTES = 128 * 1024 * 1024;
 const REPLY_BYTES = 128 * 1024 * 1024;
 
-/** What exchanges hold in memory, shared by the tenants. Callers that are not known yet share as one tenant. */
+/** What exchanges hold in memory, shared by the tenants. Callers that are not known yet count as one tenant. */
 export interface Memory {
   /** Bodies of requests that arrive in more than one piece. */
   readonly bodies: Shares;
@@ -26,7 +26,7 @@ export class Holding {
     this.#shares = shares;
   }
 
-  /** Holds so many bytes from now on. False: there is no room for more, and nothing has changed. */
+  /** Changes what it holds to `bytes`. Returns false, and changes nothing, if there is no room. */
   set(tenant: string, bytes: number): boolean {
     this.#tenant ??= tenant;
     if (bytes > this.#bytes) {

@@ -21,7 +21,7 @@ interface Shared {
   readonly pages: Turns;
 }
 
-/** Has the app's requests answered. uWebSockets' own router has one route, for everything: `dispatch` finds what answers. */
+/** Answers the requests of the app. uWebSockets' own router has one route for everything; `dispatch` finds the endpoint. */
 export function mount(app: TemplatedApp, dispatch: Dispatch, observer: MountObserver, memory: Memory): void {
   const shared: Shared = { memory, pages: createTurns(PAGES_MS_PER_TURN) };
   app.any('/*', (res, req) => {
@@ -30,7 +30,7 @@ export function mount(app: TemplatedApp, dispatch: Dispatch, observer: MountObse
     try {
       refuseAmbiguous(exchange.head);
     } catch (error) {
-      // Closed as well: where the next request would begin cannot be told.
+      // The connection is closed, because it is uncertain where the next request begins.
       exchange.reply(errorReply(exchange.match.endpoint.contract, error, exchange.requestId), true);
       return;
     }
@@ -49,7 +49,7 @@ export function mount(app: TemplatedApp, dispatch: Dispatch, observer: MountObse
   });
 }
 
-/** How much of one turn of the event loop may go into pages of inboxes, and so how long the requests behind them wait. */
+/** How long pages of inboxes may take in one turn of the event loop, and so how long other requests wait for them. */
 const PAGES_MS_PER_TURN = 5;
 
 const NO_BYTES = Buffer.alloc(0);
@@ -69,7 +69,7 @@ function receive(exchange: Exchange, done: (body: Buffer) => void): void {
   });
 }
 
-/** For a key that has to be looked up: the body streams in meanwhile. Never rejects. */
+/** Waits for a key to be looked up while the body arrives. Never rejects. */
 async function receiveAndWait(exchange: Exchange, admitted: Promise<void>, shared: Shared): Promise<void> {
   const received = new Promise<Buffer>((resolve) => {
     receive(exchange, (body) => {
@@ -85,19 +85,19 @@ async function receiveAndWait(exchange: Exchange, admitted: Promise<void>, share
   respond(exchange, await received, shared);
 }
 
-/** Never throws: it answers the exchange, in the end, whatever happens. */
+/** Never throws: the exchange is answered whatever happens. */
 function respond(exchange: Exchange, body: Buffer, { memory, pages }: Shared): void {
   if (!exchange.match.endpoint.paged) {
     respondNow(exchange, body);
     return;
   }
-  // The reply to a body in chunks closes the connection, and so cannot be handed over in pieces.
+  // The reply to a body in chunks closes the connection, so it cannot be handed over in pieces.
   if (exchange.head.chunked) {
     fail(exchange, invalidField('Transfer-Encoding', 'is not taken here; send no body'));
     return;
   }
   pages.run(exchange.tenant, () => {
-    // Before the page is read: a reply without room would have cost its CPU for nothing.
+    // This comes before the page is read, because a page that is then refused would waste its CPU.
     if (memory.replies.room(exchange.tenant) < PAGE_PAYLOAD_BYTES) fail(exchange, noRoomForReply());
     else respondNow(exchange, NO_BYTES);
   });

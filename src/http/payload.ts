@@ -2,7 +2,7 @@ import { cutMembers } from '../events/json-text.ts';
 import { RequestError } from './request-error.ts';
 
 /**
- * The text of the payload and of the metadata, if there is one, as they stand in a body that has been checked.
+ * The text of the payload, and of the metadata if there is any, as it was sent in a body that has been checked.
  *
  * @param limit bytes of payload, as JSON text.
  */

@@ -1,8 +1,8 @@
 import { invalidField } from './request-error.ts';
 
 /**
- * Parses a query string as HTML forms write it (`+` is a space), by ourselves: uWebSockets turns `%zz` into junk without
- * a word and spoils the string for the next reader.
+ * Parses a query string as HTML forms write it (`+` is a space). uWebSockets' own parser is not used: it silently turns `%zz`
+ * into junk and corrupts the string for the next reader.
  *
  * @param raw without the question mark.
  * @returns a map without prototype. Throws a `VALIDATION_ERROR` for bad percent-encoding and for a parameter given twice.

@@ -1,23 +1,23 @@
 export type Headers = readonly (readonly [name: string, value: string])[];
 
-/** What a request is answered with. */
+/** The answer to a request. */
 export interface Reply {
   readonly status: number;
   /** JSON text; null for none. */
   readonly body: string | null;
   readonly headers?: Headers;
-  /** What a 5xx hides from the client: for the log. */
+  /** The reason of a 5xx, for the log; the client does not see it. */
   readonly cause?: unknown;
 }
 
-/** What a reply to a call needs of the call. */
+/** The parts of a call that its reply needs. */
 interface Answered {
   readonly head: { readonly requestId: string };
-  /** For the reply, whatever it is. */
+  /** Added to every reply, errors included. */
   readonly extraHeaders: Headers;
 }
 
-/** Hands over every header of a reply but those that frame it. */
+/** Writes every header of a reply except those that frame it. */
 export function writeHeaders(
   to: { writeHeader(name: string, value: string): unknown },
   { head, extraHeaders }: Answered,

@@ -1,7 +1,7 @@
 import { CorruptEventError, StoreOverloadedError, StoreUnavailableError } from '../store/store-errors.ts';
 import type { Headers } from './reply.ts';
 
-/** What can go wrong with a request, in the words of both contracts. */
+/** The error codes of both contracts. */
 export type ErrorCode =
   | 'VALIDATION_ERROR'
   | 'UNAUTHORIZED'
@@ -17,7 +17,7 @@ export type ErrorCode =
   | 'INTERNAL_ERROR'
   | 'SERVICE_UNAVAILABLE';
 
-/** What both contracts answer with; where one differs, it says so itself. */
+/** The statuses of both contracts; a contract that differs overrides its own. */
 export const STATUSES: Readonly<Record<ErrorCode, number>> = {
   VALIDATION_ERROR: 400,
   UNAUTHORIZED: 401,
@@ -89,7 +89,7 @@ export function unavailable(message: string, cause?: unknown): RequestError {
   return new RequestError('SERVICE_UNAVAILABLE', message, { headers: RETRY_SOON, cause });
 }
 
-/** The reply to anything that was thrown while a request was served. What is unexpected tells the client nothing of itself. */
+/** Turns anything that was thrown into an error for the client. An unexpected error reveals nothing about itself. */
 export function toRequestError(error: unknown): RequestError {
   if (error instanceof RequestError) return error;
   if (error instanceof StoreUnavailableError) {

@@ -4,8 +4,8 @@ import type { Exchange } from './exchange.ts';
 import { parseQuery } from './query.ts';
 
 /**
- * Hooks for a server: the start of a request at debug, one line for each request at info, a 5xx with its reason at error; at warn and
- * without a stack where that is only that the store takes no more at the moment.
+ * Hooks for a server: the start of a request at debug, one line for each request at info, a 5xx with its reason at error. If the
+ * reason is only that the store takes no more at the moment, the line is at warn and without a stack.
  */
 export function requestLog(logger: Logger): Record<'onRequest' | 'onResponse', (exchange: Exchange) => void> {
   return {
@@ -37,7 +37,7 @@ export function requestLog(logger: Logger): Record<'onRequest' | 'onResponse', (
   };
 }
 
-/** Of these there may be thousands a second for as long as a disk is full, on that same disk perhaps. */
+/** While a disk is full there may be thousands of these a second, perhaps logged to that same disk. */
 function isRefusal(cause: unknown): cause is Error {
   return (
     cause instanceof StoreOverloadedError ||
@@ -47,7 +47,7 @@ function isRefusal(cause: unknown): cause is Error {
 
 const LOGGED_PARAMETERS = ['limit', 'cursor', 'source', 'event_type'];
 
-/** Only parameters that are known to carry no secret: people put keys into query strings. */
+/** Only parameters that cannot hold a secret are logged: people put keys into query strings. */
 function loggedQuery(raw: string): Record<string, string | number> | string {
   try {
     const query = parseQuery(raw);

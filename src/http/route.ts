@@ -4,16 +4,16 @@ import type { ErrorCode, FieldError, RequestError } from './request-error.ts';
 import type { RequestHead } from './head.ts';
 import type { Reply } from './reply.ts';
 
-/** What a handler gets: everything checked, with the types of the route's schemas. */
+/** The input of a handler: checked, and with the types of the route's schemas. */
 export interface RouteRequest<Params, Query, Body> {
   readonly requestId: string;
   readonly head: RequestHead;
-  /** Of a route without `auth`: nobody. */
+  /** On a route without `auth` it is nobody. */
   readonly principal: Principal;
   readonly params: Params;
   readonly query: Query;
   readonly body: Body;
-  /** The body as it was sent; empty where there is none. */
+  /** The body as it was sent; empty if there is none. */
   readonly bodyText: string;
 }
 
@@ -22,22 +22,22 @@ interface RouteDefinition<Params extends TObject, Query extends TObject, Body ex
   /** As in OpenAPI: `/v1/events/{event_id}`. A parameter takes one whole segment. */
   readonly path: string;
   readonly summary: string;
-  /** Whether a key is asked for. Routes without one also answer HEAD. */
+  /** Whether the route needs a key. Routes without one also answer HEAD. */
   readonly auth: boolean;
-  /** Whether it answers with pages of events: they are made in turns with other work. */
+  /** Whether it answers with pages of events, which are made in turns with other work. */
   readonly paged?: true;
   readonly params?: Params;
   /** All optional; strings, or integers, which are read from their decimal form. */
   readonly query?: Query;
   readonly body?: Body;
-  /** By status; null where there is no body. Error replies are the contract's. */
+  /** By status; null if there is no body. The contract adds the error replies. */
   readonly responses: Readonly<Record<number, TSchema | null>>;
   readonly handle: (
     request: RouteRequest<Static<Params>, Static<Query>, Static<Body>>,
   ) => Reply | Promise<Reply>;
 }
 
-/** A route whose types have been checked against its schemas and are forgotten. */
+/** A route whose handler has been checked against its schemas, without their types. */
 export interface Route extends Omit<RouteDefinition<TObject, TObject, TObject>, 'handle'> {
   readonly handle: (request: RouteRequest<unknown, unknown, unknown>) => Reply | Promise<Reply>;
 }
@@ -51,7 +51,7 @@ export function route<
   return definition as unknown as Route;
 }
 
-/** How a contract answers what goes wrong. */
+/** The form in which a contract answers errors. */
 export interface ErrorForm {
   readonly statuses: Readonly<Record<ErrorCode, number>>;
   /** JSON text. */
@@ -62,7 +62,7 @@ export interface ErrorForm {
 
 /** One of the contracts that are served: its paths, its routes and the form of its errors. */
 export interface Contract extends ErrorForm {
-  /** Every path that begins with these segments is this contract's, unknown ones too; empty: whatever nobody else has. */
+  /** Every path that begins with these segments belongs to this contract, unknown paths too. Empty: all other paths. */
   readonly prefix: string;
   readonly routes: readonly Route[];
 }

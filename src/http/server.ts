@@ -9,28 +9,28 @@ import type { MountObserver } from './mount.ts';
 import { mount } from './mount.ts';
 import { App, us_listen_socket_close, us_socket_local_port } from './uws.ts';
 
-/** From the last byte of a request to its reply; then it is 503, whatever the store is still doing. */
+/** The longest time from the last byte of a request to its reply; then it gets 503, whatever the store is still doing. */
 const REPLY_DEADLINE_MS = 1_800;
-/** From the head of a request to the last byte of its body; then the connection is closed. */
+/** The longest time from the head of a request to the last byte of its body; then the connection is closed. */
 const BODY_DEADLINE_MS = 30_000;
 const DEADLINE_CHECK_MS = 100;
-/** While draining: no request for so long, and the load balancer is taken to have noticed. */
+/** While draining: after this time without a request, the load balancer is assumed to have noticed. */
 const QUIET_MS = 500;
 
 export interface ServerOptions {
   readonly dispatch: Dispatch;
   readonly onRequest: (exchange: Exchange) => void;
-  /** After the reply, or when the client has gone. */
+  /** Called after the reply, or when the client has gone. */
   readonly onResponse: (exchange: Exchange) => void;
 }
 
 export interface Server {
-  /** @returns the port: the one asked for, or a free one for 0. Rejects with a `ListenError` when it cannot be had. */
+  /** @returns the port: the given one, or a free one for 0. Rejects with a `ListenError`. */
   listen(host: string, port: number): Promise<number>;
   /**
-   * Ends in good order, within the grace: first goes on serving until no request has come for half a second (at most half
-   * of the grace), asking clients to close their connections; then takes no new connections and waits for what is in
-   * flight; then closes all.
+   * Ends in good order within the grace. First it serves on until no request has come for half a second (at most half of the
+   * grace) and asks clients to close their connections. Then it takes no new connections and waits for what is in flight. Then
+   * it closes all connections.
    */
   drain(graceMs: number): Promise<void>;
 }

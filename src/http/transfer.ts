@@ -3,19 +3,19 @@ import type { HttpResponse } from 'uWebSockets.js';
 /** How long a client may take nothing of a reply before its connection is closed. */
 const STALL_MS = 10_000;
 /**
- * How often a client that is behind is offered more. The kernel reports a socket as writable only once a third of its send
- * buffer is free, which takes a reader of 50 KB/s longer than `STALL_MS`; what is free before that can be used all the same.
+ * How often a slow client is offered more. The kernel reports a socket as writable only once a third of its send
+ * buffer is free, which takes a reader of 50 KB/s longer than `STALL_MS`; free space can be used before that.
  */
 const OFFER_MS = 1_000;
 
 /**
- * The body of a reply, handed to the socket as the socket takes it. uWebSockets' `end` copies what the kernel does not take
- * into a buffer that nothing bounds, and gives a client that is behind ten seconds from one report of the kernel to the next.
+ * The body of a reply that is handed over as the socket takes it. uWebSockets' `end` copies what the kernel does not take into
+ * a buffer without a bound, and closes the connection if the kernel does not report the socket as writable for 10 s.
  */
 export class Transfer {
   readonly #res: HttpResponse;
   readonly #rest: Buffer;
-  /** Of the whole body. */
+  /** Bytes of the whole body. */
   readonly #size: number;
   readonly #done: () => void;
   #progressAt: number;
@@ -35,7 +35,7 @@ export class Transfer {
     res.onWritable(() => this.#offer(performance.now()));
   }
 
-  /** To be called every now and then. Closes the connection of a client that takes nothing. */
+  /** The server calls it at intervals. Closes the connection of a client that takes nothing. */
   check(now: number): void {
     if (now - this.#offeredAt < OFFER_MS) return;
     this.#offer(now);
@@ -49,7 +49,7 @@ export class Transfer {
     const from = offset - (this.#size - this.#rest.length);
     const [took, done] = this.#res.tryEnd(this.#rest.subarray(from), this.#size);
     if (done) {
-      // From here on `res` is not to be touched.
+      // From here on `res` must not be used.
       this.#progressAt = now;
       this.#done();
     } else if (this.#res.getWriteOffset() > offset) {

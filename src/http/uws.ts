@@ -1,6 +1,6 @@
 /**
- * uWebSockets.js, of which its author publishes no package: two repacks of it, the newest of which that loads here is taken
- * (docs/decisions/003-uwebsockets-build.md). Types are those of the older one; what is used of it is the same in both.
+ * uWebSockets.js. Its author publishes no package, so there are two repacks of it, and the newest that loads is used
+ * (docs/decisions/003-uwebsockets-build.md). The types are those of the older one; the parts in use are the same in both.
  */
 import { createRequire } from 'node:module';
 import { UnsupportedRuntimeError } from './unsupported-runtime.ts';
@@ -20,7 +20,7 @@ const { build, uws } = await newestThatLoads();
 
 export const { App, us_listen_socket_close, us_socket_local_port } = uws;
 
-/** The package whose binary is in use: where the two differ, a test says so by this name. */
+/** The package whose binary is in use. A test names it where the two differ. */
 export { build };
 
 async function newestThatLoads(): Promise<{ build: Build; uws: Uws }> {

@@ -6,16 +6,16 @@ import { Settings } from 'typebox/system';
 import type { FieldError } from './request-error.ts';
 import { validationError } from './request-error.ts';
 
-/** A reply lists every error of an honest mistake; a body made of 100,000 unknown fields does not get as many back. */
+/** How many errors a reply lists: enough for an honest mistake, and a bound for a body of 100,000 unknown fields. */
 const MAX_LISTED = 200;
 Settings.Set({ maxErrors: MAX_LISTED });
 
 /**
  * Compiles a schema once. The function it returns gives back a valid value with the schema's type and throws a
- * `VALIDATION_ERROR` that names the wrong fields, 200 at most, otherwise. Only a failure pays for finding out what is wrong.
+ * `VALIDATION_ERROR` that names the wrong fields, 200 at most, otherwise. Only an invalid value costs the time to find out what is wrong.
  *
- * @param schema of its objects only the outermost one may refuse unknown fields.
- * @param whole what errors of the value itself are called: `body` or `query`.
+ * @param schema only its outermost object may refuse unknown fields.
+ * @param whole the field name of errors of the value itself: `body` or `query`.
  */
 export function compileCheck<Schema extends TSchema>(
   schema: Schema,
@@ -37,8 +37,8 @@ export function compileCheck<Schema extends TSchema>(
 }
 
 /**
- * Takes unknown fields out of a value. TypeBox reports each of them as an error of its own, which counts towards
- * `maxErrors`, before it reports all of them together: with 200 of them only the first kind would be left.
+ * Takes unknown fields out of a value. TypeBox reports an error for each of them, which counts towards `maxErrors`, before it
+ * reports all of them together: with 200 of them, only errors of the first kind would be left.
  *
  * @returns `unknown` with `MAX_LISTED` names at most.
  */

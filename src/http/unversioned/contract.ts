@@ -3,7 +3,7 @@ import type { Contract } from '../route.ts';
 import type { UnversionedServices } from './routes.ts';
 import { unversionedRoutes } from './routes.ts';
 
-/** Everything outside of the other contracts; its errors are `{status, error_code, message, details, correlation_id}`. */
+/** Every path that no other contract has; its errors are `{status, error_code, message, details, correlation_id}`. */
 export function unversionedContract(services: UnversionedServices): Contract {
   return {
     prefix: '',

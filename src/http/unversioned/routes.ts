@@ -17,7 +17,7 @@ export interface UnversionedServices {
   readonly store: EventStore;
   readonly clock: Clock;
   readonly version: string;
-  /** How long equal events are one; 0: they never are. */
+  /** How long equal events count as one; 0 for never. */
   readonly dedupWindow: Micros;
 }
 
@@ -98,13 +98,13 @@ const inboxPage = ({ store }: UnversionedServices): Route =>
       const wanted = inboxQuery(query);
       const page = await readInbox(store, 'unversioned', tenant, wanted);
       if (page === 'invalid-cursor') throw invalidCursor();
-      // A first page that is the whole inbox is its own count.
+      // If the first page is the whole inbox, its length is the count.
       const whole = wanted.cursor === undefined && wanted.type === undefined && page.nextCursor === null;
       const total = whole ? { count: page.events.length, exact: true } : await store.countPending(tenant);
       const pagination = JSON.stringify({
         next_cursor: page.nextCursor,
         has_more: page.nextCursor !== null,
-        // Counted apart from the page, it may be older.
+        // The count is taken apart from the page and may be older.
         total_undelivered: Math.max(total.count, page.events.length),
         ...(total.exact ? {} : { total_is_lower_bound: true }),
       });

@@ -14,7 +14,7 @@ export function readDraft(text: string, body: Static<typeof CreateEventBody>): E
   return { source: body.source ?? null, type: body.event_type, payload, metadata: null };
 }
 
-/** JSON text made from stored JSON text, nothing parsed. */
+/** JSON text, made from stored JSON text without parsing it. */
 export function eventJson(event: StoredEvent): string {
   const { id, acknowledgedAt } = event;
   const updatedAt = acknowledgedAt === null ? 'null' : `"${formatMicros(acknowledgedAt)}"`;

@@ -22,7 +22,7 @@ export function readDraft(text: string, body: Static<typeof CreateEventBody>): E
 
 const checkKey = compileCheck(Type.Object({ 'Idempotency-Key': name('') }), 'headers');
 
-/** From the header or from metadata; throws when they differ. */
+/** The key from the header or from metadata; throws if they differ. */
 export function idempotencyKey(
   { idempotencyKey: header }: RequestHead,
   { metadata }: Static<typeof CreateEventBody>,
@@ -30,7 +30,7 @@ export function idempotencyKey(
   const member = metadata?.idempotency_key;
   if (header === undefined) return member;
   checkKey({ 'Idempotency-Key': header });
-  // uWebSockets trims bytes beyond ASCII from the end of a header as if they were blanks, and what is no UTF-8 is replaced:
+  // uWebSockets trims bytes beyond ASCII from the end of a header as if they were blanks, and replaces what is no UTF-8, so
   // different keys would become one.
   if (!/^[ -~]*$/.test(header)) {
     throw invalidField('Idempotency-Key', 'must be printable ASCII; metadata.idempotency_key takes any text');
@@ -51,7 +51,7 @@ function readMetadata(text: string | undefined, { metadata }: Static<typeof Crea
   return `${members}${members === '{' ? '' : ','}"priority":"normal"}`;
 }
 
-/** The members of an event, without the braces: JSON text made from stored JSON text, nothing parsed. */
+/** The members of an event without the braces: JSON text, made from stored JSON text without parsing it. */
 export function eventMembers(event: StoredEvent): string {
   const source = event.source === null ? 'null' : JSON.stringify(event.source);
   const status = event.acknowledgedAt === null ? 'pending' : 'acknowledged';
