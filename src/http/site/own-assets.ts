@@ -35,20 +35,17 @@ a { color: var(--blue); }
 .cards a { display: block; height: 100%; padding: 1rem 1.15rem; border: 1px solid var(--line); border-radius: 0.6rem; color: var(--quiet); text-decoration: none; }
 .cards a:hover { border-color: var(--blue); }
 .cards strong { display: block; color: var(--blue); }
-pre { margin: 0; padding: 1rem 1.15rem; border-radius: 0.6rem; background: #111827; color: #f3f4f6; font: 0.85rem/1.6 var(--mono); overflow-x: auto; }
-code { font-family: var(--mono); font-size: 0.9em; overflow-wrap: anywhere; }
-dl { margin: 0; }
-dl > div { display: grid; grid-template-columns: minmax(0, 21rem) 1fr; gap: 0 1rem; padding: 0.45rem 0; border-top: 1px solid var(--line); }
-dd { margin: 0; color: var(--quiet); }
-@media (max-width: 40rem) {
-  .home h1 { font-size: 1.6rem; }
-  dl > div { grid-template-columns: 1fr; }
-}
+.home code { font-family: var(--mono); font-size: 0.9em; overflow-wrap: anywhere; }
+.home p code { white-space: nowrap; }
+.home dl { margin: 0; }
+.home dl > div { display: grid; grid-template-columns: minmax(0, 21rem) 1fr; gap: 0 1rem; padding: 0.45rem 0; border-top: 1px solid var(--line); }
+.home dd { margin: 0; color: var(--quiet); }
 .swagger-ui .wrapper { padding: 0 1.25rem; }
 .swagger-ui .info { margin: 2rem 0; }
 @media (max-width: 40rem) {
-  .swagger-ui .scheme-container .schemes { flex-wrap: wrap; }
-  .swagger-ui .opblock .opblock-summary { flex-wrap: wrap; }
+  .bar { gap: 0.25rem 0.9rem; font-size: 0.9rem; }
+  .home h1 { font-size: 1.6rem; }
+  .home dl > div { grid-template-columns: 1fr; }
 }
 `;
 

@@ -87,7 +87,7 @@ export function homePage({ version, contracts, tryOutKey }: Home): string {
 <ul class="cards">
 <li><a href="./docs"><strong>Try it</strong>Send requests from the browser, with Swagger UI.</a></li>
 <li><a href="./redoc"><strong>Read it</strong>The whole reference on one page, with ReDoc.</a></li>
-<li><a href=".${DOCUMENT_PATH}"><strong>Generate from it</strong>The OpenAPI 3.1 document, as JSON.</a></li>
+<li><a href=".${DOCUMENT_PATH}"><strong>OpenAPI</strong>The OpenAPI 3.1 document, as JSON.</a></li>
 </ul>
 ${
   tryOutKey === undefined
