@@ -11,6 +11,7 @@ import { createDispatch } from './http/dispatch.ts';
 import type { Server } from './http/server.ts';
 import { requestLog } from './http/request-log.ts';
 import { createServer } from './http/server.ts';
+import { openApiContract } from './http/openapi/contract.ts';
 import { siteContract } from './http/site/contract.ts';
 import { unversionedContract } from './http/unversioned/contract.ts';
 import { v1Contract } from './http/v1/contract.ts';
@@ -58,13 +59,11 @@ export async function startApp(
     draining: () => draining,
   });
   const unversioned = unversionedContract({ ...services, dedupWindow: config.dedupWindowSeconds * 1e6 });
-  const site = siteContract({
-    version,
-    contracts: [v1, unversioned],
-    errors: unversioned,
-    tryOutKey: config.authMode === 'local' ? LOCAL_KEY : undefined,
-  });
-  const dispatch = createDispatch([v1, unversioned, site], {
+  const contracts = [v1, unversioned];
+  const openApi = openApiContract(contracts, unversioned, version);
+  const tryOutKey = config.authMode === 'local' ? LOCAL_KEY : undefined;
+  const site = siteContract({ version, contracts, errors: unversioned, tryOutKey });
+  const dispatch = createDispatch([...contracts, openApi, site], {
     authenticator: access.authenticator,
     rateLimiter: createRateLimiter(),
   });

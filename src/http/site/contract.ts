@@ -1,7 +1,9 @@
-import type { Contract, ErrorForm, Route } from '../route.ts';
+import type { RequestHead } from '../head.ts';
+import type { Headers } from '../reply.ts';
+import type { Contract, Route } from '../route.ts';
 import { route } from '../route.ts';
 import { ASSETS, ASSETS_PREFIX, assetPath, type Asset, type AssetName } from './assets.ts';
-import { contentReply, keep, makeContent, takesHtml } from './content.ts';
+import { type Content, contentReply, keep, makeContent, takesHtml } from './content.ts';
 import { docsPage, homeJson, homePage, redocPage } from './pages.ts';
 import { ASSET_HEADERS, pageHeaders, POLICIES } from './policy.ts';
 
@@ -9,8 +11,8 @@ export interface SiteOptions {
   readonly version: string;
   /** What the first page lists. */
   readonly contracts: readonly Contract[];
-  /** Of everything that goes wrong here. */
-  readonly errors: ErrorForm;
+  /** In whose form it answers what goes wrong. */
+  readonly errors: Contract;
   /** A key that everybody may know; `/docs` has it entered. */
   readonly tryOutKey: string | undefined;
 }
@@ -31,46 +33,53 @@ const HTML = 'text/html; charset=utf-8';
 const JSON_TYPE = 'application/json; charset=utf-8';
 
 function home(options: SiteOptions): Route {
-  const page = keep(() => makeContent(HTML, Buffer.from(homePage(options))));
-  const json = keep(() => makeContent(JSON_TYPE, Buffer.from(homeJson(options))));
-  const headers = pageHeaders(POLICIES.home, 'accept, accept-encoding');
-  return route({
-    method: 'GET',
-    path: '/',
-    summary: 'What is served here: a page for browsers, JSON for others',
-    auth: false,
-    responses: { 200: null },
-    handle: async ({ head }) => contentReply(await (takesHtml(head.accept) ? page() : json()), head, headers),
+  const page = text(HTML, homePage(options));
+  const json = text(JSON_TYPE, homeJson(options));
+  return file('/', 'What is served here: a page for browsers, JSON for others', {
+    choose: ({ accept }) => (takesHtml(accept) ? page() : json()),
+    headers: pageHeaders(POLICIES.home, 'accept, accept-encoding'),
   });
 }
 
 function pages({ tryOutKey }: SiteOptions): Route[] {
-  const page = (path: string, summary: string, text: string, policy: string): Route => {
-    const content = keep(() => makeContent(HTML, Buffer.from(text)));
-    const headers = pageHeaders(policy, 'accept-encoding');
-    return route({
-      method: 'GET',
-      path,
-      summary,
-      auth: false,
-      responses: { 200: null },
-      handle: async ({ head }) => contentReply(await content(), head, headers),
-    });
-  };
   return [
-    page('/docs', 'Swagger UI: the contracts, to try out', docsPage(tryOutKey), POLICIES.docs),
-    page('/redoc', 'ReDoc: the contracts, to read', redocPage(), POLICIES.redoc),
+    file('/docs', 'Swagger UI: the contracts, to try out', {
+      choose: text(HTML, docsPage(tryOutKey)),
+      headers: pageHeaders(POLICIES.docs, 'accept-encoding'),
+    }),
+    file('/redoc', 'ReDoc: the contracts, to read', {
+      choose: text(HTML, redocPage()),
+      headers: pageHeaders(POLICIES.redoc, 'accept-encoding'),
+    }),
   ];
 }
 
 function asset([name, { contentType, read }]: [string, Asset]): Route {
-  const content = keep(async () => makeContent(contentType, await read()));
+  return file(assetPath(name as AssetName), `Of the pages: ${name}`, {
+    choose: keep(async () => makeContent(contentType, await read())),
+    headers: ASSET_HEADERS,
+  });
+}
+
+function text(contentType: string, contents: string): () => Promise<Content> {
+  return keep(() => makeContent(contentType, Buffer.from(contents)));
+}
+
+interface Served {
+  readonly choose: (head: RequestHead) => Promise<Content>;
+  readonly headers: Headers;
+}
+
+function file(path: string, summary: string, { choose, headers }: Served): Route {
   return route({
     method: 'GET',
-    path: assetPath(name as AssetName),
-    summary: `Of the pages: ${name}`,
+    path,
+    operationId: path,
+    summary,
+    description: summary,
+    undescribed: true,
     auth: false,
     responses: { 200: null },
-    handle: async ({ head }) => contentReply(await content(), head, ASSET_HEADERS),
+    handle: async ({ head }) => contentReply(await choose(head), head, headers),
   });
 }
