@@ -1,6 +1,6 @@
 import type { Logger } from 'pino';
 import { createKeyAuthenticator } from './access/key-authenticator.ts';
-import { createLocalAuthenticator } from './access/local.ts';
+import { createLocalAuthenticator, LOCAL_KEY } from './access/local.ts';
 import { createRateLimiter } from './access/rate-limiter.ts';
 import { createSecretVerifier } from './access/secret-verifier.ts';
 import { clockLog } from './clock-log.ts';
@@ -11,6 +11,8 @@ import { createDispatch } from './http/dispatch.ts';
 import type { Server } from './http/server.ts';
 import { requestLog } from './http/request-log.ts';
 import { createServer } from './http/server.ts';
+import { openApiContract } from './http/openapi/contract.ts';
+import { siteContract } from './http/site/contract.ts';
 import { unversionedContract } from './http/unversioned/contract.ts';
 import { v1Contract } from './http/v1/contract.ts';
 import { openStore } from './store/open-store.ts';
@@ -51,13 +53,20 @@ export async function startApp(
   clockReport.start(clock);
   const access = createAccess(config, store.keys, logger);
   const services = { store, clock, version };
-  const dispatch = createDispatch(
-    [
-      v1Contract({ ...services, idempotencyTtl: config.eventTtlSeconds * 1e6, draining: () => draining }),
-      unversionedContract({ ...services, dedupWindow: config.dedupWindowSeconds * 1e6 }),
-    ],
-    { authenticator: access.authenticator, rateLimiter: createRateLimiter() },
-  );
+  const v1 = v1Contract({
+    ...services,
+    idempotencyTtl: config.eventTtlSeconds * 1e6,
+    draining: () => draining,
+  });
+  const unversioned = unversionedContract({ ...services, dedupWindow: config.dedupWindowSeconds * 1e6 });
+  const contracts = [v1, unversioned];
+  const openApi = openApiContract(contracts, unversioned, version);
+  const tryOutKey = config.authMode === 'local' ? LOCAL_KEY : undefined;
+  const site = siteContract({ version, contracts, errors: unversioned, tryOutKey });
+  const dispatch = createDispatch([...contracts, openApi, site], {
+    authenticator: access.authenticator,
+    rateLimiter: createRateLimiter(),
+  });
   const server = createServer({ dispatch, ...requestLog(logger) });
   let port: number;
   try {

@@ -200,22 +200,24 @@ export class Exchange implements Call {
    */
   reply(reply: Reply, close = false): boolean {
     if (!this.#open) return true;
-    const size = reply.body === null || this.method === 'HEAD' ? 0 : Buffer.byteLength(reply.body);
+    const { body } = reply;
+    const size = body === null || this.method === 'HEAD' ? 0 : Buffer.byteLength(body);
     // The parser checks neither what follows a chunk nor what follows the last one (decision 018).
     const mustClose = close || this.head.chunked;
     const inPieces = size > LARGE_REPLY_BYTES && !mustClose;
-    if (inPieces && !this.#replyBytes.set(this.tenant, size)) return false;
+    // Bytes are an asset that is in memory anyway, once for everybody.
+    if (inPieces && typeof body === 'string' && !this.#replyBytes.set(this.tenant, size)) return false;
     this.#open = false;
     this.cause = reply.cause;
     clearTimeout(this.#discardTimer);
     if (mustClose || (this.#observer.closing && size > 0 && !inPieces)) this.#sendLater(reply, true);
     else if (this.method === 'HEAD') this.#sendLater(reply, false);
-    else if (reply.body !== null) this.#send(reply, reply.body, size);
+    else if (body !== null) this.#send(reply, body, size);
     else this.#sendWithoutBody(reply);
     return true;
   }
 
-  #send(reply: Reply, body: string, size: number): void {
+  #send(reply: Reply, body: string | Buffer, size: number): void {
     const res = this.#res;
     let done = false as boolean;
     res.cork(() => {
@@ -228,15 +230,18 @@ export class Exchange implements Call {
       this.#end(reply.status);
       return;
     }
-    this.#sendRest(bytesFrom(body, size, res.getWriteOffset()), size, reply.status);
+    const offset = res.getWriteOffset();
+    if (typeof body !== 'string') {
+      this.#transferRest(body.subarray(offset), size, reply.status);
+      return;
+    }
+    const rest = bytesFrom(body, size, offset);
+    if (this.#replyBytes.set(this.tenant, rest.length)) this.#transferRest(rest, size, reply.status);
+    else res.close();
   }
 
   /** This is a separate function because a closure in `#send` would keep the whole body in memory while the client reads. */
-  #sendRest(rest: Buffer, size: number, status: number): void {
-    if (!this.#replyBytes.set(this.tenant, rest.length)) {
-      this.#res.close();
-      return;
-    }
+  #transferRest(rest: Buffer, size: number, status: number): void {
     this.#transfer = new Transfer(this.#res, rest, size, () => {
       this.#end(status);
     });
@@ -321,6 +326,7 @@ const REASONS: Readonly<Record<string, string>> = {
   200: 'OK',
   201: 'Created',
   204: 'No Content',
+  304: 'Not Modified',
   400: 'Bad Request',
   401: 'Unauthorized',
   403: 'Forbidden',

@@ -13,6 +13,10 @@ export interface RequestHead {
   readonly authorization: string | undefined;
   readonly apiKey: string | undefined;
   readonly idempotencyKey: string | undefined;
+  /** What the client takes, and what it has. Of a header that comes more than once the last one counts. */
+  readonly accept: string | undefined;
+  readonly acceptEncoding: string | undefined;
+  readonly ifNoneMatch: string | undefined;
   /**
    * The header that makes it uncertain where the request ends or who sent it: it must be unique and is given twice, the length
    * of the body is given in two ways or in an unknown way, or something is announced behind the body. The parser takes one
@@ -37,6 +41,9 @@ export function readHead(headers: {
   let host: string | undefined;
   let twice: string | undefined;
   let trailer = false;
+  let accept: string | undefined;
+  let acceptEncoding: string | undefined;
+  let ifNoneMatch: string | undefined;
   headers.forEach((name, value) => {
     switch (name) {
       case 'x-request-id':
@@ -71,9 +78,17 @@ export function readHead(headers: {
       case 'idempotency-key':
         if (idempotencyKey !== undefined) twice = name;
         idempotencyKey = value;
+        break;
+      case 'accept':
+        accept = value;
+        break;
+      case 'accept-encoding':
+        acceptEncoding = value;
+        break;
+      case 'if-none-match':
+        ifNoneMatch = value;
     }
   });
-  if (length !== undefined && transferEncoding !== undefined) twice ??= 'content-length';
   return {
     requestId: requestId !== undefined && REQUEST_ID.test(requestId) ? requestId : randomUUID(),
     contentLength: length === undefined ? undefined : Number(length),
@@ -82,16 +97,22 @@ export function readHead(headers: {
     authorization,
     apiKey,
     idempotencyKey,
-    ambiguous:
-      twice === undefined ? unclearEnd(length, transferEncoding, trailer) : { field: twice, message: TWICE },
+    accept,
+    acceptEncoding,
+    ifNoneMatch,
+    ambiguous: findAmbiguity(twice, length, transferEncoding, trailer),
   };
 }
 
-function unclearEnd(
+function findAmbiguity(
+  twice: string | undefined,
   length: string | undefined,
   transferEncoding: string | undefined,
   trailer: boolean,
 ): FieldError | undefined {
+  if (twice !== undefined) return { field: twice, message: TWICE };
+  if (length !== undefined && transferEncoding !== undefined)
+    return { field: 'content-length', message: TWICE };
   if (length === '') return { field: 'content-length', message: 'must not be empty' };
   // uWebSockets treats any value as chunked.
   if (transferEncoding !== undefined && transferEncoding.toLowerCase() !== 'chunked') {
