@@ -80,6 +80,12 @@ void t.test('everything that a page loads is here, and may be kept for ever', as
   }
 });
 
+void t.test('a browser that shows the document finds an icon', async (t) => {
+  const { url } = await startTestApp(t);
+  const { status, headers } = await get(`${url}/favicon.ico`);
+  t.match({ status, type: headers['content-type'] }, { status: 200, type: 'image/svg+xml' });
+});
+
 void t.test('a file comes packed, plain, or not at all', async (t) => {
   const { url } = await startTestApp(t);
   const path = url + assetOf(await get(`${url}/docs`), 'swagger-ui.js');
