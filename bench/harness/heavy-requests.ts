@@ -166,8 +166,8 @@ export const HEAVY_PAYLOADS: Readonly<Record<string, (size: number) => string>> 
 
 /** The largest body. */
 const BODY = 524_288;
-/** The longest head that the parser takes is 4,096 bytes. */
-const HEAD = 4_000;
+/** The longest head that the parser takes is 8,192 bytes. */
+const HEAD = 8_000;
 
 const body = (text: string): HeavyRequest => ({
   method: 'POST',

@@ -7,6 +7,12 @@ import { UnsupportedRuntimeError } from './unsupported-runtime.ts';
 
 type Uws = Pick<typeof import('uWebSockets.js'), 'App' | 'us_listen_socket_close' | 'us_socket_local_port'>;
 
+/**
+ * Bytes of a request line with its headers; above it is 431. The parser's own limit of 4,096 refuses two filters of 255
+ * characters beyond ASCII, which take 12 bytes each in a URL. It is read as the binary is loaded.
+ */
+process.env['UWS_HTTP_MAX_HEADERS_SIZE'] = '8192';
+
 const require = createRequire(import.meta.url);
 
 /** The newest first. */

@@ -304,6 +304,8 @@ async function pages(t: Test, start: Start, shown: Shown): Promise<void> {
   );
 }
 
+const LONGEST = encodeURIComponent('😀'.repeat(255));
+
 async function filters(t: Test, start: Start, shown: Shown): Promise<void> {
   const app = await start(t);
   const sent: { id: string; source: string; event_type: string }[] = [];
@@ -322,6 +324,8 @@ async function filters(t: Test, start: Start, shown: Shown): Promise<void> {
     ['source=%C3%A9&event_type=rare', matching({ source: 'é', event_type: 'rare' })],
     ['source=A+b%26c', []],
     ['event_type=rar', []],
+    // The longest filters that there are: 6,120 bytes of a URL.
+    [`source=${LONGEST}&event_type=${LONGEST}`, []],
   ];
   for (const [query, expected] of cases) {
     const walked = await walk(app, `${query}&limit=3`);

@@ -14,8 +14,8 @@ acknowledged is delivered.
 - Every reply has an \`X-Request-ID\`.
 - An unknown path is 404. Another method on a known path is 405, with \`Allow\`. A body where none is described is not
   read, but may be refused with 413, 415 or 503.
-- What is not HTTP that the parser understands is refused by the parser itself with 400, 431 or 505, and in no form of
-  ours.`;
+- What is not HTTP that the parser understands is refused by the parser itself with 400, 431 (request line and headers
+  have more than 8,192 bytes) or 505, and in no form of ours.`;
 
 /**
  * The OpenAPI 3.1 document of the contracts: everything in it comes from their route tables and schemas.
