@@ -204,7 +204,7 @@ export class Exchange implements Call {
     const res = this.#res;
     let done = false as boolean;
     res.cork(() => {
-      this.#writeHead(reply);
+      this.writeHead(reply);
       // The client closes: uWebSockets can close by itself only after an `end`, which holds what a socket does not take.
       if (this.#observer.closing) res.writeHeader('connection', 'close');
       [, done] = res.tryEnd(body, size);
@@ -240,7 +240,7 @@ export class Exchange implements Call {
         return;
       }
       this.#res.cork(() => {
-        this.#writeHead(reply);
+        this.writeHead(reply);
         this.#res.end(reply.body ?? '', true);
       });
       this.#end(reply.status);
@@ -250,7 +250,7 @@ export class Exchange implements Call {
   #sendWithoutBody(reply: Reply, close = false): void {
     const res = this.#res;
     res.cork(() => {
-      this.#writeHead(reply);
+      this.writeHead(reply);
       // `endWithoutBody` with arguments, be they undefined, announces a body that never comes: the next request on the
       // connection is then reset (this build of uWebSockets). So the length is a header, and the client closes.
       if (reply.body !== null) res.writeHeader('content-length', String(Buffer.byteLength(reply.body)));
@@ -260,7 +260,8 @@ export class Exchange implements Call {
     this.#end(reply.status);
   }
 
-  #writeHead(reply: Reply): void {
+  /** Every reply begins here. */
+  protected writeHead(reply: Reply): void {
     this.#res.writeStatus(statusLine(reply.status));
     writeHeaders(this.#res, this, reply);
   }
