@@ -8,7 +8,7 @@ export const CACHE = new URL('../node_modules/.cache/typescript/', import.meta.u
 
 const TYPEBOX = new URL('../node_modules/typebox/', import.meta.url);
 /** What is imported of a package of 683 files, each of which would be looked up and read. */
-const IN_ONE_PIECE = ['typebox', 'typebox/compile', 'typebox/system'];
+const IN_ONE_PIECE = ['typebox', 'typebox/compile', 'typebox/format', 'typebox/system'];
 
 /**
  * The modules that stand in for others, by what is imported: URLs.
@@ -28,7 +28,8 @@ export async function substitutes() {
 /** The folder with one file for each of `IN_ONE_PIECE`, beside what they share. */
 async function bundled() {
   const { version } = JSON.parse(await readFile(new URL('package.json', TYPEBOX), 'utf8'));
-  const folder = new URL(`typebox-${String(version)}/`, CACHE);
+  const names = IN_ONE_PIECE.map((name) => name.split('/').at(-1)).join('-');
+  const folder = new URL(`${names}-${String(version)}/`, CACHE);
   if (existsSync(folder)) return folder;
   const { build } = await import('esbuild');
   await mkdir(CACHE, { recursive: true });

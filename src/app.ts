@@ -11,6 +11,7 @@ import { createDispatch } from './http/dispatch.ts';
 import type { Server } from './http/server.ts';
 import { requestLog } from './http/request-log.ts';
 import { createServer } from './http/server.ts';
+import { openApiContract } from './http/openapi/contract.ts';
 import { unversionedContract } from './http/unversioned/contract.ts';
 import { v1Contract } from './http/v1/contract.ts';
 import { openStore } from './store/open-store.ts';
@@ -51,13 +52,17 @@ export async function startApp(
   clockReport.start(clock);
   const access = createAccess(config, store.keys, logger);
   const services = { store, clock, version };
-  const dispatch = createDispatch(
-    [
-      v1Contract({ ...services, idempotencyTtl: config.eventTtlSeconds * 1e6, draining: () => draining }),
-      unversionedContract({ ...services, dedupWindow: config.dedupWindowSeconds * 1e6 }),
-    ],
-    { authenticator: access.authenticator, rateLimiter: createRateLimiter() },
-  );
+  const v1 = v1Contract({
+    ...services,
+    idempotencyTtl: config.eventTtlSeconds * 1e6,
+    draining: () => draining,
+  });
+  const unversioned = unversionedContract({ ...services, dedupWindow: config.dedupWindowSeconds * 1e6 });
+  const contracts = [v1, unversioned];
+  const dispatch = createDispatch([...contracts, openApiContract(contracts, unversioned, version)], {
+    authenticator: access.authenticator,
+    rateLimiter: createRateLimiter(),
+  });
   const server = createServer({ dispatch, corsOrigins: config.corsOrigins, ...requestLog(logger) });
   let port: number;
   try {

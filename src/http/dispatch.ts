@@ -5,7 +5,7 @@ import { invalidField, RequestError, toRequestError } from './request-error.ts';
 import type { RequestHead } from './head.ts';
 import type { Reply } from './reply.ts';
 import { writeHeaders } from './reply.ts';
-import type { Contract, ErrorForm } from './route.ts';
+import { takesHead, type Contract, type ErrorForm } from './route.ts';
 
 /** The contracts that are served, compiled. Knows no sockets: `mount.ts` brings it the requests of one. */
 export interface Dispatch {
@@ -116,7 +116,7 @@ function compilePlace(path: string, contract: Contract, access: Access): Place {
     if (route.path !== path) continue;
     const endpoint = compileEndpoint(route, contract, access);
     endpoints.set(route.method, endpoint);
-    if (route.method === 'GET' && !route.auth) endpoints.set('HEAD', endpoint);
+    if (takesHead(route)) endpoints.set('HEAD', endpoint);
   }
   const allow = [...endpoints.keys()].join(', ');
   const error = new RequestError('METHOD_NOT_ALLOWED', `this path takes ${allow}`, {

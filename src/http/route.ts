@@ -21,7 +21,13 @@ interface RouteDefinition<Params extends TObject, Query extends TObject, Body ex
   readonly method: 'GET' | 'POST' | 'DELETE';
   /** As in OpenAPI: `/v1/events/{event_id}`. A parameter takes one whole segment. */
   readonly path: string;
+  /** Its name in the OpenAPI document, unique over all contracts: generators make method names of it. */
+  readonly operationId: string;
   readonly summary: string;
+  /** More than the summary says, in Markdown. */
+  readonly description: string;
+  /** Left out of the OpenAPI document: parts of pages, which nobody calls by hand. */
+  readonly undescribed?: true;
   /** Whether a key is asked for. Routes without one also answer HEAD. */
   readonly auth: boolean;
   /** Whether it answers with pages of events: they are made in turns with other work. */
@@ -30,8 +36,18 @@ interface RouteDefinition<Params extends TObject, Query extends TObject, Body ex
   /** All optional; strings, or integers, which are read from their decimal form. */
   readonly query?: Query;
   readonly body?: Body;
+  /** Request headers that this route alone reads, which the handler checks. */
+  readonly headers?: TObject;
   /** By status; null where there is no body. Error replies are the contract's. */
   readonly responses: Readonly<Record<number, TSchema | null>>;
+  /** Headers of the replies in `responses`. */
+  readonly replyHeaders?: TObject;
+  /** Content type of the replies in `responses`, where it is not JSON. */
+  readonly replyType?: string;
+  /** What the handler answers that went wrong, beyond what admission and the checks of the schemas answer. */
+  readonly errors?: readonly ErrorCode[];
+  /** For people who read the description. */
+  readonly example?: { readonly body?: unknown; readonly reply?: unknown };
   readonly handle: (
     request: RouteRequest<Static<Params>, Static<Query>, Static<Body>>,
   ) => Reply | Promise<Reply>;
@@ -51,6 +67,11 @@ export function route<
   return definition as unknown as Route;
 }
 
+/** Whether a route also answers HEAD. */
+export function takesHead({ method, auth }: Route): boolean {
+  return method === 'GET' && !auth;
+}
+
 /** How a contract answers what goes wrong. */
 export interface ErrorForm {
   readonly statuses: Readonly<Record<ErrorCode, number>>;
@@ -62,7 +83,22 @@ export interface ErrorForm {
 
 /** One of the contracts that are served: its paths, its routes and the form of its errors. */
 export interface Contract extends ErrorForm {
+  readonly about: ContractDescription;
   /** Every path that begins with these segments is this contract's, unknown ones too; empty: whatever nobody else has. */
   readonly prefix: string;
   readonly routes: readonly Route[];
+}
+
+/** What the OpenAPI document says of a contract. */
+export interface ContractDescription {
+  /** Of its tag. */
+  readonly name: string;
+  /** In Markdown. */
+  readonly description: string;
+  /** Names of schemas in the document begin with it, so that two contracts can have a schema of one name. */
+  readonly schemaPrefix: string;
+  /** By name: where these schemas stand in a reply or a request, the document refers to them. */
+  readonly schemas: Readonly<Record<string, TSchema>>;
+  /** Of what `errorBody` writes. */
+  readonly errorSchema: TSchema;
 }

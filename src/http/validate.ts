@@ -70,12 +70,18 @@ function describeValue(error: TLocalizedValidationError): string {
       return `must be ${[error.params.type].flat().map(article).join(' or ')}`;
     case 'enum':
       return `must be one of ${error.params.allowedValues.map((value) => JSON.stringify(value)).join(', ')}`;
+    case 'format':
+      return FORMATS[error.params.format] ?? error.message;
     case '~refine':
       return error.params.message;
     default:
       return error.message;
   }
 }
+
+const FORMATS: Readonly<Record<string, string>> = {
+  uuid: 'must be a UUID, as it came in the reply to POST',
+};
 
 function article(type: string): string {
   return /^[aeio]/.test(type) ? `an ${type}` : `a ${type}`;

@@ -126,6 +126,7 @@ void t.test('what is refused has the form of the contract whose path it is', asy
 void t.test('parameters of a path are whole segments, in their order', async (t) => {
   const pair: Contract = {
     prefix: '',
+    about: {} as Contract['about'],
     statuses: {} as Contract['statuses'],
     errorBody: (error) => JSON.stringify({ error: error.message }),
     invalidParams: (details) => new Error(JSON.stringify(details)) as never,
@@ -133,7 +134,9 @@ void t.test('parameters of a path are whole segments, in their order', async (t)
       route({
         method: 'GET',
         path: '/a/{x}/b/{y}',
+        operationId: 'pair',
         summary: '',
+        description: '',
         auth: false,
         params: Type.Object({ x: Type.String(), y: Type.String() }),
         responses: {},

@@ -10,6 +10,7 @@ import { EventParams } from '../fields.ts';
 import { inboxQuery } from '../inbox-query.ts';
 import type { Route } from '../route.ts';
 import { route } from '../route.ts';
+import * as examples from './examples.ts';
 import * as schemas from './schemas.ts';
 import { eventJson, readDraft } from './wire.ts';
 
@@ -30,9 +31,12 @@ const status = ({ version }: UnversionedServices): Route =>
   route({
     method: 'GET',
     path: '/status',
+    operationId: 'getStatus',
     summary: 'The process is alive',
+    description: 'Answered from memory, whatever the store does.',
     auth: false,
     responses: { 200: schemas.Status },
+    example: examples.status,
     handle: () => ({
       status: 200,
       body: JSON.stringify({
@@ -47,10 +51,15 @@ const createEvent = ({ store, clock, dedupWindow }: UnversionedServices): Route 
   route({
     method: 'POST',
     path: '/events',
+    operationId: 'createUnversionedEvent',
     summary: 'Send an event; equal ones within the window are one. A 200 means that it is durable',
+    description:
+      'Equal are events with the same type, source and payload; the order of keys does not matter. The payload may have ' +
+      '262,144 bytes of JSON text.',
     auth: true,
     body: schemas.CreateEventBody,
     responses: { 200: schemas.Created },
+    example: examples.createEvent,
     handle: async ({ principal: { tenant }, body, bodyText }) => {
       const draft = readDraft(bodyText, body);
       const claim =
@@ -74,10 +83,15 @@ const readEvent = ({ store }: UnversionedServices): Route =>
   route({
     method: 'GET',
     path: '/events/{event_id}',
+    operationId: 'getUnversionedEvent',
     summary: 'Read one event, delivered or not',
+    description:
+      'Delivered events can be read until they expire. The payload is the very text that was sent.',
     auth: true,
     params: EventParams,
     responses: { 200: schemas.Event },
+    errors: ['NOT_FOUND'],
+    example: examples.readEvent,
     handle: async ({ principal, params }) => {
       const event = await store.get(principal.tenant, params.event_id);
       if (!event) throw eventNotFound();
@@ -89,11 +103,14 @@ const inboxPage = ({ store }: UnversionedServices): Route =>
   route({
     method: 'GET',
     path: '/inbox',
+    operationId: 'getUnversionedInbox',
     summary: 'Read undelivered events, oldest first',
+    description: 'A page has up to `limit` events; it ends early once it holds 4 MiB of payload.',
     auth: true,
     paged: true,
     query: schemas.InboxParameters,
     responses: { 200: schemas.InboxPage },
+    example: examples.inboxPage,
     handle: async ({ principal: { tenant }, query }) => {
       const wanted = inboxQuery(query);
       const page = await readInbox(store, 'unversioned', tenant, wanted);
@@ -119,10 +136,13 @@ const deliver = ({ store, clock }: UnversionedServices): Route =>
   route({
     method: 'DELETE',
     path: '/events/{event_id}',
+    operationId: 'deliverUnversionedEvent',
     summary: 'Mark an event as delivered: it leaves the inbox and is kept until it expires',
+    description: 'Again 204 when it has been delivered already.',
     auth: true,
     params: EventParams,
     responses: { 204: null },
+    errors: ['NOT_FOUND'],
     handle: async ({ principal, params }) => {
       const { outcome } = await store.acknowledge(principal.tenant, params.event_id, clock.tick());
       if (outcome === 'missing') throw eventNotFound();

@@ -1,20 +1,32 @@
 import Type from 'typebox';
-import { eventId, name, time } from '../fields.ts';
+import {
+  cursor,
+  errorCode,
+  eventId,
+  fieldErrors,
+  name,
+  nextCursor,
+  payload,
+  requestId,
+  time,
+} from '../fields.ts';
 
 export const CreateEventBody = Type.Object(
   {
-    event_type: name('what has happened'),
-    source: Type.Optional(name('where the event comes from')),
-    payload: Type.Object({}, { description: 'any JSON object, returned as the very text that was sent' }),
+    event_type: name('What has happened'),
+    source: Type.Optional(name('Where the event comes from')),
+    payload,
   },
   { additionalProperties: false },
 );
 
 export const InboxParameters = Type.Object(
   {
-    limit: Type.Optional(Type.Integer({ minimum: 1, maximum: 200, default: 50 })),
-    cursor: Type.Optional(Type.String({ minLength: 1, description: '`next_cursor` of the page before' })),
-    event_type: Type.Optional(name('exact match')),
+    limit: Type.Optional(
+      Type.Integer({ minimum: 1, maximum: 200, default: 50, description: 'Events on a page, at most' }),
+    ),
+    cursor: Type.Optional(cursor),
+    event_type: Type.Optional(name('Exact match')),
   },
   { additionalProperties: false },
 );
@@ -29,36 +41,35 @@ export const Created = Type.Object({
   event_id: eventId,
   timestamp: time,
   delivered: Type.Literal(false),
-  deduplicated: Type.Boolean(),
+  deduplicated: Type.Boolean({ description: 'An equal event came a short time ago: nothing was stored' }),
 });
 
 export const Event = Type.Object({
   event_id: eventId,
   event_type: Type.String(),
   source: Type.Union([Type.String(), Type.Null()]),
-  payload: Type.Object({}),
+  payload,
   timestamp: time,
   delivered: Type.Boolean(),
-  updated_at: Type.Union([time, Type.Null()], { description: 'when it was delivered' }),
+  updated_at: Type.Union([time, Type.Null()], { description: 'When it was delivered; null before' }),
 });
 
 export const InboxPage = Type.Object({
   events: Type.Array(Event),
   pagination: Type.Object({
-    next_cursor: Type.Union([Type.String(), Type.Null()]),
+    next_cursor: nextCursor,
     has_more: Type.Boolean(),
-    total_undelivered: Type.Integer(),
-    total_is_lower_bound: Type.Optional(Type.Literal(true)),
+    total_undelivered: Type.Integer({ description: 'Of the tenant, whatever the filter' }),
+    total_is_lower_bound: Type.Optional(
+      Type.Literal(true, { description: 'There are more: counting has stopped' }),
+    ),
   }),
 });
 
 export const ErrorBody = Type.Object({
-  status: Type.Integer(),
-  error_code: Type.String(),
-  message: Type.String(),
-  details: Type.Union([
-    Type.Array(Type.Object({ field: Type.String(), message: Type.String() })),
-    Type.Null(),
-  ]),
-  correlation_id: Type.String(),
+  status: Type.Integer({ description: 'HTTP status' }),
+  error_code: errorCode,
+  message: Type.String({ description: 'Meant for people: what to fix' }),
+  details: fieldErrors,
+  correlation_id: requestId,
 });

@@ -11,6 +11,7 @@ import { inboxQuery } from '../inbox-query.ts';
 import type { Reply } from '../reply.ts';
 import type { Route } from '../route.ts';
 import { route } from '../route.ts';
+import * as examples from './examples.ts';
 import * as schemas from './schemas.ts';
 import { eventMembers, idempotencyKey, readDraft } from './wire.ts';
 
@@ -35,9 +36,12 @@ const health = ({ clock, version }: V1Services): Route =>
   route({
     method: 'GET',
     path: '/v1/health',
+    operationId: 'getHealth',
     summary: 'The process is alive',
+    description: 'Answered from memory, whatever the store does.',
     auth: false,
     responses: { 200: schemas.Health },
+    example: examples.health,
     handle: () => json(200, { status: 'healthy', timestamp: formatMicros(clock.now()), version }),
   });
 
@@ -45,9 +49,13 @@ const ready = ({ store, clock, draining }: V1Services): Route =>
   route({
     method: 'GET',
     path: '/v1/ready',
+    operationId: 'getReady',
     summary: 'The process takes requests: for load balancers',
+    description: '503 while the store does not answer, and while the process shuts down.',
     auth: false,
     responses: { 200: schemas.Ready },
+    errors: ['SERVICE_UNAVAILABLE'],
+    example: examples.ready,
     handle: async () => {
       if (draining()) throw unavailable('this instance is shutting down; use another one');
       await store.ping();
@@ -59,10 +67,19 @@ const createEvent = ({ store, clock, idempotencyTtl }: V1Services): Route =>
   route({
     method: 'POST',
     path: '/v1/events',
+    operationId: 'createEvent',
     summary: 'Send an event; a 201 means that it is durable',
+    description:
+      'Without an idempotency key, two requests are two events, however alike. With one, the same key and the same ' +
+      'content get the first reply again; the same key with other content is 422. The payload may have 409,600 bytes ' +
+      'of JSON text.',
     auth: true,
     body: schemas.CreateEventBody,
     responses: { 201: schemas.Created },
+    headers: schemas.CreateEventHeaders,
+    replyHeaders: schemas.CreatedHeaders,
+    errors: ['IDEMPOTENCY_KEY_REUSED'],
+    example: examples.createEvent,
     handle: async ({ principal: { tenant }, head, body, bodyText, requestId }) => {
       const draft = readDraft(bodyText, body);
       const key = idempotencyKey(head, body);
@@ -87,10 +104,14 @@ const readEvent = ({ store }: V1Services): Route =>
   route({
     method: 'GET',
     path: '/v1/events/{event_id}',
+    operationId: 'getEvent',
     summary: 'Read one event, pending or acknowledged',
+    description: 'Also right after the 201, on every instance. The payload is the very text that was sent.',
     auth: true,
     params: EventParams,
     responses: { 200: schemas.EventWithRequestId },
+    errors: ['NOT_FOUND'],
+    example: examples.readEvent,
     handle: async ({ principal, params, requestId }) => {
       const event = await store.get(principal.tenant, params.event_id);
       if (!event) throw eventNotFound();
@@ -102,11 +123,16 @@ const inboxPage = ({ store }: V1Services): Route =>
   route({
     method: 'GET',
     path: '/v1/inbox',
+    operationId: 'getInbox',
     summary: 'Read pending events, oldest first',
+    description:
+      'A page has up to `limit` events; it ends early once it holds 4 MiB of payload. Acknowledge what you have handled: ' +
+      'until then the inbox shows it again.',
     auth: true,
     paged: true,
     query: schemas.InboxParameters,
     responses: { 200: schemas.InboxPage },
+    example: examples.inboxPage,
     handle: async ({ principal, query, requestId }) => {
       const wanted = inboxQuery(query);
       const page = await readInbox(store, 'v1', principal.tenant, wanted);
@@ -124,10 +150,14 @@ const acknowledge = ({ store, clock }: V1Services): Route =>
   route({
     method: 'POST',
     path: '/v1/events/{event_id}/ack',
+    operationId: 'acknowledgeEvent',
     summary: 'Acknowledge an event: it leaves the inbox',
+    description: 'A second time it is 409, with the time of the first.',
     auth: true,
     params: EventParams,
     responses: { 200: schemas.Acknowledged },
+    errors: ['NOT_FOUND', 'CONFLICT'],
+    example: examples.acknowledge,
     handle: async ({ principal, params, requestId }) => {
       const id = params.event_id;
       const acknowledgement = await store.acknowledge(principal.tenant, id, clock.tick());
@@ -150,10 +180,13 @@ const deleteEvent = ({ store }: V1Services): Route =>
   route({
     method: 'DELETE',
     path: '/v1/events/{event_id}',
+    operationId: 'deleteEvent',
     summary: 'Delete an event, pending or acknowledged',
+    description: 'Also 200 when there is no such event.',
     auth: true,
     params: EventParams,
     responses: { 200: schemas.Deleted },
+    example: examples.deleteEvent,
     handle: async ({ principal, params, requestId }) => {
       const id = params.event_id;
       const existed = await store.remove(principal.tenant, id);

@@ -1,45 +1,90 @@
 import Type from 'typebox';
-import { eventId, name, time } from '../fields.ts';
+import {
+  cursor,
+  errorCode,
+  eventId,
+  fieldErrors,
+  name,
+  nextCursor,
+  payload,
+  requestId,
+  time,
+} from '../fields.ts';
 
-const requestId = Type.String();
 const status = Type.Enum(['pending', 'acknowledged']);
 
-export const Metadata = Type.Object({
-  correlation_id: Type.Optional(Type.String()),
-  priority: Type.Optional(Type.Enum(['low', 'normal', 'high'])),
-  idempotency_key: Type.Optional(name('makes a repeated request harmless')),
-});
+export const Metadata = Type.Object(
+  {
+    correlation_id: Type.Optional(Type.String()),
+    priority: Type.Optional(Type.Enum(['low', 'normal', 'high'], { default: 'normal' })),
+    idempotency_key: Type.Optional(
+      name('Makes a repeated request harmless, as the header `Idempotency-Key`'),
+    ),
+  },
+  { description: 'Up to 8,192 bytes of JSON text. Other members than these are kept as they are' },
+);
 
 export const CreateEventBody = Type.Object(
   {
-    source: name('where the event comes from'),
-    event_type: name('what has happened'),
-    payload: Type.Object({}, { description: 'any JSON object, returned as the very text that was sent' }),
+    source: name('Where the event comes from'),
+    event_type: name('What has happened'),
+    payload,
     metadata: Type.Optional(Metadata),
   },
   { additionalProperties: false },
 );
 
+/** `idempotencyKey` in wire.ts checks it. */
+export const CreateEventHeaders = Type.Object({
+  'Idempotency-Key': Type.Optional(
+    Type.String({
+      minLength: 1,
+      maxLength: 255,
+      pattern: '^[!-~](?:[ -~]*[!-~])?$',
+      description:
+        'Makes a repeated request harmless: the same key with the same content gets the first reply again. ' +
+        'Printable ASCII; `metadata.idempotency_key` takes any text. If both are sent, they must be equal',
+      examples: ['order-7-paid'],
+    }),
+  ),
+});
+
+export const CreatedHeaders = Type.Object({
+  Location: Type.String({
+    description: 'Path of the event',
+    examples: [`/v1/events/3f0e6c1e-6d6c-4f3c-9a54-0d8f6f8a4c11`],
+  }),
+  'Idempotent-Replayed': Type.Optional(
+    Type.Literal('true', { description: 'The event was there already: this is its first reply again' }),
+  ),
+});
+
 export const InboxParameters = Type.Object(
   {
-    limit: Type.Optional(Type.Integer({ minimum: 1, maximum: 100, default: 50 })),
-    cursor: Type.Optional(Type.String({ minLength: 1, description: '`next_cursor` of the page before' })),
-    source: Type.Optional(name('exact match')),
-    event_type: Type.Optional(name('exact match')),
+    limit: Type.Optional(
+      Type.Integer({ minimum: 1, maximum: 100, default: 50, description: 'Events on a page, at most' }),
+    ),
+    cursor: Type.Optional(cursor),
+    source: Type.Optional(name('Exact match')),
+    event_type: Type.Optional(name('Exact match')),
   },
   { additionalProperties: false },
 );
 
 const event = {
   event_id: eventId,
-  source: Type.Union([Type.String(), Type.Null()]),
+  source: Type.Union([Type.String(), Type.Null()], {
+    description: 'Null of an event that came through the unversioned contract without one',
+  }),
   event_type: Type.String(),
-  payload: Type.Object({}),
-  metadata: Type.Union([Type.Object({}), Type.Null()]),
+  payload,
+  metadata: Type.Union([Type.Object({}), Type.Null()], { description: 'As it was sent, with its priority' }),
   status,
   created_at: time,
   acknowledged_at: Type.Union([time, Type.Null()]),
 };
+
+export const Event = Type.Object(event);
 
 export const Health = Type.Object({
   status: Type.Literal('healthy'),
@@ -60,9 +105,9 @@ export const Created = Type.Object({
 export const EventWithRequestId = Type.Object({ ...event, request_id: requestId });
 
 export const InboxPage = Type.Object({
-  events: Type.Array(Type.Object(event)),
+  events: Type.Array(Event),
   pagination: Type.Object({
-    next_cursor: Type.Union([Type.String(), Type.Null()]),
+    next_cursor: nextCursor,
     limit: Type.Integer(),
   }),
   request_id: requestId,
@@ -84,12 +129,9 @@ export const Deleted = Type.Object({
 
 export const ErrorBody = Type.Object({
   error: Type.Object({
-    code: Type.String(),
-    message: Type.String(),
-    details: Type.Union([
-      Type.Array(Type.Object({ field: Type.String(), message: Type.String() })),
-      Type.Null(),
-    ]),
+    code: errorCode,
+    message: Type.String({ description: 'Meant for people: what to fix' }),
+    details: fieldErrors,
     request_id: requestId,
   }),
 });
