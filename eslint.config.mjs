@@ -16,6 +16,7 @@ const arrows = {
       { type: 'port', pattern: 'src/store' },
       { type: 'http-v1', pattern: 'src/http/v1' },
       { type: 'http-unversioned', pattern: 'src/http/unversioned' },
+      { type: 'http-site', pattern: 'src/http/site' },
       { type: 'http-openapi', pattern: 'src/http/openapi' },
       { type: 'http', pattern: 'src/http' },
       { type: 'events', pattern: 'src/events' },

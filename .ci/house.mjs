@@ -1,7 +1,18 @@
 /** The house: each element, and what it may import beside itself. The ports are the ground: they import nothing. */
 export const house = {
   // `main.ts`, `app.ts`, which puts the parts together, and what they start from.
-  root: ['root', 'http', 'http-v1', 'http-unversioned', 'http-openapi', 'events', 'access', 'stores', 'port'],
+  root: [
+    'root',
+    'http',
+    'http-v1',
+    'http-unversioned',
+    'http-openapi',
+    'http-site',
+    'events',
+    'access',
+    'stores',
+    'port',
+  ],
   cli: ['root', 'cli', 'events', 'access', 'stores', 'port', 'embedded', 'dynamodb'],
   client: ['client'],
   http: ['http', 'events', 'access', 'port'],
@@ -10,6 +21,8 @@ export const house = {
   'http-unversioned': ['http', 'http-unversioned', 'events', 'access', 'port'],
   // The document is made of any contracts, and knows none of them.
   'http-openapi': ['http', 'http-openapi'],
+  // The pages for people know contracts only as what is served: by `http`.
+  'http-site': ['http', 'http-site'],
   events: ['events', 'port'],
   access: ['access', 'port'],
   port: ['port'],

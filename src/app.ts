@@ -1,6 +1,6 @@
 import type { Logger } from 'pino';
 import { createKeyAuthenticator } from './access/key-authenticator.ts';
-import { createLocalAuthenticator } from './access/local.ts';
+import { createLocalAuthenticator, LOCAL_KEY } from './access/local.ts';
 import { createRateLimiter } from './access/rate-limiter.ts';
 import { createSecretVerifier } from './access/secret-verifier.ts';
 import { clockLog } from './clock-log.ts';
@@ -12,6 +12,7 @@ import type { Server } from './http/server.ts';
 import { requestLog } from './http/request-log.ts';
 import { createServer } from './http/server.ts';
 import { openApiContract } from './http/openapi/contract.ts';
+import { siteContract } from './http/site/contract.ts';
 import { unversionedContract } from './http/unversioned/contract.ts';
 import { v1Contract } from './http/v1/contract.ts';
 import { openStore } from './store/open-store.ts';
@@ -59,7 +60,10 @@ export async function startApp(
   });
   const unversioned = unversionedContract({ ...services, dedupWindow: config.dedupWindowSeconds * 1e6 });
   const contracts = [v1, unversioned];
-  const dispatch = createDispatch([...contracts, openApiContract(contracts, unversioned, version)], {
+  const openApi = openApiContract(contracts, unversioned, version);
+  const tryOutKey = config.authMode === 'local' ? LOCAL_KEY : undefined;
+  const site = siteContract({ version, contracts, errors: unversioned, tryOutKey });
+  const dispatch = createDispatch([...contracts, openApi, site], {
     authenticator: access.authenticator,
     rateLimiter: createRateLimiter(),
   });

@@ -25,6 +25,7 @@ const SAMPLES: Record<keyof typeof house, string> = {
   http: 'src/http/dispatch.ts',
   'http-v1': 'src/http/v1/contract.ts',
   'http-unversioned': 'src/http/unversioned/contract.ts',
+  'http-site': 'src/http/site/contract.ts',
   'http-openapi': 'src/http/openapi/contract.ts',
   events: 'src/events/ingest.ts',
   access: 'src/access/local.ts',

@@ -188,19 +188,22 @@ export class Exchange implements Call {
    */
   reply(reply: Reply, close = false): boolean {
     if (!this.#open) return true;
-    const withBody = reply.body !== null && this.method !== 'HEAD' && !close;
-    const size = withBody ? Buffer.byteLength(reply.body) : 0;
-    if (size > LARGE_REPLY_BYTES && !this.#replyBytes.set(this.tenant, size)) return false;
+    const { body } = reply;
+    const withBody = body !== null && this.method !== 'HEAD' && !close;
+    const size = withBody ? Buffer.byteLength(body) : 0;
+    if (size > LARGE_REPLY_BYTES && typeof body === 'string' && !this.#replyBytes.set(this.tenant, size)) {
+      return false;
+    }
     this.#open = false;
     this.cause = reply.cause;
     clearTimeout(this.#discardTimer);
-    if (withBody) this.#send(reply, reply.body, size);
+    if (withBody) this.#send(reply, body, size);
     else if (close || this.method === 'HEAD') this.#sendLater(reply, close);
     else this.#sendWithoutBody(reply);
     return true;
   }
 
-  #send(reply: Reply, body: string, size: number): void {
+  #send(reply: Reply, body: string | Buffer, size: number): void {
     const res = this.#res;
     let done = false as boolean;
     res.cork(() => {
@@ -213,15 +216,18 @@ export class Exchange implements Call {
       this.#end(reply.status);
       return;
     }
-    this.#sendRest(bytesFrom(body, size, res.getWriteOffset()), size, reply.status);
+    const offset = res.getWriteOffset();
+    if (typeof body !== 'string') {
+      this.#transferRest(body.subarray(offset), size, reply.status);
+      return;
+    }
+    const rest = bytesFrom(body, size, offset);
+    if (this.#replyBytes.set(this.tenant, rest.length)) this.#transferRest(rest, size, reply.status);
+    else res.close();
   }
 
   /** A function of its own: a closure in `#send` would keep the whole body in memory for as long as the client reads. */
-  #sendRest(rest: Buffer, size: number, status: number): void {
-    if (!this.#replyBytes.set(this.tenant, rest.length)) {
-      this.#res.close();
-      return;
-    }
+  #transferRest(rest: Buffer, size: number, status: number): void {
     this.#transfer = new Transfer(this.#res, rest, size, () => {
       this.#end(status);
     });
@@ -305,6 +311,7 @@ const REASONS: Readonly<Record<string, string>> = {
   200: 'OK',
   201: 'Created',
   204: 'No Content',
+  304: 'Not Modified',
   400: 'Bad Request',
   401: 'Unauthorized',
   403: 'Forbidden',

@@ -12,6 +12,10 @@ export interface RequestHead {
   readonly authorization: string | undefined;
   readonly apiKey: string | undefined;
   readonly idempotencyKey: string | undefined;
+  /** What the client takes, and what it has. Of a header that comes more than once the last one counts. */
+  readonly accept: string | undefined;
+  readonly acceptEncoding: string | undefined;
+  readonly ifNoneMatch: string | undefined;
   /**
    * A header that must stand alone stands twice, or the length of the body is given in two ways. The parser takes the
    * first, a proxy before us may take the last, and between the two a request can be smuggled: RFC 9112, section 6.3.
@@ -30,6 +34,9 @@ export function readHead(headers: {
   let authorization: string | undefined;
   let apiKey: string | undefined;
   let idempotencyKey: string | undefined;
+  let accept: string | undefined;
+  let acceptEncoding: string | undefined;
+  let ifNoneMatch: string | undefined;
   let ambiguous: string | undefined;
   headers.forEach((name, value) => {
     switch (name) {
@@ -58,6 +65,15 @@ export function readHead(headers: {
       case 'idempotency-key':
         if (idempotencyKey !== undefined) ambiguous = name;
         idempotencyKey = value;
+        break;
+      case 'accept':
+        accept = value;
+        break;
+      case 'accept-encoding':
+        acceptEncoding = value;
+        break;
+      case 'if-none-match':
+        ifNoneMatch = value;
     }
   });
   const chunked = transferEncoding !== undefined;
@@ -70,6 +86,9 @@ export function readHead(headers: {
     authorization,
     apiKey,
     idempotencyKey,
+    accept,
+    acceptEncoding,
+    ifNoneMatch,
     ambiguous,
   };
 }

@@ -26,7 +26,7 @@ interface RouteDefinition<Params extends TObject, Query extends TObject, Body ex
   readonly summary: string;
   /** More than the summary says, in Markdown. */
   readonly description: string;
-  /** Left out of the OpenAPI document: parts of pages, which nobody calls by hand. */
+  /** Left out of the OpenAPI document: pages for people, and their parts. */
   readonly undescribed?: true;
   /** Whether a key is asked for. Routes without one also answer HEAD. */
   readonly auth: boolean;

@@ -59,7 +59,7 @@ async function ask(dispatch: Dispatch, method: string, target: string, { body = 
   const reply = await dispatch.answer(call, Buffer.from(body));
   return {
     status: reply.status,
-    json: (reply.body === null ? {} : JSON.parse(reply.body)) as Json,
+    json: (reply.body === null ? {} : JSON.parse(reply.body.toString())) as Json,
     headers: new Headers((reply.headers ?? []).map(([name, value]): [string, string] => [name, value])),
     cause: reply.cause,
   };
