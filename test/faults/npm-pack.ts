@@ -75,6 +75,12 @@ void t.test('an installed package serves and has its commands, by the name trigg
     body: '{"source":"s","event_type":"t","payload":{}}',
   });
   t.equal(sent.status, 201);
+  for (const path of ['/docs', '/redoc']) {
+    const page = await (await fetch(service.url + path)).text();
+    for (const [, file = ''] of page.matchAll(/ src="\.([^"]+)"/g)) {
+      t.equal((await fetch(service.url + file)).status, 200, `${path} finds ${file}`);
+    }
+  }
   const backup = join(home, 'backup.mdb');
   t.match((await run(bin, ['backup', backup], { env: settings })).stdout, `${backup}: `);
   service.child.kill('SIGTERM');

@@ -1,10 +1,11 @@
 import t from 'tap';
-import { startTestApp, v1Error } from '../support/app.ts';
+import { v1Error } from '../support/app.ts';
+import { startDescribedApp } from '../support/described.ts';
 import { entries, flipped, openRaw } from '../support/embedded.ts';
 
 void t.test('a flipped bit in a stored record is an error of that event alone', async (t) => {
   const dataDir = t.testdir();
-  const app = await startTestApp(t, { DATA_DIR: dataDir });
+  const app = await startDescribedApp(t, { DATA_DIR: dataDir });
   const ids = [
     await app.send({ payload: { n: 0 } }),
     await app.send({ payload: { n: 1 } }),

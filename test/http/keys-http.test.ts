@@ -16,7 +16,8 @@ import { openEmbeddedStore } from '../../src/store/embedded/embedded-store.ts';
 import type { EventStore } from '../../src/store/event-store.ts';
 import { apiKey } from '../contracts/key-store-contract.ts';
 import { createMemoryKeyStore } from '../support/memory-key-store.ts';
-import { startTestApp, v1Error, type Answer, type Json, type TestApp } from '../support/app.ts';
+import { v1Error, type Answer, type Json, type TestApp } from '../support/app.ts';
+import { startDescribedApp } from '../support/described.ts';
 import { startDynalite } from '../support/dynamodb.ts';
 import { createKey, keysJson, runKeys, spawnKeys } from '../support/keys-cli.ts';
 import { quietLog } from '../support/quiet-log.ts';
@@ -36,7 +37,7 @@ async function keyLife(t: Test, store: string): Promise<void> {
       ? { DATA_DIR: t.testdir() }
       : { STORE: store, DYNAMODB_ENDPOINT_URL: await startDynalite(t) };
   const env = { ...place, API_KEY_CACHE_TTL_SECONDS: '1' };
-  const app = await startTestApp(t, { ...env, AUTH_MODE: 'keys' });
+  const app = await startDescribedApp(t, { ...env, AUTH_MODE: 'keys' });
   const status = async (key: string) => (await inbox(app, key)).status;
 
   const local = await inbox(app, LOCAL_KEY);
@@ -76,7 +77,7 @@ async function keyLife(t: Test, store: string): Promise<void> {
 void t.test('local mode takes stored keys beside the fixed one', async (t) => {
   const env = { DATA_DIR: t.testdir() };
   const { key } = await createKey(runKeys, env, '--tenant', 'acme');
-  const app = await startTestApp(t, env);
+  const app = await startDescribedApp(t, env);
   await app.send();
   t.equal(((await inbox(app, LOCAL_KEY)).json['events'] as unknown[]).length, 1);
   t.same((await inbox(app, key)).json['events'], [], 'another tenant');
@@ -86,7 +87,7 @@ void t.test('a tenant sees nothing of another by any route', async (t) => {
   const env = { DATA_DIR: t.testdir(), AUTH_MODE: 'keys' };
   const a = (await createKey(runKeys, env, '--tenant', 'a')).key;
   const b = (await createKey(runKeys, env, '--tenant', 'b')).key;
-  const app = await startTestApp(t, env);
+  const app = await startDescribedApp(t, env);
   const as: As = (key, method, path, body) =>
     app.request(method, path, body, { 'x-api-key': key, 'x-request-id': 'same' });
   const ids: string[] = [];

@@ -1,7 +1,7 @@
 import t from 'tap';
 import { idempotencyContract } from '../contracts/idempotency-contract.ts';
-import { startTestApp } from '../support/app.ts';
+import { startDescribedApp } from '../support/described.ts';
 import { unversionedContract } from '../contracts/unversioned-contract.ts';
 
-unversionedContract(t, { start: startTestApp });
-idempotencyContract(t, { start: startTestApp });
+unversionedContract(t, { start: startDescribedApp });
+idempotencyContract(t, { start: startDescribedApp });

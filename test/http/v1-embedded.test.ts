@@ -1,5 +1,5 @@
 import t from 'tap';
-import { startTestApp } from '../support/app.ts';
+import { startDescribedApp } from '../support/described.ts';
 import { v1Contract } from '../contracts/v1-contract.ts';
 
-v1Contract(t, { start: startTestApp });
+v1Contract(t, { start: startDescribedApp });

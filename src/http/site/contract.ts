@@ -5,7 +5,7 @@ import { route } from '../route.ts';
 import { ASSETS, ASSETS_PREFIX, assetPath, type Asset, type AssetName } from './assets.ts';
 import { type Content, contentReply, keep, makeContent, takesHtml } from './content.ts';
 import { docsPage, homeJson, homePage, redocPage } from './pages.ts';
-import { ASSET_HEADERS, pageHeaders, POLICIES } from './policy.ts';
+import { ASSET_HEADERS, ICON_HEADERS, pageHeaders, POLICIES } from './policy.ts';
 
 export interface SiteOptions {
   readonly version: string;
@@ -25,7 +25,7 @@ export function siteContract(options: SiteOptions): Contract {
   return {
     ...options.errors,
     prefix: ASSETS_PREFIX,
-    routes: [home(options), ...pages(options), ...Object.entries(ASSETS).map(asset)],
+    routes: [home(options), ...pages(options), ...Object.entries(ASSETS).map(asset), favicon()],
   };
 }
 
@@ -58,6 +58,15 @@ function asset([name, { contentType, read }]: [string, Asset]): Route {
   return file(assetPath(name as AssetName), `Of the pages: ${name}`, {
     choose: keep(async () => makeContent(contentType, await read())),
     headers: ASSET_HEADERS,
+  });
+}
+
+/** Asked for by browsers that show what is no page and names no icon, such as the OpenAPI document. */
+function favicon(): Route {
+  const { contentType, read } = ASSETS['icon.svg'];
+  return file('/favicon.ico', 'The icon of the pages', {
+    choose: keep(async () => makeContent(contentType, await read())),
+    headers: ICON_HEADERS,
   });
 }
 

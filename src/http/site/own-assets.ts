@@ -46,14 +46,29 @@ a { color: var(--blue); }
   .bar { gap: 0.25rem 0.9rem; font-size: 0.9rem; }
   .home h1 { font-size: 1.6rem; }
   .home dl > div { grid-template-columns: 1fr; }
+  .swagger-ui .opblock-body { overflow-x: auto; }
+  .swagger-ui .response-col_links { display: none; }
 }
 `;
 
 /**
  * The test key of AUTH_MODE=local comes with the page and is entered already: who tries things out on their own machine need not
  * look for it. It is not entered as a bearer token as well: beside a key that somebody enters themselves it would be a second one.
+ *
+ * Swagger UI fills in the examples of optional parameters, too. An example of an idempotency key would then be sent with every
+ * event, and the second event be refused; an example of a cursor is of no inbox.
  */
 export const START_DOCS = `const root = document.getElementById('swagger-ui');
+
+function withoutOptionalExamples(openApi) {
+  for (const operations of Object.values(openApi.paths)) {
+    for (const { parameters = [] } of Object.values(operations)) {
+      for (const parameter of parameters) if (!parameter.required) delete parameter.example;
+    }
+  }
+  return openApi;
+}
+
 const ui = SwaggerUIBundle({
   domNode: root,
   url: root.dataset.document,
@@ -62,6 +77,15 @@ const ui = SwaggerUIBundle({
   defaultModelsExpandDepth: 0,
   tryItOutEnabled: true,
   validatorUrl: null,
+  plugins: [
+    {
+      statePlugins: {
+        spec: {
+          wrapActions: { updateJsonSpec: (update) => (openApi) => update(withoutOptionalExamples(openApi)) },
+        },
+      },
+    },
+  ],
   onComplete() {
     const key = root.dataset.key;
     if (key === undefined) return;

@@ -64,3 +64,10 @@ export const ASSET_HEADERS: Headers = [
   ['cache-control', 'public, max-age=31536000, immutable'],
   ['vary', 'accept-encoding'],
 ];
+
+/** The icon at the path that never changes. */
+export const ICON_HEADERS: Headers = [
+  ...COMMON,
+  ['cache-control', 'public, max-age=86400'],
+  ['vary', 'accept-encoding'],
+];
