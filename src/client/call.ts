@@ -29,10 +29,13 @@ export interface Answer {
  */
 export type Call = (request: Request) => Promise<Answer>;
 
+/** The service answers within 2 s of the last byte of a request. */
+const ENOUGH_FOR_A_TRY_MS = 5_000;
+
 export function createCall(settings: Settings, world: World): Call {
   const { timeoutMs, maxRetries } = settings;
-  // A reply that never comes must leave time to ask again: the service itself answers within 2 s.
-  const tryMs = timeoutMs / Math.min(3, maxRetries + 1);
+  // A reply that never comes must leave time for the other tries.
+  const tryMs = Math.max(timeoutMs / (maxRetries + 1), ENOUGH_FOR_A_TRY_MS);
 
   return async (request) => {
     const deadline = world.now() + timeoutMs;
