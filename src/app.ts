@@ -67,7 +67,7 @@ export async function startApp(
     authenticator: access.authenticator,
     rateLimiter: createRateLimiter(),
   });
-  const server = createServer({ dispatch, ...requestLog(logger) });
+  const server = createServer({ dispatch, corsOrigins: config.corsOrigins, ...requestLog(logger) });
   let port: number;
   try {
     port = await server.listen(config.host, config.port);

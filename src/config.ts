@@ -1,5 +1,5 @@
 import type { Environment, Read } from './environment.ts';
-import { flag, integer, oneOf, optionalUrl, readEnvironment, text } from './environment.ts';
+import { flag, integer, oneOf, optionalUrl, readEnvironment, text, webOrigins } from './environment.ts';
 import { STORES, type StoreConfig } from './store/store-config.ts';
 
 /** What the command of the keys has to know. */
@@ -13,6 +13,8 @@ export interface Config extends KeysConfig {
   readonly host: string;
   /** 0: any free port. */
   readonly port: number;
+  /** Whose pages may use the API from a browser; empty: nobody's. */
+  readonly corsOrigins: '*' | readonly string[];
   /** `local` takes the fixed test key beside stored ones. */
   readonly authMode: AuthMode;
   readonly apiKeyCacheTtlSeconds: number;
@@ -40,6 +42,7 @@ export function readConfig(env: Environment): Config {
       host: read('HOST', '127.0.0.1', text),
       port: read('PORT', '8080', integer(0, 65_535)),
       ...storeVariables(read),
+      corsOrigins: read('CORS_ORIGINS', '', webOrigins),
       authMode: read('AUTH_MODE', 'local', oneOf(AUTH_MODES)),
       apiKeyCacheTtlSeconds: read('API_KEY_CACHE_TTL_SECONDS', '30', integer(1, 3_600)),
       apiKeyCacheSize: read('API_KEY_CACHE_SIZE', '10000', integer(1, 1_000_000)),
@@ -96,7 +99,11 @@ function defaultRateLimit(read: Read): number {
 }
 
 /** Keeps the well-known test key off production, and off the network unless that is wanted. */
-function testKeyProblems({ authMode, host }: Config, env: Environment, publicTestKey: boolean): string[] {
+function testKeyProblems(
+  { authMode, host, corsOrigins }: Config,
+  env: Environment,
+  publicTestKey: boolean,
+): string[] {
   if (authMode !== 'local') return [];
   const problems: string[] = [];
   if (env['NODE_ENV'] === 'production') {
@@ -108,6 +115,12 @@ function testKeyProblems({ authMode, host }: Config, env: Environment, publicTes
     problems.push(
       `HOST: ${host} can be reached from other machines, where AUTH_MODE=local would give the well-known ` +
         'test key to everybody; listen on 127.0.0.1, set AUTH_MODE=keys, or ALLOW_PUBLIC_TEST_KEY=true if that is what you want',
+    );
+  }
+  if (corsOrigins === '*' && !publicTestKey) {
+    problems.push(
+      'CORS_ORIGINS: * lets every page that you open in a browser use the well-known test key of AUTH_MODE=local; ' +
+        'name the origins, set AUTH_MODE=keys, or ALLOW_PUBLIC_TEST_KEY=true if that is what you want',
     );
   }
   return problems;

@@ -59,6 +59,21 @@ export const optionalUrl: Kind<string | null> = {
     value === '' ? null : /^https?:\/\//.test(value) && URL.canParse(value) ? value : undefined,
 };
 
+/** Empty: none. */
+export const webOrigins: Kind<'*' | readonly string[]> = {
+  takes: 'origins like https://app.example.com (scheme, host and port only), separated by commas; or *',
+  parse: (value) => {
+    if (value === '*') return value;
+    const origins = value === '' ? [] : value.split(',').map((origin) => origin.trim());
+    return origins.every(isWebOrigin) ? Object.freeze(origins) : undefined;
+  },
+};
+
+/** As browsers write it: in lower case, without a default port and a slash. What is written otherwise would never be equal. */
+function isWebOrigin(origin: string): boolean {
+  return /^https?:[^*]*$/.test(origin) && URL.canParse(origin) && new URL(origin).origin === origin;
+}
+
 export const flag: Kind<boolean> = {
   takes: 'true or false',
   parse: (value) => (value === 'true' ? true : value === 'false' ? false : undefined),

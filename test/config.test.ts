@@ -17,6 +17,7 @@ void t.test('without any variable the service runs on this machine', (t) => {
       shards: 4,
       readShards: 4,
     },
+    corsOrigins: [],
     authMode: 'local',
     apiKeyCacheTtlSeconds: 30,
     apiKeyCacheSize: 10_000,
@@ -84,5 +85,28 @@ void t.test('the command line reads the store, as the service does, and nothing 
   t.ok(Object.isFrozen(store) && Object.isFrozen(store.dynamodb) && Object.isFrozen(store.dynamodb.tables));
   t.throws(() => readStoreConfig({ STORE: 'x', EVENT_TTL_SECONDS: '0' }), /STORE: .*\nEVENT_TTL_SECONDS: /);
   t.throws(() => readKeysConfig({ DEFAULT_RATE_LIMIT: 'many' }), /DEFAULT_RATE_LIMIT: takes/);
+  t.end();
+});
+
+void t.test('origins are taken as browsers write them', (t) => {
+  const origins = (value: string) => readConfig({ CORS_ORIGINS: value, AUTH_MODE: 'keys' }).corsOrigins;
+  t.same(origins('https://a.example, http://localhost:3000'), ['https://a.example', 'http://localhost:3000']);
+  t.equal(origins('*'), '*');
+  for (const bad of [
+    'a.example',
+    'https://a.example/',
+    'https://a.example/app',
+    'https://A.example',
+    'https://a.example:443',
+    'https://*.a.example',
+    'https://a.example,',
+    'https://a.example,*',
+    'null',
+    'file://',
+  ]) {
+    t.throws(() => origins(bad), /^CORS_ORIGINS: takes origins like https:/, bad);
+  }
+  t.throws(() => readConfig({ CORS_ORIGINS: '*' }), /^CORS_ORIGINS: \* lets every page/);
+  t.same(readConfig({ CORS_ORIGINS: '*', ALLOW_PUBLIC_TEST_KEY: 'true' }).corsOrigins, '*');
   t.end();
 });

@@ -4,7 +4,14 @@ import t from 'tap';
 
 const DECISIONS = 'docs/decisions';
 
-const pages = ['README.md', 'CHANGELOG.md', ...markdownIn('docs'), ...markdownIn(DECISIONS)].map((path) => ({
+const pages = [
+  'README.md',
+  'CHANGELOG.md',
+  'src/client/README.md',
+  ...markdownIn('docs'),
+  ...markdownIn('docs/examples'),
+  ...markdownIn(DECISIONS),
+].map((path) => ({
   path,
   text: readFileSync(path, 'utf8'),
 }));

@@ -221,7 +221,7 @@ export class Exchange implements Call {
     const res = this.#res;
     let done = false as boolean;
     res.cork(() => {
-      this.#writeHead(reply);
+      this.writeHead(reply);
       // uWebSockets closes only after an `end`, which takes the whole body at once: a large one leaves closing to the client.
       if (this.#observer.closing) res.writeHeader('connection', 'close');
       [, done] = res.tryEnd(body, size);
@@ -261,7 +261,7 @@ export class Exchange implements Call {
         return;
       }
       this.#res.cork(() => {
-        this.#writeHead(reply);
+        this.writeHead(reply);
         // HEAD gets a length of 0 here, because `endWithoutBody` does not close the connection.
         this.#res.end(this.method === 'HEAD' ? '' : (reply.body ?? ''), true);
       });
@@ -272,7 +272,7 @@ export class Exchange implements Call {
   #sendWithoutBody(reply: Reply): void {
     const res = this.#res;
     res.cork(() => {
-      this.#writeHead(reply);
+      this.writeHead(reply);
       // `endWithoutBody` with arguments, be they undefined, announces a body that never comes: the next request on the
       // connection is then reset (older build). So the length is a header, and the client closes.
       if (reply.body !== null) res.writeHeader('content-length', String(Buffer.byteLength(reply.body)));
@@ -282,7 +282,8 @@ export class Exchange implements Call {
     this.#end(reply.status);
   }
 
-  #writeHead(reply: Reply): void {
+  /** Every reply begins here. */
+  protected writeHead(reply: Reply): void {
     this.#res.writeStatus(statusLine(reply.status));
     writeHeaders(this.#res, this, reply);
   }

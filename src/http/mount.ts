@@ -1,6 +1,7 @@
 import type { TemplatedApp } from 'uWebSockets.js';
 import { PAGE_PAYLOAD_BYTES } from '../store/event-store.ts';
 import { StoreOverloadedError } from '../store/store-errors.ts';
+import { CorsExchange, type Origins } from './cors.ts';
 import type { Dispatch } from './dispatch.ts';
 import { bodyTooLarge, errorReply, refuseAmbiguous } from './dispatch.ts';
 import type { ExchangeObserver } from './exchange.ts';
@@ -21,32 +22,56 @@ interface Shared {
   readonly pages: Turns;
 }
 
-/** Answers the requests of the app. uWebSockets' own router has one route for everything; `dispatch` finds the endpoint. */
-export function mount(app: TemplatedApp, dispatch: Dispatch, observer: MountObserver, memory: Memory): void {
+/**
+ * Answers the requests of the app. uWebSockets' own router has one route for everything; `dispatch` finds the endpoint.
+ *
+ * @param origins that may use the API from a browser.
+ */
+export function mount(
+  app: TemplatedApp,
+  dispatch: Dispatch,
+  observer: MountObserver,
+  memory: Memory,
+  origins: Origins,
+): void {
   const shared: Shared = { memory, pages: createTurns(PAGES_MS_PER_TURN) };
+  if (origins.length === 0) {
+    app.any('/*', (res, req) => {
+      const exchange = new Exchange(res, req, dispatch.find, observer, memory);
+      observer.started(exchange);
+      serve(exchange, shared);
+    });
+    return;
+  }
   app.any('/*', (res, req) => {
-    const exchange = new Exchange(res, req, dispatch.find, observer, memory);
+    const exchange = new CorsExchange(origins, res, req, dispatch.find, observer, memory);
     observer.started(exchange);
-    try {
-      refuseAmbiguous(exchange.head);
-    } catch (error) {
-      // The connection is closed, because it is uncertain where the next request begins.
-      exchange.reply(errorReply(exchange.match.endpoint.contract, error, exchange.requestId), true);
-      return;
-    }
-    try {
-      const admitted = exchange.match.endpoint.admit(exchange, exchange.hasBody);
-      if (admitted === undefined) {
-        receive(exchange, (body) => {
-          respond(exchange, body, shared);
-        });
-      } else {
-        void receiveAndWait(exchange, admitted, shared);
-      }
-    } catch (error) {
-      fail(exchange, error);
-    }
+    if (exchange.preflight) exchange.refuse(exchange.preflight);
+    else serve(exchange, shared);
   });
+}
+
+/** To be called before anything asynchronous happens to the exchange. */
+function serve(exchange: Exchange, shared: Shared): void {
+  try {
+    refuseAmbiguous(exchange.head);
+  } catch (error) {
+    // The connection is closed, because it is uncertain where the next request begins.
+    exchange.reply(errorReply(exchange.match.endpoint.contract, error, exchange.requestId), true);
+    return;
+  }
+  try {
+    const admitted = exchange.match.endpoint.admit(exchange, exchange.hasBody);
+    if (admitted === undefined) {
+      receive(exchange, (body) => {
+        respond(exchange, body, shared);
+      });
+    } else {
+      void receiveAndWait(exchange, admitted, shared);
+    }
+  } catch (error) {
+    fail(exchange, error);
+  }
 }
 
 /** How long pages of inboxes may take in one turn of the event loop, and so how long other requests wait for them. */

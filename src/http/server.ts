@@ -1,4 +1,5 @@
 import type { us_listen_socket } from 'uWebSockets.js';
+import type { Origins } from './cors.ts';
 import type { Dispatch } from './dispatch.ts';
 import { errorReply } from './dispatch.ts';
 import { unavailable } from './request-error.ts';
@@ -19,6 +20,8 @@ const QUIET_MS = 500;
 
 export interface ServerOptions {
   readonly dispatch: Dispatch;
+  /** That may use the API from a browser. */
+  readonly corsOrigins: Origins;
   readonly onRequest: (exchange: Exchange) => void;
   /** Called after the reply, or when the client has gone. */
   readonly onResponse: (exchange: Exchange) => void;
@@ -35,7 +38,7 @@ export interface Server {
   drain(graceMs: number): Promise<void>;
 }
 
-export function createServer({ dispatch, onRequest, onResponse }: ServerOptions): Server {
+export function createServer({ dispatch, corsOrigins, onRequest, onResponse }: ServerOptions): Server {
   const inFlight = new Set<Exchange>();
   let closing = false;
   let lastRequestAt = 0;
@@ -59,7 +62,7 @@ export function createServer({ dispatch, onRequest, onResponse }: ServerOptions)
   };
 
   const app = App();
-  mount(app, dispatch, observer, createMemory());
+  mount(app, dispatch, observer, createMemory(), corsOrigins);
   const deadlines = setInterval(() => {
     enforceDeadlines(inFlight);
   }, DEADLINE_CHECK_MS);

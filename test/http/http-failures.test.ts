@@ -54,6 +54,7 @@ async function start(
   });
   const server = createServer({
     dispatch: createDispatch([contract], { authenticator, rateLimiter: createRateLimiter() }),
+    corsOrigins: [],
     onRequest: () => undefined,
     onResponse: (exchange) => ended.push(exchange),
   });

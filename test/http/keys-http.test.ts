@@ -242,6 +242,7 @@ async function startCounting(t: Test) {
   });
   const server = createServer({
     dispatch: createDispatch([contract], { authenticator, rateLimiter: createRateLimiter() }),
+    corsOrigins: [],
     onRequest: () => undefined,
     onResponse: () => undefined,
   });

@@ -1,13 +1,13 @@
 import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { closeSync, constants, openSync, readFileSync } from 'node:fs';
-import type { AddressInfo } from 'node:net';
-import { createServer, Socket } from 'node:net';
+import { Socket } from 'node:net';
 import { join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Test } from 'tap';
 import autocannon from 'autocannon';
+import { freePort } from '../../src/cli/dynamodb-local.ts';
 
 export interface Logging {
   readonly pid: number;
@@ -31,7 +31,7 @@ export async function startLogging(
   stdout: number | 'socket',
   { env = {}, wrap = [] }: { env?: Record<string, string>; wrap?: readonly string[] } = {},
 ): Promise<Logging> {
-  const port = await freePort();
+  const port = String(await freePort());
   const [program = '', ...args] = [...wrap, ...MAIN];
   const child = spawn(program, args, {
     env: { ...process.env, NODE_ENV: '', SHUTDOWN_GRACE_SECONDS: '2', PORT: port, ...env },
@@ -97,12 +97,4 @@ export function residentMiB(pid: number): number {
 /** Waits as long as the test may take. */
 export async function until(holds: () => boolean): Promise<void> {
   while (!holds()) await sleep(20);
-}
-
-async function freePort(): Promise<string> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const { port } = server.address() as AddressInfo;
-  await new Promise((resolve) => server.close(resolve));
-  return String(port);
 }

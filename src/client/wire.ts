@@ -1,0 +1,60 @@
+/** What the service takes and answers: a test compares these with its OpenAPI document. */
+export interface WireEvent {
+  readonly event_id: string;
+  readonly source: string | null;
+  readonly event_type: string;
+  readonly payload: Record<string, unknown>;
+  readonly metadata: Record<string, unknown> | null;
+  readonly status: 'pending' | 'acknowledged';
+  readonly created_at: string;
+  readonly acknowledged_at: string | null;
+}
+
+export interface WireNewEvent {
+  readonly source: string;
+  readonly event_type: string;
+  readonly payload: object;
+  readonly metadata?: Metadata;
+}
+
+export interface WireCreated {
+  readonly event_id: string;
+  readonly created_at: string;
+}
+
+export interface WirePage {
+  readonly events: readonly WireEvent[];
+  readonly pagination: { readonly next_cursor: string | null; readonly limit: number };
+}
+
+export interface WireAcknowledged {
+  readonly event_id: string;
+  readonly acknowledged_at: string;
+}
+
+export interface WireDeleted {
+  readonly event_id: string;
+}
+
+export interface WireQuery {
+  readonly limit?: number | undefined;
+  readonly cursor?: string | undefined;
+  readonly source?: string | undefined;
+  readonly event_type?: string | undefined;
+}
+
+/** Stored with an event as it is. These members mean something to the service; any others are yours. */
+export interface Metadata {
+  readonly priority?: 'low' | 'normal' | 'high';
+  readonly correlation_id?: string;
+  /** Makes a repeated send harmless, as `idempotencyKey` does; any text of 1-255 characters. */
+  readonly idempotency_key?: string;
+  readonly [member: string]: unknown;
+}
+
+export interface Health {
+  readonly status: 'healthy';
+  /** ISO 8601 UTC with microseconds. */
+  readonly timestamp: string;
+  readonly version: string;
+}
