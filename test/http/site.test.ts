@@ -165,6 +165,7 @@ async function serveLargeFile(t: Test): Promise<{ url: string; file: Buffer }> {
   };
   const server = createServer({
     dispatch: createDispatch([contract], access),
+    corsOrigins: [],
     onRequest: () => undefined,
     onResponse: () => undefined,
   });
