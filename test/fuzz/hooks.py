@@ -28,7 +28,7 @@ def after_call(context, case, response):
 
 
 # Of HTTP itself, or said by the document in its own way.
-FRAMING = {"content-type", "content-length", "transfer-encoding", "connection", "date", "uwebsockets"}
+FRAMING = {"content-type", "content-length", "content-encoding", "transfer-encoding", "connection", "date", "uwebsockets"}
 
 
 @schemathesis.check

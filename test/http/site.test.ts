@@ -8,7 +8,7 @@ import { createRateLimiter } from '../../src/access/rate-limiter.ts';
 import { createDispatch } from '../../src/http/dispatch.ts';
 import { route, type Contract } from '../../src/http/route.ts';
 import { createServer } from '../../src/http/server.ts';
-import { keep, makeContent } from '../../src/http/site/content.ts';
+import { keep, makeContent } from '../../src/http/content.ts';
 import { unversionedContract } from '../../src/http/unversioned/contract.ts';
 import { startTestApp } from '../support/app.ts';
 import { askAndReadNothing } from '../support/readers.ts';

@@ -28,6 +28,7 @@ interface Header {
 const FRAMING = new Set([
   'allow',
   'connection',
+  'content-encoding',
   'content-length',
   'content-type',
   'date',

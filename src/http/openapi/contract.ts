@@ -1,4 +1,6 @@
 import Type from 'typebox';
+import { contentReply, keep, makeContent } from '../content.ts';
+import type { Headers } from '../reply.ts';
 import { route, type Contract } from '../route.ts';
 import { openApiDocument } from './document.ts';
 
@@ -20,7 +22,22 @@ const EXAMPLE = {
   components: {},
 };
 
-const CACHED = { 'Cache-Control': 'max-age=300' };
+const VALIDATED: Headers = [
+  ['cache-control', 'no-cache'],
+  ['vary', 'accept-encoding'],
+];
+
+const RequestHeaders = Type.Object({
+  'If-None-Match': Type.Optional(
+    Type.String({ description: '`ETag` of the document that the client has: 304 if it is the same' }),
+  ),
+});
+
+const ReplyHeaders = Type.Object({
+  ETag: Type.String({ description: 'Of these contents' }),
+  'Cache-Control': Type.String({ description: 'It may be kept, and is to be asked for each time' }),
+  Vary: Type.String(),
+});
 
 /**
  * `/openapi.json`: the document of these contracts and of itself, made once.
@@ -40,14 +57,15 @@ export function openApiContract(contracts: readonly Contract[], errors: Contract
         summary: 'This document',
         description: 'OpenAPI 3.1, made of the route tables and schemas that requests are checked with.',
         auth: false,
-        responses: { 200: Document },
-        replyHeaders: Type.Object({ 'Cache-Control': Type.Literal(CACHED['Cache-Control']) }),
+        headers: RequestHeaders,
+        responses: { 200: Document, 304: null },
+        replyHeaders: ReplyHeaders,
         example: { reply: EXAMPLE },
-        handle: () => reply,
+        handle: async ({ head }) => contentReply(await content(), head, VALIDATED),
       }),
     ],
   };
-  const body = JSON.stringify(openApiDocument([...contracts, contract], version));
-  const reply = { status: 200, body, headers: Object.entries(CACHED) };
+  const text = JSON.stringify(openApiDocument([...contracts, contract], version));
+  const content = keep(() => makeContent('application/json; charset=utf-8', Buffer.from(text)));
   return contract;
 }

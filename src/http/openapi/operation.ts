@@ -65,7 +65,7 @@ function parameters(
 function successes(route: Route, contract: Contract, components: Components, isHead: boolean): Json {
   const responses = Object.entries(route.responses).map(([status, schema]) => {
     const response = present({
-      description: route.summary,
+      description: status === '304' ? 'The client has it already' : route.summary,
       headers: successHeaders(route, components),
       content: schema === null ? undefined : content(route, schema, components),
       links: schema === null ? undefined : linksFrom(route, schema, contract),

@@ -3,7 +3,7 @@ import type { Headers } from '../reply.ts';
 import type { Contract, Route } from '../route.ts';
 import { route } from '../route.ts';
 import { ASSETS, ASSETS_PREFIX, assetPath, type Asset, type AssetName } from './assets.ts';
-import { type Content, contentReply, keep, makeContent, takesHtml } from './content.ts';
+import { type Content, contentReply, keep, makeContent, takesHtml } from '../content.ts';
 import { docsPage, homeJson, homePage, redocPage } from './pages.ts';
 import { ASSET_HEADERS, ICON_HEADERS, pageHeaders, POLICIES } from './policy.ts';
 

@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto';
 import { promisify } from 'node:util';
 import { constants, gzip } from 'node:zlib';
-import type { RequestHead } from '../head.ts';
-import type { Headers, Reply } from '../reply.ts';
+import type { RequestHead } from './head.ts';
+import type { Headers, Reply } from './reply.ts';
 
 const compress = promisify(gzip);
 
