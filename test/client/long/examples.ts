@@ -39,6 +39,14 @@ void t.test('the README of the client, pasted into a file', async (t) => {
   t.equal(await runExample('readme.mjs', url), '7\ntrue\nCONFLICT 409 false\n');
 });
 
+void t.test('the quick start of the README, pasted into a file', async (t) => {
+  const { url } = await startTestApp(t);
+  const readme = readFileSync('README.md', 'utf8');
+  const [, program = '', shown] = /^```js\n([^]*?)^```\n\n```text\n([^]*?)^```$/m.exec(readme) ?? [];
+  writeFileSync(join(folder, 'quick-start.mjs'), program.replace('http://127.0.0.1:8080', url));
+  t.equal(await runExample('quick-start.mjs', url), shown);
+});
+
 void t.test('send.mjs: the same event twice is stored once', async (t) => {
   const { url } = await startTestApp(t);
   t.equal(await runExample('send.mjs', url), 'stored: ID TIME\nwas there: ID TIME\n');
