@@ -1,12 +1,12 @@
-import { readFileSync } from 'node:fs';
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Test } from 'tap';
 import t from 'tap';
 import { LOCAL_KEY } from '../../src/access/local.ts';
-import { startService, type Service } from '../support/process.ts';
+import { startService } from '../support/process.ts';
 import { sendRaw } from '../support/raw.ts';
+import { residentMiB } from '../support/stdout.ts';
 
 const EVENT = '{"source":"s","event_type":"t","payload":{"text":"0123456789"}}';
 const POST =
@@ -25,15 +25,6 @@ async function open(url: string): Promise<Socket> {
   return socket;
 }
 
-/** Resident memory of a process, and its open files. */
-function look({ child }: Service): { mib: number; files: number } {
-  const status = readFileSync(`/proc/${String(child.pid)}/status`, 'utf8');
-  return {
-    mib: Number(/VmRSS:\s+(\d+) kB/.exec(status)?.[1]) / 1024,
-    files: Number(/FDSize:\s+(\d+)/.exec(status)?.[1]),
-  };
-}
-
 /** How many events are in the inbox. */
 async function pending(url: string): Promise<number> {
   const answer = await fetch(`${url}/inbox?limit=100`, { headers: { 'x-api-key': LOCAL_KEY } });
@@ -49,7 +40,7 @@ async function serves(t: Test, url: string): Promise<void> {
 
 void t.test('5,000 idle connections cost little and are closed, and disturb nobody', async (t) => {
   const service = await startService(t, { DATA_DIR: t.testdir() });
-  const before = look(service).mib;
+  const before = residentMiB(service.child.pid ?? 0);
   const sockets: Socket[] = [];
   t.teardown(() => {
     for (const socket of sockets) socket.destroy();
@@ -64,7 +55,7 @@ void t.test('5,000 idle connections cost little and are closed, and disturb nobo
     sockets.push(...opened);
   }
   await serves(t, service.url);
-  const { mib } = look(service);
+  const mib = residentMiB(service.child.pid ?? 0);
   t.comment(`${String(mib - before)} MiB more with 5,000 connections`);
   t.ok(mib - before < 100);
   for (let waited = 0; closed < sockets.length; waited++) {
@@ -101,7 +92,7 @@ void t.test('heads and bodies that come byte by byte end in time, and nothing is
 
 void t.test('a client that goes away at any point of its request leaves nothing behind', async (t) => {
   const service = await startService(t, { DATA_DIR: t.testdir() });
-  const before = look(service);
+  const before = residentMiB(service.child.pid ?? 0);
   for (let sent = 1; sent < POST.length; sent += 1) {
     const socket = await open(service.url);
     socket.write(POST.slice(0, sent));
@@ -120,7 +111,7 @@ void t.test('a client that goes away at any point of its request leaves nothing 
   t.match(await sendRaw(service.url, [POST]), { text: /^HTTP\/1.1 201 Created/ });
   const answer = await fetch(`${service.url}/v1/health`);
   t.equal(answer.status, 200);
-  t.ok(look(service).mib - before.mib < 150);
+  t.ok(residentMiB(service.child.pid ?? 0) - before < 150);
 });
 
 void t.test('a client that closes its side behind the request may get no answer', async (t) => {

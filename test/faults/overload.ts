@@ -1,4 +1,3 @@
-import { readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Test } from 'tap';
 import t from 'tap';
@@ -11,6 +10,7 @@ import {
   type Service,
 } from '../../bench/harness/service.ts';
 import type { Measurement } from '../../bench/load/job.ts';
+import { residentMiB } from '../support/stdout.ts';
 
 const SECONDS = 8;
 
@@ -34,15 +34,11 @@ async function watch({ url, pid }: Service, load: Promise<unknown>): Promise<Wat
     const { status } = await fetch(`${url}/v1/health`);
     if (status !== 200) throw new Error(`health is ${String(status)}`);
     slowestHealthMs = Math.max(slowestHealthMs, performance.now() - started);
-    peakMib = Math.max(peakMib, residentMib(pid));
+    peakMib = Math.max(peakMib, residentMiB(pid ?? 0));
     await sleep(50);
   }
   await ended;
   return { peakMib, slowestHealthMs };
-}
-
-function residentMib(pid: number | null): number {
-  return Number(/VmRSS:\s+(\d+) kB/.exec(readFileSync(`/proc/${String(pid)}/status`, 'utf8'))?.[1]) / 1024;
 }
 
 /** Four times what the service can take, from a load that does not wait for answers, and then a quarter of it. */
@@ -55,7 +51,7 @@ async function overload(t: Test, emulator: Emulator | null): Promise<void> {
     { ...job, kind: 'saturate', clients: 512, seconds: 3 },
     place,
   );
-  const before = residentMib(service.pid);
+  const before = residentMiB(service.pid ?? 0);
 
   const load = measure({ ...job, kind: 'steady', perSecond: 4 * sustained, seconds: SECONDS }, place);
   const { peakMib, slowestHealthMs } = await watch(service, load);

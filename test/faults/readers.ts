@@ -1,4 +1,3 @@
-import { readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Test } from 'tap';
 import t from 'tap';
@@ -6,6 +5,7 @@ import { LOCAL_KEY } from '../../src/access/local.ts';
 import { createKey, spawnKeys } from '../support/keys-cli.ts';
 import { jsonLines, startService, type Service } from '../support/process.ts';
 import { askAndReadNothing, readSlowly } from '../support/readers.ts';
+import { residentMiB } from '../support/stdout.ts';
 
 const MIB = 1024 * 1024;
 const PAGE = '/v1/inbox?limit=100';
@@ -69,18 +69,12 @@ async function inbox(url: string, key: string): Promise<{ status: number; events
   return { status: answer.status, events: body.split('"event_id"').length - 1, body };
 }
 
-/** Resident memory of a process. */
-function residentMib(pid: number | undefined): number {
-  const status = readFileSync(`/proc/${String(pid)}/status`, 'utf8');
-  return Number(/VmRSS:\s+(\d+) kB/.exec(status)?.[1]) / 1024;
-}
-
 void t.test('readers that do not read cost bounded memory, and others their turn', async (t) => {
   const service = await startWithEvents(t, 100);
   const { url, child, env, output } = service;
   const { key: otherKey } = await createKey(spawnKeys, env, '--tenant', 'another');
   await send(url, otherKey, {});
-  const before = residentMib(child.pid);
+  const before = residentMiB(child.pid ?? 0);
 
   const readers = startReaders(t, service, 300);
   let peak = before;
@@ -89,7 +83,7 @@ void t.test('readers that do not read cost bounded memory, and others their turn
     const started = performance.now();
     t.equal((await fetch(`${url}/v1/health`)).status, 200);
     slowestMs = Math.max(slowestMs, performance.now() - started);
-    peak = Math.max(peak, residentMib(child.pid));
+    peak = Math.max(peak, residentMiB(child.pid ?? 0));
     t.match(await inbox(url, otherKey), { status: 200, events: 1 }, 'another tenant has its share');
     await sleep(50);
   }
@@ -137,7 +131,7 @@ for (const [what, pipelined] of Object.entries({
 })) {
   void t.test(`pipelined requests whose ${what} nobody reads are bounded`, async (t) => {
     const { url, child } = await startWithEvents(t, 0);
-    const before = residentMib(child.pid);
+    const before = residentMiB(child.pid ?? 0);
     const socket = askAndReadNothing(url, '');
     let closed = false as boolean;
     socket.on('close', () => (closed = true));
@@ -154,7 +148,7 @@ for (const [what, pipelined] of Object.entries({
       }
       await sleep(20);
     }
-    const more = residentMib(child.pid) - before;
+    const more = residentMiB(child.pid ?? 0) - before;
     t.comment(`${String(written / MIB)} MiB written, ${String(more)} MiB more in memory`);
     t.ok(closed, 'the connection is closed');
     t.ok(more < 120, `${String(more)} MiB more`);
