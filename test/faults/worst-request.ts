@@ -8,11 +8,8 @@ import {
   plainRequest,
 } from '../../bench/harness/heavy-requests.ts';
 
-/**
- * How many times a plain request of equal size. The worst that is known is at 18 on Node 20 and at 27 on Node 22, of which
- * JSON.parse is half; it was at 43 to 49.
- */
-const BOUND = 35;
+/** How many times a plain request of equal size. The worst that is known is at 18, of which JSON.parse is half; it was at 43. */
+const BOUND = 25;
 const ROUNDS = 4;
 
 const measure = createMeter();
