@@ -9,7 +9,7 @@ import { Exchange } from './exchange.ts';
 import type { Memory } from './memory.ts';
 import type { Reply } from './reply.ts';
 import { invalidField } from './request-error.ts';
-import { createTurns, type Turns } from './turns.ts';
+import { createLoopTurns, type LoopTurns } from './loop-turns.ts';
 
 export interface MountObserver extends ExchangeObserver {
   /** A request's head has been read. */
@@ -19,7 +19,7 @@ export interface MountObserver extends ExchangeObserver {
 /** What all requests share. */
 interface Shared {
   readonly memory: Memory;
-  readonly pages: Turns;
+  readonly pages: LoopTurns;
 }
 
 /**
@@ -34,7 +34,7 @@ export function mount(
   memory: Memory,
   origins: Origins,
 ): void {
-  const shared: Shared = { memory, pages: createTurns(PAGES_MS_PER_TURN) };
+  const shared: Shared = { memory, pages: createLoopTurns(PAGES_MS_PER_TURN) };
   if (origins.length === 0) {
     app.any('/*', (res, req) => {
       const exchange = new Exchange(res, req, dispatch.find, observer, memory);

@@ -2,13 +2,13 @@
  * Work that takes milliseconds of CPU, such as making a page of an inbox, spread over the turns of the event loop, so that short
  * requests are answered in between. While jobs wait, tenants take turns.
  */
-export interface Turns {
+export interface LoopTurns {
   /** Runs the job: at once while this turn of the event loop has time left, else in a later one. */
   run(tenant: string, job: () => void): void;
 }
 
 /** @param msPerTurn how much of a turn jobs may take; the last one may go over it. */
-export function createTurns(msPerTurn: number): Turns {
+export function createLoopTurns(msPerTurn: number): LoopTurns {
   /** By tenant, in the order of their turns. */
   const waiting = new Map<string, (() => void)[]>();
   let spentMs = 0;

@@ -1,6 +1,6 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import t from 'tap';
-import { createTurns } from '../../src/http/turns.ts';
+import { createLoopTurns } from '../../src/http/loop-turns.ts';
 
 /** Takes that much time of a turn. */
 function busy(ms: number): void {
@@ -9,7 +9,7 @@ function busy(ms: number): void {
 }
 
 void t.test('jobs run at once while the turn has time left, then in later turns', async (t) => {
-  const turns = createTurns(5);
+  const turns = createLoopTurns(5);
   const ran: string[] = [];
   const job = (name: string) => () => {
     ran.push(name);
@@ -29,7 +29,7 @@ void t.test('jobs run at once while the turn has time left, then in later turns'
 });
 
 void t.test('many small jobs share a turn', (t) => {
-  const turns = createTurns(1_000);
+  const turns = createLoopTurns(1_000);
   let ran = 0;
   for (let job = 0; job < 100; job++) turns.run('acme', () => (ran += 1));
   t.equal(ran, 100);
@@ -37,7 +37,7 @@ void t.test('many small jobs share a turn', (t) => {
 });
 
 void t.test('tenants take turns', async (t) => {
-  const turns = createTurns(5);
+  const turns = createLoopTurns(5);
   const ran: string[] = [];
   const job = (name: string) => () => {
     ran.push(name);
