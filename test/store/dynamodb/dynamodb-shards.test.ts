@@ -1,9 +1,6 @@
 import t from 'tap';
-import { shardsContract } from '../../contracts/shards-contract.ts';
 import { freshTables, startDynalite } from '../../../bench/harness/dynamodb.ts';
 import { spawnMain } from '../../support/process.ts';
-
-shardsContract(t, startDynalite);
 
 void t.test('reading the record does not keep a process alive', { timeout: 30_000 }, async (t) => {
   const options = {

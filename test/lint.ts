@@ -63,7 +63,7 @@ void t.test('the benchmark uses no test, and what is served uses neither', async
   t.same(await refusedBy('bench/main.ts', toTest), ['boundaries/dependencies']);
   t.same(await refusedBy('src/config.ts', toTest), ['boundaries/dependencies']);
   t.same(await refusedBy('src/config.ts', toBench), ['boundaries/dependencies']);
-  t.same(await refusedBy('test/lint.test.ts', toBench), []);
+  t.same(await refusedBy('test/lint.ts', toBench), []);
 });
 
 void t.test('unused imports, TODO and FIXME', async (t) => {
