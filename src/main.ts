@@ -1,3 +1,4 @@
+import { resolve } from 'node:path';
 import { LOCAL_KEY } from './access/local.ts';
 import type { App } from './app.ts';
 import type { AuthMode, Config } from './config.ts';
@@ -9,6 +10,7 @@ import type { Log } from './log.ts';
 import { createLog } from './log.ts';
 import { complain } from './stdio.ts';
 import { UnusableStoreError } from './store/store-errors.ts';
+import { version } from './version.ts';
 
 /** sysexits.h: the configuration is wrong. */
 const EXIT_CONFIG = 78;
@@ -51,9 +53,9 @@ async function main(): Promise<void> {
   stopOnSignals(app, log);
   const place =
     config.store === 'embedded'
-      ? { data_dir: config.dataDir }
+      ? { data_dir: resolve(config.dataDir) }
       : { endpoint: config.dynamodb.endpoint ?? 'AWS', events_table: config.dynamodb.tables.events };
-  logger.info({ url: app.url, store: config.store, ...place }, 'listening');
+  logger.info({ url: app.url, version, node: process.version, store: config.store, ...place }, 'listening');
   log.print?.(greeting(app.url, config.authMode));
 }
 

@@ -28,6 +28,7 @@ function normal(text: string): string {
     .replaceAll(/127\.0\.0\.1:\d+/g, 'ADDRESS')
     .replaceAll(/\d+\.\d\d s/g, 'SECONDS')
     .replaceAll(/data_dir: ".*"/g, 'data_dir: "FOLDER"')
+    .replaceAll(/node: ".*"/g, 'node: "VERSION"')
     .replaceAll(/[ \t\r]+$/gm, '')
     .trim();
 }

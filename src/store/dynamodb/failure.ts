@@ -13,6 +13,17 @@ import {
  */
 export type Failure = 'throttled' | 'unsent' | 'refused' | 'unclear';
 
+/** What an operator can do, by the error's name or code, where the SDK's message does not say it. */
+const ADVICE: Readonly<Record<string, string>> = {
+  CredentialsProviderError:
+    'give this process a role, or set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY',
+  AccessDeniedException: 'the policy of this role or user must allow it',
+  UnrecognizedClientException: 'AWS does not know this access key, or not in this AWS_REGION',
+  ExpiredTokenException: 'the credentials of this process have expired',
+  ENOTFOUND: 'check AWS_REGION, DYNAMODB_ENDPOINT_URL and the name server',
+  ECONNREFUSED: 'nothing listens there; check DYNAMODB_ENDPOINT_URL',
+};
+
 const THROTTLED = new Set([
   'ProvisionedThroughputExceededException',
   'RequestLimitExceeded',
@@ -63,12 +74,13 @@ export function toStoreError(error: unknown, table: string): Error {
   ) {
     return error;
   }
-  const { name, message } = describe(error);
+  const { name, code, message } = describe(error);
   const cause = { cause: error };
   if (isMissingTable(error)) return new StoreUnavailableError(missingTable(table), cause);
   if (isInvalid(error))
     return new Error(`DynamoDB does not take a request on table ${table}: ${message}`, cause);
-  const text = `DynamoDB, table ${table}: ${name}: ${message}`;
+  const advice = ADVICE[name] ?? ADVICE[code];
+  const text = `DynamoDB, table ${table}: ${name}: ${message}${advice === undefined ? '' : ` (${advice})`}`;
   return failureOf(error) === 'throttled'
     ? new StoreOverloadedError(text, cause)
     : new StoreUnavailableError(text, cause);
@@ -78,10 +90,10 @@ export function missingTable(table: string): string {
   return `table ${table} does not exist: create it with \`triggers-api tables create\`, or set DYNAMODB_CREATE_TABLES=true`;
 }
 
-function describe(error: unknown): { name: string; message: string; status: number } {
-  if (!(error instanceof Error)) return { name: 'Error', message: String(error), status: 0 };
+function describe(error: unknown): { name: string; code: string; message: string; status: number } {
+  if (!(error instanceof Error)) return { name: 'Error', code: '', message: String(error), status: 0 };
   const { $metadata } = error as { $metadata?: { httpStatusCode?: number } };
   // A refused connection to a host name with two addresses is an AggregateError without a message.
-  const message = error.message || ('code' in error ? String(error.code) : '');
-  return { name: error.name, message, status: $metadata?.httpStatusCode ?? 0 };
+  const code = 'code' in error ? String(error.code) : '';
+  return { name: error.name, code, message: error.message || code, status: $metadata?.httpStatusCode ?? 0 };
 }
