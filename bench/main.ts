@@ -40,6 +40,10 @@ const COMMANDS: Readonly<Record<string, Command>> = {
     about: 'how well the group commit on DynamoDB fills its batches: batching [--events N]',
     load: async () => (await import('./studies/batching.ts')).batching,
   },
+  costs: {
+    about: 'capacity units of DynamoDB for each call, and dollars for a million events: costs [--events N]',
+    load: async () => (await import('./studies/costs.ts')).costs,
+  },
   'lmdb-writes': {
     about: 'each way in which lmdb-js writes events: lmdb-writes [--seconds N] [--rounds N]',
     load: async () => (await import('./studies/lmdb-writes.ts')).lmdbWrites,
