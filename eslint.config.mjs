@@ -21,6 +21,7 @@ const arrows = {
       { type: 'http', pattern: 'src/http' },
       { type: 'events', pattern: 'src/events' },
       { type: 'access', pattern: 'src/access' },
+      { type: 'metrics', pattern: 'src/metrics' },
       { type: 'cli', pattern: 'src/cli' },
       { type: 'client', pattern: 'src/client' },
       { type: 'root', pattern: 'src' },

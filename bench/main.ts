@@ -11,8 +11,13 @@ interface Command {
 
 const COMMANDS: Readonly<Record<string, Command>> = {
   compare: {
-    about: 'ingest of several commits, which take turns: compare A B [--store S] [--rounds N] [--seconds N]',
+    about:
+      'ingest of several commits, which take turns: compare A B [--with NAME=VALUE] [--store S] [--rounds N] [--seconds N]',
     load: async () => (await import('./studies/compare.ts')).compare,
+  },
+  counters: {
+    about: 'what a request costs in the metrics: our counters and those of prom-client',
+    load: async () => (await import('./studies/counters.ts')).counters,
   },
   report: {
     about:

@@ -1,5 +1,14 @@
 import type { Environment, Read } from './environment.ts';
-import { flag, integer, oneOf, optionalUrl, readEnvironment, text, webOrigins } from './environment.ts';
+import {
+  flag,
+  integer,
+  oneOf,
+  optional,
+  optionalUrl,
+  readEnvironment,
+  text,
+  webOrigins,
+} from './environment.ts';
 import { STORES, type StoreConfig } from './store/store-config.ts';
 
 /** What the command of the keys has to know. */
@@ -13,6 +22,8 @@ export interface Config extends KeysConfig {
   readonly host: string;
   /** 0: any free port. */
   readonly port: number;
+  /** Where metrics are served; null: nowhere, and nothing is counted. 0: any free port. */
+  readonly metricsPort: number | null;
   /** Whose pages may use the API from a browser; empty: nobody's. */
   readonly corsOrigins: '*' | readonly string[];
   /** `local` takes the fixed test key beside stored ones. */
@@ -33,7 +44,7 @@ export const LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', '
 export type LogLevel = (typeof LOG_LEVELS)[number];
 
 /** Refused because an operator who sets them relies on them: without TLS, for example, keys would be sent in plain text. */
-const NOT_YET = ['TLS_CERT_FILE', 'TLS_KEY_FILE', 'METRICS_PORT'];
+const NOT_YET = ['TLS_CERT_FILE', 'TLS_KEY_FILE'];
 
 /** Reads the whole configuration. The three readers throw a `ConfigError`, as `readEnvironment` does. */
 export function readConfig(env: Environment): Config {
@@ -41,6 +52,7 @@ export function readConfig(env: Environment): Config {
     const config: Config = {
       host: read('HOST', '127.0.0.1', text),
       port: read('PORT', '8080', integer(0, 65_535)),
+      metricsPort: read('METRICS_PORT', '', optional(integer(0, 65_535))),
       ...storeVariables(read),
       corsOrigins: read('CORS_ORIGINS', '', webOrigins),
       authMode: read('AUTH_MODE', 'local', oneOf(AUTH_MODES)),
@@ -52,6 +64,9 @@ export function readConfig(env: Environment): Config {
       shutdownGraceSeconds: read('SHUTDOWN_GRACE_SECONDS', '10', integer(0, 3_600)),
     };
     problems.push(...testKeyProblems(config, env, read('ALLOW_PUBLIC_TEST_KEY', 'false', flag)));
+    if (config.metricsPort === config.port && config.port > 0) {
+      problems.push(`METRICS_PORT: must not be ${String(config.port)}, which is PORT; take another one`);
+    }
     for (const name of NOT_YET) {
       if (env[name]) problems.push(`${name}: is not supported yet; unset it`);
     }

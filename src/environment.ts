@@ -89,6 +89,11 @@ export function integer(min: number, max: number): Kind<number> {
   };
 }
 
+/** Empty: null. */
+export function optional<T>({ takes, parse }: Kind<T>): Kind<T | null> {
+  return { takes, parse: (value) => (value === '' ? null : parse(value)) };
+}
+
 export function oneOf<const T extends string>(values: readonly T[]): Kind<T> {
   return {
     takes: values.join(', ').replace(/, ([^,]*)$/, ' or $1'),

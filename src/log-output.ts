@@ -15,6 +15,8 @@ export interface LogOutput {
   readonly write: (line: string) => void;
   /** Resolves when all is written, or after 250 ms; `complain` then says what is left. Call it last. */
   readonly flush: () => Promise<void>;
+  /** Lines that were dropped since the start. */
+  readonly droppedLines: () => number;
 }
 
 export interface LogOutputOptions {
@@ -35,7 +37,9 @@ export function createLogOutput({ sink, capacity, droppedLine, complain }: LogOu
   const blocks = createBlockQueue(sink, complain);
   let text = '';
   let lines = 0;
+  /** Since the last line that said so. */
   let dropped = 0;
+  let droppedBefore = 0;
 
   const append = (line: string): void => {
     text += line;
@@ -52,6 +56,7 @@ export function createLogOutput({ sink, capacity, droppedLine, complain }: LogOu
     // One long gap with one line about it, instead of a gap each time that there is room for a line.
     if (dropped > 0 && blocks.bytes() + text.length <= capacity / 2) {
       append(droppedLine(dropped));
+      droppedBefore += dropped;
       dropped = 0;
     }
     seal();
@@ -64,6 +69,8 @@ export function createLogOutput({ sink, capacity, droppedLine, complain }: LogOu
       if (dropped > 0 || blocks.bytes() + text.length + line.length > capacity) dropped++;
       else append(line);
     },
+    droppedLines: () => droppedBefore + dropped,
+
     async flush() {
       const end = performance.now() + FLUSH_MS;
       do {

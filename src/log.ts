@@ -14,13 +14,15 @@ export interface Log {
   readonly print: ((text: string) => void) | null;
   /** Writes what is still in memory, as far as possible within a moment. Call it last. */
   flush(): Promise<void>;
+  /** Lines that stdout did not take in time, since the start. */
+  readonly droppedLines: () => number;
 }
 
 /** JSON lines on stdout; readable text where stdout is a terminal. */
 export async function createLog(level: LogLevel): Promise<Log> {
   const terminal = isatty(1);
   const format = terminal ? await createFormat() : (line: string) => line;
-  const { write, flush } = createLogOutput({
+  const { write, flush, droppedLines } = createLogOutput({
     sink: openSink(1),
     capacity: CAPACITY,
     droppedLine: (lines) => format(droppedLine(lines)),
@@ -33,7 +35,7 @@ export async function createLog(level: LogLevel): Promise<Log> {
         },
       }
     : { write };
-  return { logger: createLogger(level, stream), print: terminal ? write : null, flush };
+  return { logger: createLogger(level, stream), print: terminal ? write : null, flush, droppedLines };
 }
 
 async function createFormat(): Promise<(line: string) => string> {

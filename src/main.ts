@@ -44,7 +44,7 @@ async function main(): Promise<void> {
   try {
     // Loaded here, so that a Node without a binary is reported in plain words.
     const { startApp } = await import('./app.ts');
-    app = await startApp(config, logger, onFatal);
+    app = await startApp(config, logger, onFatal, undefined, log.droppedLines);
   } catch (error) {
     reportFailedStart(error, log);
     await exit(log, 1);
@@ -55,7 +55,11 @@ async function main(): Promise<void> {
     config.store === 'embedded'
       ? { data_dir: resolve(config.dataDir) }
       : { endpoint: config.dynamodb.endpoint ?? 'AWS', events_table: config.dynamodb.tables.events };
-  logger.info({ url: app.url, version, node: process.version, store: config.store, ...place }, 'listening');
+  const metrics = app.metricsUrl === undefined ? {} : { metrics: app.metricsUrl };
+  logger.info(
+    { url: app.url, ...metrics, version, node: process.version, store: config.store, ...place },
+    'listening',
+  );
   log.print?.(greeting(app.url, config.authMode));
 }
 

@@ -7,6 +7,7 @@ void t.test('without any variable the service runs on this machine', (t) => {
   t.same(config, {
     host: '127.0.0.1',
     port: 8080,
+    metricsPort: null,
     store: 'embedded',
     dataDir: './data',
     dynamodb: {
@@ -37,6 +38,8 @@ void t.test('a bad value names its variable and what it takes', (t) => {
     [{ PORT: 'x' }, 'PORT: takes a whole number from 0 to 65535, not "x"'],
     [{ PORT: '65536' }, 'PORT: takes a whole number from 0 to 65535, not "65536"'],
     [{ PORT: '-1' }, 'PORT: takes a whole number from 0 to 65535, not "-1"'],
+    [{ METRICS_PORT: 'x' }, 'METRICS_PORT: takes a whole number from 0 to 65535, not "x"'],
+    [{ METRICS_PORT: '8080' }, 'METRICS_PORT: must not be 8080, which is PORT; take another one'],
     [{ PORT: '80.5' }, 'PORT: takes a whole number from 0 to 65535, not "80.5"'],
     [{ LOG_LEVEL: 'loud' }, 'LOG_LEVEL: takes fatal, error, warn, info, debug, trace or silent, not "loud"'],
     [{ STORE: 'mysql' }, 'STORE: takes embedded or dynamodb, not "mysql"'],

@@ -29,6 +29,7 @@ const SAMPLES: Record<keyof typeof house, string> = {
   'http-openapi': 'src/http/openapi/contract.ts',
   events: 'src/events/ingest.ts',
   access: 'src/access/local.ts',
+  metrics: 'src/metrics/families.ts',
   port: 'src/store/event-store.ts',
   stores: 'src/store/open-store.ts',
   embedded: 'src/store/embedded/embedded-store.ts',

@@ -1,6 +1,7 @@
 /**
  * `npm run bench -- compare <commit> <commit> ... [--store dynamodb] [--rounds 5] [--seconds 4]`: ingest of several commits of
  * this repository, on the embedded store unless told otherwise, which take turns in fresh processes. `.` is the working tree.
+ * `--with NAME=VALUE` measures each of them a second time with that environment variable, to see what it costs.
  * For changes of a few percent, which the noise between two runs of `npm run bench` would hide.
  */
 import { execFileSync } from 'node:child_process';
@@ -20,6 +21,7 @@ import { address, CROWD } from '../suites/setting.ts';
 interface Build {
   readonly commit: string;
   readonly path: string;
+  readonly env: Readonly<Record<string, string>>;
   readonly rounds: Measurement[];
 }
 
@@ -31,26 +33,32 @@ export async function compare(args: string[]): Promise<number> {
       store: { type: 'string', default: 'embedded' },
       rounds: { type: 'string', default: '5' },
       seconds: { type: 'string', default: '4' },
+      with: { type: 'string' },
     },
   });
   if (positionals.length === 0) throw new UsageError('compare takes commits; "." is the working tree');
   const store = oneOf('store', ['embedded', 'dynamodb'], values.store);
+  const variable = values.with === undefined ? undefined : environmentOf(values.with);
   const [rounds, seconds] = [positive('rounds', values.rounds), positive('seconds', values.seconds)];
 
   console.error(introduction());
   const folder = mkdtempSync(join(tmpdir(), 'bench-compare-'));
   const builds: Build[] = [];
   try {
-    for (const commit of positionals) builds.push({ commit, path: build(commit, folder), rounds: [] });
+    for (const commit of positionals) {
+      const path = build(commit, folder);
+      builds.push({ commit, path, env: {}, rounds: [] });
+      if (variable) builds.push({ commit: `${commit} with`, path, env: variable, rounds: [] });
+    }
     for (let round = 0; round < rounds; round++) {
       for (const each of round % 2 === 0 ? builds : builds.toReversed()) {
         console.error(`  ${each.commit}, round ${String(round + 1)}`);
-        each.rounds.push(await ingest(each.path, store, seconds));
+        each.rounds.push(await ingest(each, store, seconds));
       }
     }
   } finally {
-    for (const { commit, path } of builds) {
-      if (commit !== '.') execFileSync('git', ['worktree', 'remove', '--force', path]);
+    for (const path of new Set(builds.map((each) => each.path))) {
+      if (path !== resolve('.')) execFileSync('git', ['worktree', 'remove', '--force', path]);
     }
     rmSync(folder, { recursive: true });
   }
@@ -59,20 +67,28 @@ export async function compare(args: string[]): Promise<number> {
 }
 
 function print(builds: readonly Build[]): void {
-  console.log('commit    events/s  CPU µs an event  rounds');
+  const width = Math.max(8, ...builds.map(({ commit }) => commit.length));
+  console.log(`${'commit'.padEnd(width)}  events/s  CPU µs an event  rounds`);
   for (const { commit, rounds } of builds) {
     const cpu = rounds
       .map(({ perSecond, serverCores }) => ((serverCores ?? NaN) * 1e6) / perSecond)
       .sort((a, b) => a - b);
     console.log(
       [
-        commit.slice(0, 8).padEnd(8),
+        commit.padEnd(width),
         median({ rounds }, 'perSecond').toFixed(0).padStart(9),
         (cpu[Math.floor(cpu.length / 2)] ?? NaN).toFixed(1).padStart(16),
         ` ${rounds.map(({ perSecond }) => perSecond.toFixed(0)).join(', ')}`,
       ].join(' '),
     );
   }
+}
+
+/** @param text `NAME=VALUE`. */
+function environmentOf(text: string): Record<string, string> {
+  const at = text.indexOf('=');
+  if (at < 1) throw new UsageError('--with takes NAME=VALUE');
+  return { [text.slice(0, at)]: text.slice(at + 1) };
 }
 
 /** Where the commit is built. */
@@ -89,17 +105,21 @@ function build(commit: string, folder: string): string {
   return path;
 }
 
-async function ingest(path: string, store: StoreName, seconds: number): Promise<Measurement> {
+async function ingest(build: Build, store: StoreName, seconds: number): Promise<Measurement> {
   const emulator = store === 'dynamodb' ? await startEmulator() : null;
   try {
-    return await ingestOn(emulator, path, seconds);
+    return await ingestOn(emulator, build, seconds);
   } finally {
     await emulator?.stop();
   }
 }
 
-async function ingestOn(emulator: Emulator | null, path: string, seconds: number): Promise<Measurement> {
-  const service = await startService(emulator, { script: join(path, 'dist/main.js') });
+async function ingestOn(
+  emulator: Emulator | null,
+  { path, env }: Build,
+  seconds: number,
+): Promise<Measurement> {
+  const service = await startService(emulator, { script: join(path, 'dist/main.js'), env });
   try {
     const measurement = await measure(
       {

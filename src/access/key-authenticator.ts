@@ -25,9 +25,18 @@ export interface KeyAuthenticatorOptions {
   readonly monotonicMs?: () => number;
   /** Milliseconds since the Unix epoch. */
   readonly wallMs?: () => number;
+  /** Told of each presented key, on the path of its request. */
+  readonly observe?: (answer: KeyAnswer) => void;
   /** Calls `work` at intervals until the function that it returns is called. */
   readonly repeat?: (work: () => Promise<void>, everyMs: number) => () => void;
 }
+
+/**
+ * How a presented key was answered. `hit`: admitted from the cache. `hit_refused`: refused from the cache. `malformed`: refused by
+ * its form. `miss`: looked up in the store. `shared`: joined a look-up under way. `overloaded`: not looked up, because too many are.
+ */
+export const KEY_ANSWERS = ['hit', 'hit_refused', 'malformed', 'miss', 'shared', 'overloaded'] as const;
+export type KeyAnswer = (typeof KEY_ANSWERS)[number];
 
 const REFUSAL_TTL_MS = 5_000;
 /** Different keys that may be looked up at once. */
@@ -44,6 +53,7 @@ const MAX_LOOK_UPS = 1_000;
 export function createKeyAuthenticator(options: KeyAuthenticatorOptions): KeyAuthenticator {
   const { keys, verifier, ttlMs = 30_000, cacheSize = 10_000 } = options;
   const { monotonicMs = () => performance.now(), wallMs = Date.now, repeat = repeatEvery } = options;
+  const { observe = () => undefined } = options;
   const admitted = new LRUCache<string, Admission>({ max: cacheSize });
   // A separate cache: a client that sends thousands of wrong keys only pushes out other wrong keys.
   const refused = new LRUCache<string, Refused>({ max: cacheSize });
@@ -79,18 +89,30 @@ export function createKeyAuthenticator(options: KeyAuthenticatorOptions): KeyAut
       const admission = admitted.get(digest);
       if (admission && now < admission.until) {
         admission.usedAt = now;
+        observe('hit');
         return admission.principal;
       }
       const refusal = refused.get(digest);
-      if (refusal && now < refusal.until) return refusal.answer;
+      if (refusal && now < refusal.until) {
+        observe('hit_refused');
+        return refusal.answer;
+      }
       const parts = parseKey(presented);
-      if (!parts) return 'unauthorized';
+      if (!parts) {
+        observe('malformed');
+        return 'unauthorized';
+      }
 
       const underWay = lookUps.get(digest);
-      if (underWay) return underWay;
+      if (underWay) {
+        observe('shared');
+        return underWay;
+      }
       if (lookUps.size >= MAX_LOOK_UPS) {
+        observe('overloaded');
         return Promise.reject(new StoreOverloadedError('Too many API keys are looked up at once'));
       }
+      observe('miss');
       const started = lookUp(digest, parts).finally(() => lookUps.delete(digest));
       lookUps.set(digest, started);
       return started;

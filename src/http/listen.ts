@@ -22,7 +22,19 @@ export async function listen(app: TemplatedApp, host: string, port: number): Pro
     (app.listen as unknown as ListenExclusively).call(app, host, port, EXCLUSIVE_PORT, resolve);
   });
   if (socket) return socket;
-  throw new ListenError(`cannot listen on ${host}:${String(port)}: ${await whyNot(host, port)}`);
+  throw listenError({ host, port, variable: 'PORT' }, await whyNot(host, port));
+}
+
+/** @param why the system's error; null if there was none a moment later. `variable` is what the operator has set to `port`. */
+export function listenError(
+  { host, port, variable }: { readonly host: string; readonly port: number; readonly variable: string },
+  why: NodeJS.ErrnoException | null,
+): ListenError {
+  const reason =
+    why === null
+      ? 'another process listened there a moment ago; try again'
+      : (REASONS[why.code ?? '']?.replace('PORT', variable) ?? why.message);
+  return new ListenError(`cannot listen on ${host}:${String(port)}: ${reason}`);
 }
 
 const REASONS: Readonly<Record<string, string>> = {
@@ -34,15 +46,13 @@ const REASONS: Readonly<Record<string, string>> = {
 };
 
 /** uWebSockets.js does not say why it cannot listen; Node, asked for the same, does. */
-function whyNot(host: string, port: number): Promise<string> {
+function whyNot(host: string, port: number): Promise<NodeJS.ErrnoException | null> {
   return new Promise((resolve) => {
     const probe = createServer();
-    probe.once('error', ({ code, message }: NodeJS.ErrnoException) => {
-      resolve(REASONS[code ?? ''] ?? message);
-    });
+    probe.once('error', resolve);
     probe.listen({ host, port, exclusive: true }, () => {
       probe.close();
-      resolve('another process listened there a moment ago; try again');
+      resolve(null);
     });
   });
 }

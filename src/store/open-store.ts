@@ -5,12 +5,15 @@ import type { EmbeddedOptions } from './embedded/embedded-store.ts';
 import type { EventStore } from './event-store.ts';
 import type { StoreConfig } from './store-config.ts';
 import type { KeyStore } from './key-store.ts';
+import type { StoreGauges } from './store-gauges.ts';
+import type { StoreObserver } from './store-observer.ts';
 
 /** The event store, with the API keys that are kept in it. */
 export interface Store extends EventStore {
   readonly keys: KeyStore;
   /** Time of the newest event at open, 0 where it is not known. */
   readonly newestTime: number;
+  readonly gauges: StoreGauges;
 }
 
 export interface StoreOptions {
@@ -25,6 +28,8 @@ export interface StoreOptions {
   readonly clock?: ServiceClock;
   /** Milliseconds of a clock that is never set. */
   readonly monotonicMs?: () => number;
+  /** Absent: nothing is observed, and nothing is measured for it. */
+  readonly observer?: StoreObserver;
 }
 
 /** Opens the store that the configuration names. Only this file and the command line name concrete stores. */
@@ -49,6 +54,7 @@ export async function openStore(
     checkedClocks: [() => clock.now(), () => clock.upcoming()],
     log: options.log,
     servesEvents: options.exclusive,
+    ...(options.observer && { observer: options.observer }),
   });
   // Instances share the tables, so the order of events comes from their clocks, not from what this process has stored.
   return { ...store, newestTime: 0 };

@@ -16,6 +16,7 @@ async function bench(...args: string[]): Promise<{ code: number; stdout: string;
 
 const COMMANDS = [
   'compare',
+  'counters',
   'report',
   'memory',
   'profile',

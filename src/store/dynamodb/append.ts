@@ -13,6 +13,8 @@ import { createGroupCommit, type GroupCommit, type Verdict } from './group-commi
 import { toItem, type EventItem, type ItemOptions } from './event-item.ts';
 import { SINGLE_COST, SUCCESS, type Retries } from './retries.ts';
 import type { Table } from './table.ts';
+import type { CommitQueueState } from '../store-gauges.ts';
+import type { StoreObserver } from '../store-observer.ts';
 
 export interface AppendOptions extends ItemOptions {
   readonly events: Table;
@@ -21,6 +23,7 @@ export interface AppendOptions extends ItemOptions {
   readonly retries: Retries;
   readonly now: () => Micros;
   readonly clockCheck: ClockCheck | undefined;
+  readonly observer?: StoreObserver;
 }
 
 /** The two ways into the events table. */
@@ -29,13 +32,15 @@ export interface Appends {
   plain(event: StoredEvent, deadline: number): Promise<Appended>;
   /** Puts the event by itself, because a batch takes no conditions. */
   claimed(event: StoredEvent, claim: Claim, deadline: Deadline): Promise<Appended>;
+  /** Plain appends that are under way. */
+  readonly queue: () => CommitQueueState;
   /** Refuses further plain appends; resolves when those under way are over. */
   close(): Promise<void>;
 }
 
 export function createAppends(options: AppendOptions): Appends {
-  const { events, compression, clockCheck } = options;
-  const commits = commitTo(events, options.retries);
+  const { compression, clockCheck } = options;
+  const commits = commitTo(options);
   const claimedBytes = createShares(CLAIMED_BYTES);
 
   const pack = async (event: StoredEvent, deadline: number): Promise<PackedEvent> => {
@@ -63,6 +68,8 @@ export function createAppends(options: AppendOptions): Appends {
         // The payload is packed first, so that the time between claim and event is short.
         return appendClaimed(options, await pack(event, deadline.at), claim, deadline);
       }),
+
+    queue: () => ({ writes: commits.unsettled(), limit: 2 * COMMIT_LIMITS.queuedItems }),
 
     close: () => commits.close(),
   };
@@ -96,7 +103,7 @@ const COMMIT_LIMITS = {
   backoffCapMs: 400,
 };
 
-function commitTo(events: Table, retries: Retries): GroupCommit<EventItem> {
+function commitTo({ events, retries, observer }: AppendOptions): GroupCommit<EventItem> {
   const left = (deadline: number) => deadline - performance.now();
   // Single puts have their own places, and their own price in the budget of retries.
   const sending = {
@@ -129,6 +136,7 @@ function commitTo(events: Table, retries: Retries): GroupCommit<EventItem> {
     },
     retries,
     random: Math.random,
+    ...(observer && { observer }),
   });
 }
 

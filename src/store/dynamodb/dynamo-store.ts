@@ -3,7 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { DynamoDBDocumentClient } from '@aws-sdk/lib-dynamodb';
 import type { Micros } from '../event.ts';
 import { createShares } from '../shares.ts';
-import type { Acknowledgement, EventStore } from '../event-store.ts';
+import type { Acknowledgement, EventStore, PendingCount } from '../event-store.ts';
 import type { KeyStore } from '../key-store.ts';
 import { createAppends } from './append.ts';
 import { withShare, PAGE_BYTES } from './payload-bytes.ts';
@@ -19,8 +19,11 @@ import { createIndexReader, type IndexReader } from './index-reader.ts';
 import { countInbox, readPage } from './inbox-reads.ts';
 import { createInboxShards, type InboxShards } from './inbox-shards.ts';
 import { acknowledgedAtOf, fromItem, isVisible } from './event-item.ts';
+import { createGauges } from './dynamo-gauges.ts';
 import { createDynamoKeys } from './dynamo-keys.ts';
+import type { StoreGauges } from '../store-gauges.ts';
 import type { StoreLog } from '../store-log.ts';
+import type { StoreObserver } from '../store-observer.ts';
 import { becomeReady } from './readiness.ts';
 import { createRetries, type Retries } from './retries.ts';
 import { openTable, type Table } from './table.ts';
@@ -55,11 +58,14 @@ export interface DynamoStoreOptions extends Connection {
   readonly clockMs?: () => number;
   /** Wraps the index, so that a test can make it lag. */
   readonly wrapIndex?: (reader: IndexReader) => IndexReader;
+  /** Absent: no request is measured. */
+  readonly observer?: StoreObserver;
 }
 
 /** The event store and its API keys. They become ready together, and are closed together. */
 export interface DynamoStore extends EventStore {
   readonly keys: KeyStore;
+  readonly gauges: StoreGauges;
 }
 
 /** Key look-ups come before the tenant is known. They have a share under a name that no tenant can have. */
@@ -76,13 +82,14 @@ export async function openDynamoStore(options: DynamoStoreOptions): Promise<Dyna
   const { tables, log, now, eventTtl, callBudgetMs = CALL_BUDGET_MS } = options;
   const clockCheck = options.checkedClocks && createClockCheck(options.checkedClocks, log);
   const client = createClient(options, callBudgetMs, clockCheck);
-  const events = openTable(client, tables.events);
+  const open = (name: string) => openTable(client, name, options.observer);
+  const events = open(tables.events);
   const retries = options.retries ?? createRetries({ clockMs: () => performance.now(), random: Math.random });
   const shards = createInboxShards({ ...options, events, callBudgetMs, retries });
   const readiness = becomeReady((signal) => prepare(client, options, shards, signal), log);
   await Promise.race([readiness.tried, sleep(FIRST_TRY_MS, undefined, { ref: false })]);
   const compression = createCompression();
-  const claims = openTable(client, tables.claims);
+  const claims = open(tables.claims);
   const appends = createAppends({ ...options, events, claims, compression, retries, clockCheck });
   const index = createIndexReader(events);
   const reader = options.wrapIndex?.(index) ?? index;
@@ -98,8 +105,13 @@ export async function openDynamoStore(options: DynamoStoreOptions): Promise<Dyna
     options.clockMs,
   );
 
+  const countPending = (tenant: string): Promise<PendingCount> => {
+    const refused = calls.refusal();
+    return refused ? Promise.reject(refused) : count(tenant);
+  };
   return {
-    keys: createDynamoKeys(openTable(client, tables.keys), (call) => keyCalls.run(KEY_LOOKUPS, call), log),
+    keys: createDynamoKeys(open(tables.keys), (call) => keyCalls.run(KEY_LOOKUPS, call), log),
+    gauges: createGauges({ inbox, calls, horizon, countPending, commitQueue: appends.queue }),
     newId: () => randomUUID(),
     append: (event, claim) =>
       claim === undefined
@@ -117,10 +129,7 @@ export async function openDynamoStore(options: DynamoStoreOptions): Promise<Dyna
         withShare(pageBytes, tenant, (take) => readPage(inbox, tenant, page, horizon(), deadline, take)),
       ),
 
-    countPending: (tenant) => {
-      const refused = calls.refusal();
-      return refused ? Promise.reject(refused) : count(tenant);
-    },
+    countPending,
 
     acknowledge: (tenant, id, at) =>
       calls.run(tenant, (deadline) => {

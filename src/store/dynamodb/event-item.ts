@@ -186,6 +186,10 @@ export function timePosition(createdAt: Micros): string {
   return String(createdAt).padStart(16, '0');
 }
 
+export function timeOfPosition(position: string): Micros {
+  return Number(position.slice(0, 16));
+}
+
 export function idOfPosition(position: string): string {
   return position.slice(17);
 }

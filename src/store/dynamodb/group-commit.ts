@@ -2,6 +2,7 @@ import { StoreOverloadedError, StoreUnavailableError } from '../store-errors.ts'
 import { createCommitQueue, type CommitQueue, type Entry, type QueueLimits } from './commit-queue.ts';
 import { SINGLE_COST, SUCCESS, type Retries } from './retries.ts';
 import { createTurns, type Turns } from './turns.ts';
+import { UNOBSERVED, type StoreObserver } from '../store-observer.ts';
 
 /**
  * Sends writes of many callers together. While nothing is under way nothing waits: items that arrive at one moment are sent at
@@ -19,6 +20,8 @@ export interface GroupCommit<T> {
    * @param deadline in milliseconds of the clock. Once it has passed the item is refused, because its caller has an answer already.
    */
   add(item: T, deadline: number): Promise<void>;
+  /** The number of items that are accepted and not settled. */
+  unsettled(): number;
   /** Refuses new items; resolves when every accepted one is settled. */
   close(): Promise<void>;
 }
@@ -37,6 +40,7 @@ export interface GroupCommitOptions<T> {
   readonly retries: Pick<Retries, 'take' | 'give'>;
   /** Gives numbers from 0 up to 1. */
   readonly random: () => number;
+  readonly observer?: Pick<StoreObserver, 'committed' | 'refused'>;
 }
 
 /**
@@ -68,7 +72,7 @@ export interface BatchClock {
 }
 
 export function createGroupCommit<T>(options: GroupCommitOptions<T>): GroupCommit<T> {
-  const { limits, clock } = options;
+  const { limits, clock, observer = UNOBSERVED } = options;
   const queue = createCommitQueue<T>(limits);
   const pump = createPump(options, queue);
   let unsettled = 0;
@@ -89,16 +93,21 @@ export function createGroupCommit<T>(options: GroupCommitOptions<T>): GroupCommi
           if (--unsettled === 0) drained();
         });
         if (!queue.admit(entry)) {
+          observer.refused();
           reject(new StoreOverloadedError('too many writes are waiting'));
           return;
         }
         const stopTimer = clock.schedule(left, () => {
-          entry.settle(lateError(entry));
+          const error = lateError(entry);
+          if (error instanceof StoreOverloadedError) observer.refused();
+          entry.settle(error);
         });
         unsettled += 1;
         pump();
       });
     },
+
+    unsettled: () => unsettled,
 
     close() {
       closing ??= new Promise((resolve) => {
@@ -114,7 +123,7 @@ const NOT_SENT = 'the write was not sent in time';
 
 /** The returned function starts as many batches as may start now. */
 function createPump<T>(options: GroupCommitOptions<T>, queue: CommitQueue<T>): () => void {
-  const { limits, clock, retries } = options;
+  const { limits, clock, retries, observer = UNOBSERVED } = options;
   const singles = createTurns(limits.singles);
   let slotsTaken = 0;
   let partialUnderWay = false;
@@ -145,7 +154,9 @@ function createPump<T>(options: GroupCommitOptions<T>, queue: CommitQueue<T>): (
 
   /** One batch, from the send to the last of its callers. Never rejects: every error goes to a caller. */
   async function commit(batch: readonly Entry<T>[], partial: boolean): Promise<void> {
+    const begun = clock.now();
     const error = await send(batch);
+    observer.committed(batch.length, clock.now() - begun);
     // Before single items may follow: they are no batch, and must not make the next partial batch wait.
     if (partial) partialUnderWay = false;
     if (error !== undefined) {

@@ -6,7 +6,7 @@ import type { Deadline } from './deadline.ts';
 import { getItems } from './events-table.ts';
 import type { IndexEntry, IndexReader } from './index-reader.ts';
 import { walkInbox, type InboxWalk } from './inbox-walk.ts';
-import { fromItem, idOfPosition, shardKey, timePosition } from './event-item.ts';
+import { fromItem, idOfPosition, shardKey, timeOfPosition, timePosition } from './event-item.ts';
 import type { StoreLog } from '../store-log.ts';
 import type { FoundItem, Table } from './table.ts';
 import { formatWalkPosition, parseWalkPosition } from './walk-position.ts';
@@ -147,6 +147,21 @@ export async function countInbox(
     open = answers.flatMap(({ key, readTo }) => (readTo === null ? [] : [{ key, readTo }]));
   }
   return count > COUNT_LIMIT ? { count: COUNT_LIMIT, exact: false } : { count, exact: true };
+}
+
+/** When the tenant's oldest pending event was created; null: the index has none. Reads one entry of each shard. */
+export async function oldestPending(
+  { reader, readShards }: InboxOptions,
+  tenant: string,
+  horizon: Micros,
+  deadline: Deadline,
+): Promise<Micros | null> {
+  const span = { after: oldestPosition(horizon), to: null };
+  const firsts = await Promise.all(
+    shardKeys(tenant, readShards()).map((shard) => reader.query(shard, span, 1, {}, deadline)),
+  );
+  const times = firsts.flatMap(({ entries }) => entries.map(({ position }) => timeOfPosition(position)));
+  return times.length === 0 ? null : Math.min(...times);
 }
 
 function shardKeys(tenant: string, shards: number): readonly string[] {

@@ -23,7 +23,8 @@ import { unmarshall } from '@aws-sdk/util-dynamodb';
 import { batchPut } from './batch-put.ts';
 import { withRetries, type Deadline } from './deadline.ts';
 import type { EventItem } from './event-item.ts';
-import { isConditionFailed } from './failure.ts';
+import { failureOf, isConditionFailed } from './failure.ts';
+import type { RequestOutcome, StoreObserver } from '../store-observer.ts';
 
 /** An item as it was found, which need not be one that this service has written. */
 export type FoundItem = Readonly<Record<string, unknown>>;
@@ -73,33 +74,33 @@ export interface BatchGetResult {
   readonly unprocessed: readonly FoundItem[];
 }
 
-export function openTable(client: DynamoDBDocumentClient, name: string): Table {
-  const TableName = name;
-
-  /** Each try of each request passes here. This is the place to count and time them. */
-  function send<I extends ServiceInputTypes, O extends ServiceOutputTypes>(
-    command: Command<I, O>,
-    { signal }: Deadline,
-  ): Promise<O> {
-    return client.send<I, O>(command, { abortSignal: signal });
-  }
+/** @param observer is told of each try of each request. Without one, nothing is measured, and DynamoDB reports no units. */
+export function openTable(
+  client: DynamoDBDocumentClient,
+  name: string,
+  observer?: Pick<StoreObserver, 'requested'>,
+): Table {
+  const units = observer === undefined ? {} : ({ ReturnConsumedCapacity: 'TOTAL' } as const);
+  const common = { TableName: name, ...units };
+  const send = createSend(client, name, observer);
 
   function read<I extends ServiceInputTypes, O extends ServiceOutputTypes>(
+    operation: string,
     command: Command<I, O>,
     deadline: Deadline,
   ): Promise<O> {
-    return withRetries(() => send(command, deadline), deadline);
+    return withRetries(() => send(operation, command, deadline), deadline);
   }
 
   async function write<
     I extends ServiceInputTypes,
     O extends ServiceOutputTypes & { Attributes?: FoundItem | undefined },
-  >(command: Command<I, O>, deadline: Deadline): Promise<WriteResult> {
+  >(operation: string, command: Command<I, O>, deadline: Deadline): Promise<WriteResult> {
     let maybeWritten = false;
     try {
       const { Attributes } = await withRetries((unsure) => {
         maybeWritten = unsure;
-        return send(command, deadline);
+        return send(operation, command, deadline);
       }, deadline);
       return { written: true, attributes: Attributes };
     } catch (error) {
@@ -112,23 +113,33 @@ export function openTable(client: DynamoDBDocumentClient, name: string): Table {
   return {
     name,
     async get(input, deadline) {
-      const { Item } = await read(new GetCommand({ TableName, ConsistentRead: true, ...input }), deadline);
+      const command = new GetCommand({ ...common, ConsistentRead: true, ...input });
+      const { Item } = await read('GetItem', command, deadline);
       return Item;
     },
-    put: (input, deadline) => write(new PutCommand({ TableName, ...input }), deadline),
-    update: (input, deadline) => write(new UpdateCommand({ TableName, ...input }), deadline),
-    delete: (input, deadline) => write(new DeleteCommand({ TableName, ...input }), deadline),
-    query: (input, deadline) => read(new QueryCommand({ TableName, ...input }), deadline),
-    scan: (input, deadline) => read(new ScanCommand({ TableName, ConsistentRead: true, ...input }), deadline),
+    put: (input, deadline) => write('PutItem', new PutCommand({ ...common, ...input }), deadline),
+    update: (input, deadline) => write('UpdateItem', new UpdateCommand({ ...common, ...input }), deadline),
+    delete: (input, deadline) => write('DeleteItem', new DeleteCommand({ ...common, ...input }), deadline),
+    query: (input, deadline) => read('Query', new QueryCommand({ ...common, ...input }), deadline),
+    scan: (input, deadline) =>
+      read('Scan', new ScanCommand({ ...common, ConsistentRead: true, ...input }), deadline),
 
     async batchGet(keys, deadline) {
       const RequestItems = { [name]: { Keys: [...keys], ConsistentRead: true } };
-      const { Responses, UnprocessedKeys } = await read(new BatchGetCommand({ RequestItems }), deadline);
+      const { Responses, UnprocessedKeys } = await read(
+        'BatchGetItem',
+        new BatchGetCommand({ RequestItems, ...units }),
+        deadline,
+      );
       return { items: onlyTable(Responses) ?? [], unprocessed: onlyTable(UnprocessedKeys)?.Keys ?? [] };
     },
 
     async batchPut(items, deadline) {
-      const { UnprocessedItems } = await send(batchPut(name, items), deadline);
+      const { UnprocessedItems } = await send(
+        'BatchWriteItem',
+        batchPut(name, items, observer !== undefined),
+        deadline,
+      );
       const unprocessed = onlyTable(UnprocessedItems) ?? [];
       const left = new Set(unprocessed.map(({ PutRequest }) => PutRequest?.Item?.['event_id']?.S));
       return items.filter(({ event_id }) => left.has(event_id));
@@ -139,6 +150,63 @@ export function openTable(client: DynamoDBDocumentClient, name: string): Table {
 type Command<I extends ServiceInputTypes, O extends ServiceOutputTypes> = Parameters<
   typeof DynamoDBDocumentClient.prototype.send<I, O>
 >[0];
+
+/** Each try of each request passes through the returned function. */
+function createSend(
+  client: DynamoDBDocumentClient,
+  table: string,
+  observer: Pick<StoreObserver, 'requested'> | undefined,
+) {
+  return <I extends ServiceInputTypes, O extends ServiceOutputTypes>(
+    operation: string,
+    command: Command<I, O>,
+    { signal }: Deadline,
+  ): Promise<O> => {
+    const answer = client.send<I, O>(command, { abortSignal: signal });
+    return observer === undefined ? answer : observed(answer, { table, operation }, observer);
+  };
+}
+
+/** Passes the answer on, and tells the observer how it came. */
+async function observed<O extends ServiceOutputTypes>(
+  answer: Promise<O>,
+  request: { readonly table: string; readonly operation: string },
+  observer: Pick<StoreObserver, 'requested'>,
+): Promise<O> {
+  const sentAt = performance.now();
+  const tell = (outcome: RequestOutcome, units: number, unprocessed: number) => {
+    observer.requested({ ...request, milliseconds: performance.now() - sentAt, outcome, units, unprocessed });
+  };
+  try {
+    const output = await answer;
+    tell('ok', unitsOf(output), unprocessedOf(output));
+    return output;
+  } catch (error) {
+    tell(isConditionFailed(error) ? 'condition_failed' : failureOf(error), 0, 0);
+    throw error;
+  }
+}
+
+/** A batch has a list of them, with one entry for each table. */
+function unitsOf(output: ServiceOutputTypes): number {
+  const { ConsumedCapacity: consumed } = output as {
+    readonly ConsumedCapacity?: Units | readonly Units[];
+  };
+  const all = consumed === undefined ? [] : [consumed].flat();
+  return all.reduce((sum, { CapacityUnits = 0 }) => sum + CapacityUnits, 0);
+}
+
+interface Units {
+  readonly CapacityUnits?: number;
+}
+
+function unprocessedOf(output: ServiceOutputTypes): number {
+  const { UnprocessedItems, UnprocessedKeys } = output as {
+    readonly UnprocessedItems?: Readonly<Record<string, readonly unknown[]>>;
+    readonly UnprocessedKeys?: Readonly<Record<string, { readonly Keys?: readonly unknown[] }>>;
+  };
+  return (onlyTable(UnprocessedItems)?.length ?? 0) + (onlyTable(UnprocessedKeys)?.Keys?.length ?? 0);
+}
 
 /**
  * The part of an answer to a batch that belongs to the one table in the request. It is not looked up by name, because the request

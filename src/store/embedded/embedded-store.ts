@@ -3,11 +3,14 @@ import type { Micros } from '../event.ts';
 import { StoreUnavailableError } from '../store-errors.ts';
 import type { EventStore } from '../event-store.ts';
 import type { KeyStore } from '../key-store.ts';
+import type { StoreGauges } from '../store-gauges.ts';
 import type { StoreLog } from '../store-log.ts';
+import { UNOBSERVED, type StoreObserver } from '../store-observer.ts';
 import type { Lmdb } from './database.ts';
 import { createCounts } from './counts.ts';
 import { createDisk } from './disk.ts';
 import { createEvents } from './embedded-events.ts';
+import { createGauges } from './embedded-gauges.ts';
 import type { NewestRecord } from './embedded-events.ts';
 import type { Statfs } from './file-system.ts';
 import type { Folder } from './folder.ts';
@@ -30,6 +33,7 @@ export interface EmbeddedStore extends EventStore {
   readonly keys: KeyStore;
   /** Time of the newest event at open, 0 without one. A clock that starts after it keeps the order over a restart. */
   readonly newestTime: Micros;
+  readonly gauges: StoreGauges;
   /**
    * Writes all that is stored at one moment to a new file, which can be the `store.mdb` of another folder. Rejects with an Error
    * whose message is fit for people; the caller then removes what has been written.
@@ -62,6 +66,7 @@ export interface EmbeddedOptions {
   readonly sweepSeconds?: number;
   readonly limits?: WriterLimits;
   readonly statfs?: Statfs;
+  readonly observer?: StoreObserver;
 }
 
 /** When a transaction takes longer the disk stalls, and callers get no answer in time. */
@@ -79,7 +84,7 @@ const MAINTENANCE_MS = 250;
 // eslint-disable-next-line @typescript-eslint/require-await
 export async function openEmbeddedStore(options: EmbeddedOptions): Promise<EmbeddedStore> {
   const { now, eventTtl, log, exclusive = true, sweepSeconds = 10 } = options;
-  const { monotonicMs = () => performance.now() } = options;
+  const { monotonicMs = () => performance.now(), observer = UNOBSERVED } = options;
   const onDamage = (err: Error) => {
     log.error({ err }, 'a damaged record');
   };
@@ -94,17 +99,10 @@ export async function openEmbeddedStore(options: EmbeddedOptions): Promise<Embed
   const retention = createRetention({ lmdb, writer, now, monotonicMs, eventTtl, newestTime, log });
   const claims = createClaims(lmdb);
   const counts = createCounts({ lmdb, writer, expiredTo });
-  const sweep = createSweep({ lmdb, writer, counts, onDamage, ...retention });
+  const sweep = createSweep({ lmdb, writer, counts, onDamage, observer, ...retention });
   if (exclusive && sweepSeconds > 0) sweep.every(sweepSeconds * 1000);
 
-  let closed: Promise<void> | undefined;
-  /** Guards reads: a closed LMDB must not be read. */
-  const opened =
-    <A extends unknown[], T>(read: (...args: A) => T | Promise<T>) =>
-    async (...args: A): Promise<T> => {
-      if (closed !== undefined) throw new StoreUnavailableError('The store is closed');
-      return read(...args);
-    };
+  const { opened, requireOpen, closeOnce } = createGuard();
 
   const events = createEvents({ lmdb, writer, counts, claims, expiredTo, newest, disk });
   // Only the process that appends knows the newest event in memory; a command beside it has to look.
@@ -113,6 +111,16 @@ export async function openEmbeddedStore(options: EmbeddedOptions): Promise<Embed
   return {
     keys: { ...keys, get: opened(keys.get), getMany: opened(keys.getMany), list: opened(keys.list) },
     newestTime,
+    gauges: createGauges({
+      ...options,
+      file: folder.file,
+      lmdb,
+      writer,
+      disk,
+      counts,
+      expiredTo,
+      requireOpen,
+    }),
     newId: newEventId,
     append: events.append,
     get: opened(events.get),
@@ -129,29 +137,53 @@ export async function openEmbeddedStore(options: EmbeddedOptions): Promise<Embed
     }),
     backUp: lmdb.backUp,
     sweep: () => sweep.run(),
-    close() {
-      closed ??= (async () => {
-        await sweep.stop();
-        await writer.close();
-        stopMaintenance();
-        if (writer.busyFor() > 0) {
-          throw new StoreUnavailableError(
-            'A transaction has not ended; it holds the data folder until the process is killed',
-          );
-        }
-        await lmdb.close();
-        // Not before LMDB is closed: a later transaction would write to whatever file has the descriptor by then.
-        tail?.close();
-        folder.release();
-      })();
-      return closed;
-    },
+    close: closeOnce(async () => {
+      await sweep.stop();
+      await writer.close();
+      stopMaintenance();
+      if (writer.busyFor() > 0) {
+        throw new StoreUnavailableError(
+          'A transaction has not ended; it holds the data folder until the process is killed',
+        );
+      }
+      await lmdb.close();
+      // Not before LMDB is closed: a later transaction would write to whatever file has the descriptor by then.
+      tail?.close();
+      folder.release();
+    }),
+  };
+}
+
+/** Guards reads: a closed LMDB must not be read. */
+function createGuard() {
+  let closed: Promise<void> | undefined;
+  const requireOpen = (): void => {
+    if (closed !== undefined) throw new StoreUnavailableError('The store is closed');
+  };
+  return {
+    requireOpen,
+    opened:
+      <A extends unknown[], T>(read: (...args: A) => T | Promise<T>) =>
+      async (...args: A): Promise<T> => {
+        requireOpen();
+        return read(...args);
+      },
+    /** The first call closes, further ones wait for the same. */
+    closeOnce: (close: () => Promise<void>) => (): Promise<void> => (closed ??= close()),
   };
 }
 
 /** The writer, and the disk that it writes to. Only a server looks after the disk, not a command beside it. */
 function openWriter(
-  { path, log, limits, onFatal, exclusive = true, statfs = statfsSync }: EmbeddedOptions,
+  {
+    path,
+    log,
+    limits,
+    onFatal,
+    exclusive = true,
+    statfs = statfsSync,
+    observer = UNOBSERVED,
+  }: EmbeddedOptions,
   folder: Folder,
   lmdb: Lmdb,
   beforeCommit: (writes: number) => void,
@@ -167,6 +199,7 @@ function openWriter(
     },
     beforeCommit,
     onFatal,
+    observer,
     oneByOne: () => disk?.isTight() === true,
     ...(limits && { limits }),
   });

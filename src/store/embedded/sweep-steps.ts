@@ -22,7 +22,8 @@ export interface Lane {
   deleted(): number;
 }
 
-export function createLane(backlog: Backlog): Lane {
+/** @param onDeleted gets the number of deletions of each turn that really removed something. */
+export function createLane(backlog: Backlog, onDeleted: (count: number) => void = () => undefined): Lane {
   let ready: Deletion[] = [];
   let isLast = false;
   let deleted = 0;
@@ -42,7 +43,9 @@ export function createLane(backlog: Backlog): Lane {
     isEmpty: () => ready.length === 0,
     isDone: () => isLast && ready.length === 0,
     take(count) {
+      const before = deleted;
       for (const remove of ready.splice(0, count)) if (remove()) deleted++;
+      if (deleted > before) onDeleted(deleted - before);
     },
     deleted: () => deleted,
   };

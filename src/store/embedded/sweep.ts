@@ -6,6 +6,7 @@ import { createExpiredClaims } from './expired-claims.ts';
 import { createExpiredEvents } from './expired-events.ts';
 import { createPace } from './expired.ts';
 import { createLane, takeStep } from './sweep-steps.ts';
+import { UNOBSERVED, type StoreObserver } from '../store-observer.ts';
 import { NO_TENANT } from './writer.ts';
 import type { Writer } from './writer.ts';
 
@@ -20,6 +21,7 @@ interface Parts {
   readonly onDamage: (error: Error) => void;
   /** Milliseconds of a clock that is never set. */
   readonly monotonic?: () => number;
+  readonly observer?: Pick<StoreObserver, 'expired'>;
 }
 
 export interface Sweep {
@@ -37,12 +39,12 @@ export interface Sweep {
  * much as was written, so that the sweep keeps up with any rate of ingest. While nobody writes, the sweep has its own transactions.
  */
 export function createSweep({ monotonic = () => performance.now(), ...parts }: Parts): Sweep {
-  const { writer, onDamage } = parts;
+  const { writer, onDamage, observer = UNOBSERVED } = parts;
   let running: Promise<number> | undefined;
   let timer: NodeJS.Timeout | undefined;
   let isStopped = false;
   const pace = createPace(() => isStopped, monotonic);
-  const events = createLane(createExpiredEvents({ ...parts, pace }));
+  const events = createLane(createExpiredEvents({ ...parts, pace }), observer.expired);
   const claims = createLane(createExpiredClaims({ ...parts, deletableTo: parts.claimsDeletableTo, pace }));
   const lanes = [events, claims];
   /** A write that begins a transaction when nobody else does. At most one waits. */

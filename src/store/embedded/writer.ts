@@ -5,6 +5,7 @@ import {
   StoreUnavailableError,
 } from '../store-errors.ts';
 import { createShares } from '../shares.ts';
+import { UNOBSERVED, type StoreObserver } from '../store-observer.ts';
 
 /** Group commit: all writes that wait at one moment share one transaction and one fsync. */
 export interface Writer {
@@ -24,6 +25,8 @@ export interface Writer {
   refusal(): StoreUnavailableError | undefined;
   /** How long the transaction under way has taken so far, in milliseconds; 0 without one. */
   busyFor(): number;
+  /** The number of writes that wait for the next transaction. */
+  waiting(): number;
   /**
    * Rejects writes that have waited too long, and fails when the transaction under way has taken `stuckMs`. To be called at
    * intervals, because nothing else notices either while the disk does not answer.
@@ -48,6 +51,7 @@ export interface WriterOptions {
   readonly oneByOne?: () => boolean;
   /** Milliseconds of a clock that is never set. */
   readonly monotonic?: () => number;
+  readonly observer?: Pick<StoreObserver, 'committed' | 'refused'>;
 }
 
 export interface WriterLimits {
@@ -83,15 +87,10 @@ export const DEFAULT_LIMITS: WriterLimits = {
   stuckMs: 30_000,
 };
 
-export function createWriter({
-  transact,
-  beforeCommit,
-  onFatal,
-  limits = DEFAULT_LIMITS,
-  oneByOne = () => false,
-  monotonic = () => performance.now(),
-}: WriterOptions): Writer {
-  const waiting = createQueue(limits);
+export function createWriter(options: WriterOptions): Writer {
+  const { transact, beforeCommit, onFatal, limits = DEFAULT_LIMITS, observer = UNOBSERVED } = options;
+  const { oneByOne = () => false, monotonic = () => performance.now() } = options;
+  const waiting = createQueue(limits, observer);
   let refusal: StoreUnavailableError | undefined;
   let failed = false;
   let committing: Promise<void> | undefined;
@@ -116,6 +115,8 @@ export function createWriter({
     refusal: () => refusal,
 
     busyFor,
+
+    waiting: waiting.size,
 
     check() {
       waiting.rejectLate(monotonic());
@@ -143,6 +144,7 @@ export function createWriter({
         fail(await commitCause(error));
         break;
       }
+      observer.committed(batch.length, monotonic() - begun);
       settle(batch);
     }
     committing = undefined;
@@ -200,7 +202,10 @@ function newWrite(
 type Queue = ReturnType<typeof createQueue>;
 
 /** Writes in the order of their calls. Time bounds the queue, and so do number and bytes, which tenants share. */
-function createQueue({ batchWrites, batchBytes, waitingWrites, waitingBytes, waitingMs }: WriterLimits) {
+function createQueue(
+  { batchWrites, batchBytes, waitingWrites, waitingBytes, waitingMs }: WriterLimits,
+  observer: Pick<StoreObserver, 'refused'>,
+) {
   const places = createShares(waitingWrites);
   const memory = createShares(waitingBytes);
   let writes: Write[] = [];
@@ -209,15 +214,14 @@ function createQueue({ batchWrites, batchBytes, waitingWrites, waitingBytes, wai
   return {
     isEmpty: () => head === writes.length,
 
+    size: () => writes.length - head,
+
     /** Returns false when the share of its tenant is used up. */
     push(write: Write): boolean {
-      if (!places.take(write.tenant, 1)) return false;
-      if (!memory.take(write.tenant, write.bytes)) {
-        places.give(write.tenant, 1);
-        return false;
-      }
-      writes.push(write);
-      return true;
+      const fits = hold(write);
+      if (fits) writes.push(write);
+      else observer.refused();
+      return fits;
     },
 
     /** The next write, if it still fits into a batch that has `size` writes and `bytes`. The first write always fits. */
@@ -231,6 +235,7 @@ function createQueue({ batchWrites, batchBytes, waitingWrites, waitingBytes, wai
     rejectLate(now: number): void {
       // Writes are in the order in which they came, so the late ones are the first.
       for (let write = writes[head]; write && now - write.since > waitingMs; write = writes[head]) {
+        observer.refused();
         take(write).reject(
           new StoreOverloadedError('The write has waited too long for the disk and was not run'),
         );
@@ -241,6 +246,13 @@ function createQueue({ batchWrites, batchBytes, waitingWrites, waitingBytes, wai
       for (let write = writes[head]; write; write = writes[head]) take(write).reject(error);
     },
   };
+
+  function hold(write: Write): boolean {
+    if (!places.take(write.tenant, 1)) return false;
+    if (memory.take(write.tenant, write.bytes)) return true;
+    places.give(write.tenant, 1);
+    return false;
+  }
 
   function take(write: Write): Write {
     places.give(write.tenant, 1);

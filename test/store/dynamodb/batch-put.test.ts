@@ -44,6 +44,10 @@ void t.test('a body holds what the SDK would make of the items', (t) => {
     JSON.parse(batchPutBody(TABLE, items)),
     JSON.parse(JSON.stringify({ RequestItems: { [TABLE]: puts } }, base64)),
   );
+  t.equal(
+    (JSON.parse(batchPutBody(TABLE, items, true)) as Record<string, unknown>)['ReturnConsumedCapacity'],
+    'TOTAL',
+  );
   t.match(batchPutBody(TABLE, items.slice(3, 4)), '"B":"AP+ABw=="', 'bytes of the view, not of its buffer');
   t.end();
 });
