@@ -301,7 +301,7 @@ export class Exchange implements Call {
     this.#res.writeStatus(statusLine(reply.status));
     const now = performance.now();
     if (this.handledAt !== undefined) this.storeMs = now - this.handledAt;
-    writeHeaders(this.#res, this, reply);
+    writeHeaders(this.#res, this, reply, now);
   }
 
   /** Continues a reply that the client takes slowly. The server calls it at intervals. */
