@@ -54,7 +54,17 @@ export function createMeter(): (request: HeavyRequest) => Promise<{ ms: number; 
         for (const [name, value] of headers) callback(name, value);
       },
     });
-    const call = { method, path, rawQuery, head, startedAt: 0, principal: undefined, extraHeaders: [] };
+    const call = {
+      method,
+      path,
+      rawQuery,
+      head,
+      startedAt: 0,
+      principal: undefined,
+      authMs: undefined,
+      handledAt: undefined,
+      extraHeaders: [],
+    };
     const { status } = await dispatch.answer(call, bytes);
     const { user, system } = process.cpuUsage(before);
     return { ms: (user + system) / 1000, status };

@@ -45,7 +45,8 @@ export function createDispatch(contracts: readonly Contract[], access: Access): 
         reply = errorReply(endpoint.contract, error, call.head.requestId);
       }
       const headers: [name: string, value: string][] = [];
-      writeHeaders({ writeHeader: (name, value) => headers.push([name, value]) }, call, reply);
+      const to = { writeHeader: (name: string, value: string) => headers.push([name, value]) };
+      writeHeaders(to, call, reply, performance.now());
       return { ...reply, body: call.method === 'HEAD' ? null : reply.body, headers };
     },
   };

@@ -24,6 +24,10 @@ export interface Call {
   readonly startedAt: number;
   /** The caller; undefined until the key has been accepted, and on routes without authentication. */
   principal: Principal | undefined;
+  /** Milliseconds from `startedAt` until the key was accepted; undefined while it is not. */
+  authMs: number | undefined;
+  /** `performance.now()` when the handler of a route that needs a key was called. */
+  handledAt: number | undefined;
   /** Added to every reply, errors included. */
   extraHeaders: Headers;
 }
@@ -93,6 +97,7 @@ function compileAdmit({ authenticator, rateLimiter }: Access): Endpoint['admit']
 
   function enter(call: Call, hasBody: boolean, found: Principal | Refusal): void {
     call.principal = requirePrincipal(found);
+    call.authMs = performance.now() - call.startedAt;
     call.extraHeaders = requireQuota(rateLimiter.admit(call.principal, call.startedAt));
     if (hasBody) requireJson(call.head.contentType);
   }
@@ -109,13 +114,15 @@ function compileRespond(route: Route, contract: Contract): Endpoint['respond'] {
     const params = readParams(rawParams);
     const query = readQuery(call.rawQuery);
     const json = checkBody && parseJson(bytes);
+    const body = checkBody?.(json?.value);
+    if (route.auth) call.handledAt = performance.now();
     return route.handle({
       requestId: call.head.requestId,
       head: call.head,
       principal: call.principal ?? NOBODY,
       params,
       query,
-      body: checkBody?.(json?.value),
+      body,
       bodyText: json?.text ?? '',
     });
   };

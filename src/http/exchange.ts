@@ -41,7 +41,17 @@ export class Exchange implements Call {
   readonly startedAt = performance.now();
   /** `performance.now()` when the whole body had arrived: from then on the client waits for the service. */
   receivedAt: number | undefined;
+  /** `performance.now()` when it had ended; 0 before. */
+  endedAt = 0;
+  /** Bytes of the request's body that have arrived, without the framing of chunks. */
+  bytesIn = 0;
+  /** Bytes of the reply's body that the socket has taken. */
+  bytesOut = 0;
   principal: Principal | undefined;
+  authMs: number | undefined;
+  handledAt: number | undefined;
+  /** What the route's handler took up to the reply, which is nearly all the store; undefined where there was no call of the store. */
+  storeMs: number | undefined;
   /** The status of the reply; null if the client went away before it had all of it. */
   status: number | null = null;
   /** The reason of a 5xx, which the client does not see. */
@@ -175,6 +185,7 @@ export class Exchange implements Call {
     this.#sink = sink;
     if (registered) return;
     this.#res.onData((chunk, isLast) => {
+      this.bytesIn += chunk.byteLength;
       if (!this.#open) return;
       if (isLast) this.receivedAt = performance.now();
       if (isLast && this.head.chunked) this.#endChunks();
@@ -227,10 +238,11 @@ export class Exchange implements Call {
       [, done] = res.tryEnd(body, size);
     });
     if (done) {
+      this.bytesOut = size;
       this.#end(reply.status);
       return;
     }
-    const offset = res.getWriteOffset();
+    const offset = (this.bytesOut = res.getWriteOffset());
     if (typeof body !== 'string') {
       this.#transferRest(body.subarray(offset), size, reply.status);
       return;
@@ -263,7 +275,9 @@ export class Exchange implements Call {
       this.#res.cork(() => {
         this.writeHead(reply);
         // HEAD gets a length of 0 here, because `endWithoutBody` does not close the connection.
-        this.#res.end(this.method === 'HEAD' ? '' : (reply.body ?? ''), true);
+        const body = this.method === 'HEAD' ? '' : (reply.body ?? '');
+        this.#res.end(body, true);
+        this.bytesOut = Buffer.byteLength(body);
       });
       this.#end(reply.status);
     });
@@ -285,7 +299,9 @@ export class Exchange implements Call {
   /** Every reply begins here. */
   protected writeHead(reply: Reply): void {
     this.#res.writeStatus(statusLine(reply.status));
-    writeHeaders(this.#res, this, reply);
+    const now = performance.now();
+    if (this.handledAt !== undefined) this.storeMs = now - this.handledAt;
+    writeHeaders(this.#res, this, reply, now);
   }
 
   /** Continues a reply that the client takes slowly. The server calls it at intervals. */
@@ -302,6 +318,8 @@ export class Exchange implements Call {
     if (this.#ended) return;
     this.#ended = true;
     this.#open = false;
+    this.endedAt = performance.now();
+    if (this.#transfer !== undefined) this.bytesOut = this.#transfer.taken;
     this.#transfer = undefined;
     this.status = status;
     clearTimeout(this.#discardTimer);

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import type { FieldError } from './request-error.ts';
+import { parseTraceparent, type Trace } from './traceparent.ts';
 
 const REQUEST_ID = /^[A-Za-z0-9._:-]{1,128}$/;
 
@@ -17,6 +18,8 @@ export interface RequestHead {
   readonly accept: string | undefined;
   readonly acceptEncoding: string | undefined;
   readonly ifNoneMatch: string | undefined;
+  /** What `traceparent` says; undefined if it is not there, is invalid, or comes more than once. */
+  readonly trace: Trace | undefined;
   /**
    * The header that makes it uncertain where the request ends or who sent it: it must be unique and is given twice, the length
    * of the body is given in two ways or in an unknown way, or something is announced behind the body. The parser takes one
@@ -31,85 +34,97 @@ const TWICE = 'is given more than once, or contradicts another header';
 export function readHead(headers: {
   forEach(callback: (name: string, value: string) => void): void;
 }): RequestHead {
-  let requestId: string | undefined;
-  let contentType: string | undefined;
-  let length: string | undefined;
-  let transferEncoding: string | undefined;
-  let authorization: string | undefined;
-  let apiKey: string | undefined;
-  let idempotencyKey: string | undefined;
-  let host: string | undefined;
-  let twice: string | undefined;
-  let trailer = false;
-  let accept: string | undefined;
-  let acceptEncoding: string | undefined;
-  let ifNoneMatch: string | undefined;
+  const fields = new Fields();
   headers.forEach((name, value) => {
-    switch (name) {
-      case 'x-request-id':
-        requestId = value;
-        break;
-      case 'content-type':
-        contentType = value;
-        break;
-      case 'host':
-        if (host !== undefined) twice = name;
-        host = value;
-        break;
-      case 'content-length':
-        if (length !== undefined) twice = name;
-        length = value;
-        break;
-      case 'transfer-encoding':
-        if (transferEncoding !== undefined) twice = name;
-        transferEncoding = value;
-        break;
-      case 'trailer':
-        trailer = true;
-        break;
-      case 'authorization':
-        if (authorization !== undefined) twice = name;
-        authorization = value;
-        break;
-      case 'x-api-key':
-        if (apiKey !== undefined) twice = name;
-        apiKey = value;
-        break;
-      case 'idempotency-key':
-        if (idempotencyKey !== undefined) twice = name;
-        idempotencyKey = value;
-        break;
-      case 'accept':
-        accept = value;
-        break;
-      case 'accept-encoding':
-        acceptEncoding = value;
-        break;
-      case 'if-none-match':
-        ifNoneMatch = value;
-    }
+    fields.take(name, value);
   });
+  const { requestId, length, transferEncoding, traceparent } = fields;
   return {
     requestId: requestId !== undefined && REQUEST_ID.test(requestId) ? requestId : randomUUID(),
     contentLength: length === undefined ? undefined : Number(length),
     chunked: transferEncoding !== undefined,
-    contentType,
-    authorization,
-    apiKey,
-    idempotencyKey,
-    accept,
-    acceptEncoding,
-    ifNoneMatch,
-    ambiguous: findAmbiguity(twice, length, transferEncoding, trailer),
+    contentType: fields.contentType,
+    authorization: fields.authorization,
+    apiKey: fields.apiKey,
+    idempotencyKey: fields.idempotencyKey,
+    accept: fields.accept,
+    acceptEncoding: fields.acceptEncoding,
+    ifNoneMatch: fields.ifNoneMatch,
+    trace: traceparent === undefined ? undefined : parseTraceparent(traceparent),
+    ambiguous: findAmbiguity(fields),
   };
 }
 
-function findAmbiguity(
-  twice: string | undefined,
-  length: string | undefined,
-  transferEncoding: string | undefined,
-  trailer: boolean,
-): FieldError | undefined {
+/** The values as they came. */
+class Fields {
+  requestId: string | undefined;
+  contentType: string | undefined;
+  length: string | undefined;
+  transferEncoding: string | undefined;
+  authorization: string | undefined;
+  apiKey: string | undefined;
+  idempotencyKey: string | undefined;
+  host: string | undefined;
+  /** The name of one that must be unique and is not. */
+  twice: string | undefined;
+  trailer = false;
+  accept: string | undefined;
+  acceptEncoding: string | undefined;
+  ifNoneMatch: string | undefined;
+  traceparent: string | undefined;
+
+  take(name: string, value: string): void {
+    switch (name) {
+      case 'x-request-id':
+        this.requestId = value;
+        break;
+      case 'content-type':
+        this.contentType = value;
+        break;
+      case 'host':
+        if (this.host !== undefined) this.twice = name;
+        this.host = value;
+        break;
+      case 'content-length':
+        if (this.length !== undefined) this.twice = name;
+        this.length = value;
+        break;
+      case 'transfer-encoding':
+        if (this.transferEncoding !== undefined) this.twice = name;
+        this.transferEncoding = value;
+        break;
+      case 'trailer':
+        this.trailer = true;
+        break;
+      case 'authorization':
+        if (this.authorization !== undefined) this.twice = name;
+        this.authorization = value;
+        break;
+      case 'x-api-key':
+        if (this.apiKey !== undefined) this.twice = name;
+        this.apiKey = value;
+        break;
+      case 'idempotency-key':
+        if (this.idempotencyKey !== undefined) this.twice = name;
+        this.idempotencyKey = value;
+        break;
+      case 'accept':
+        this.accept = value;
+        break;
+      case 'accept-encoding':
+        this.acceptEncoding = value;
+        break;
+      case 'if-none-match':
+        this.ifNoneMatch = value;
+        break;
+      case 'traceparent':
+        // Two of them are no valid header, and a list of two is not either.
+        this.traceparent = this.traceparent === undefined ? value : '';
+    }
+  }
+}
+
+function findAmbiguity({ twice, length, transferEncoding, trailer }: Fields): FieldError | undefined {
   if (twice !== undefined) return { field: twice, message: TWICE };
   if (length !== undefined && transferEncoding !== undefined)
     return { field: 'content-length', message: TWICE };

@@ -1,3 +1,5 @@
+import { milliseconds } from './milliseconds.ts';
+
 export type Headers = readonly (readonly [name: string, value: string])[];
 
 /** The answer to a request. */
@@ -20,16 +22,33 @@ interface Answered {
   readonly head: { readonly requestId: string };
   /** Added to every reply, errors included. */
   readonly extraHeaders: Headers;
+  readonly startedAt: number;
+  readonly authMs: number | undefined;
+  readonly handledAt: number | undefined;
 }
 
-/** Writes every header of a reply except those that frame it. */
+/**
+ * Writes every header of a reply except those that frame it.
+ *
+ * @param now of `performance.now()`.
+ */
 export function writeHeaders(
   to: { writeHeader(name: string, value: string): unknown },
-  { head, extraHeaders }: Answered,
+  call: Answered,
   { headers, body, contentType }: Reply,
+  now: number,
 ): void {
-  to.writeHeader('x-request-id', head.requestId);
+  const { extraHeaders } = call;
+  to.writeHeader('x-request-id', call.head.requestId);
+  // Only to callers with a key: to others the time that a key takes would say something about keys.
+  if (call.authMs !== undefined) to.writeHeader('server-timing', serverTiming(call, call.authMs, now));
   for (const [name, value] of extraHeaders) to.writeHeader(name, value);
   if (headers) for (const [name, value] of headers) to.writeHeader(name, value);
   if (body !== null) to.writeHeader('content-type', contentType ?? 'application/json; charset=utf-8');
+}
+
+/** W3C Server Timing (https://www.w3.org/TR/server-timing/), in milliseconds. A reply that needed no store says nothing of it. */
+function serverTiming({ startedAt, handledAt }: Answered, authMs: number, now: number): string {
+  const store = handledAt === undefined ? '' : `store;dur=${milliseconds(now - handledAt)}, `;
+  return `auth;dur=${milliseconds(authMs)}, ${store}total;dur=${milliseconds(now - startedAt)}`;
 }

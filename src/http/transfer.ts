@@ -18,6 +18,8 @@ export class Transfer {
   /** Bytes of the whole body. */
   readonly #size: number;
   readonly #done: () => void;
+  /** Bytes of the whole body that the socket has taken. */
+  taken: number;
   #progressAt: number;
   #offeredAt: number;
 
@@ -31,6 +33,7 @@ export class Transfer {
     this.#rest = rest;
     this.#size = size;
     this.#done = done;
+    this.taken = size - rest.length;
     this.#progressAt = this.#offeredAt = performance.now();
     res.onWritable(() => this.#offer(performance.now()));
   }
@@ -51,10 +54,12 @@ export class Transfer {
     if (done) {
       // From here on `res` must not be used.
       this.#progressAt = now;
+      this.taken = this.#size;
       this.#done();
-    } else if (this.#res.getWriteOffset() > offset) {
-      this.#progressAt = now;
+      return took;
     }
+    this.taken = this.#res.getWriteOffset();
+    if (this.taken > offset) this.#progressAt = now;
     return took;
   }
 }

@@ -11,7 +11,8 @@ const ASK = {
   'access-control-request-headers': 'content-type,idempotency-key,x-api-key',
 };
 
-const isCors = (name: string): boolean => name.startsWith('access-control-') || name === 'vary';
+const isCors = (name: string): boolean =>
+  name.startsWith('access-control-') || name === 'timing-allow-origin' || name === 'vary';
 
 /** Sends a request and gives the status and the headers that are about CORS. */
 async function ask(
@@ -48,7 +49,14 @@ void t.test('a preflight is answered without a key, at every path', async (t) =>
       'access-control-max-age': '7200',
     });
     const allowed = String(cors['access-control-allow-headers']).toLowerCase().split(', ');
-    for (const name of ['authorization', 'content-type', 'idempotency-key', 'x-api-key', 'x-request-id']) {
+    for (const name of [
+      'authorization',
+      'content-type',
+      'idempotency-key',
+      'traceparent',
+      'x-api-key',
+      'x-request-id',
+    ]) {
       t.ok(allowed.includes(name), name);
     }
   }
@@ -58,7 +66,7 @@ void t.test('a preflight is answered without a key, at every path', async (t) =>
 void t.test('every reply to an allowed origin can be read, errors too', async (t) => {
   const app = await startTestApp(t, { CORS_ORIGINS: PAGE });
   const exposed =
-    'Allow, Idempotent-Replayed, Location, RateLimit-Limit, RateLimit-Remaining, RateLimit-Reset, Retry-After, X-Request-ID';
+    'Allow, Idempotent-Replayed, Location, RateLimit-Limit, RateLimit-Remaining, RateLimit-Reset, Retry-After, Server-Timing, X-Request-ID';
   for (const [method, path, body, headers, expected] of [
     ['POST', '/v1/events', EVENT, {}, 201],
     ['POST', '/events', EVENT, {}, 200],
@@ -78,6 +86,7 @@ void t.test('every reply to an allowed origin can be read, errors too', async (t
     t.strictSame(cors, {
       'access-control-allow-origin': PAGE,
       'access-control-expose-headers': exposed,
+      'timing-allow-origin': PAGE,
       vary: 'Origin',
     });
   }

@@ -55,7 +55,17 @@ async function ask(dispatch: Dispatch, method: string, target: string, { body = 
     },
   });
   const startedAt = performance.now();
-  const call = { method, path, rawQuery, head, startedAt, principal: undefined, extraHeaders: [] };
+  const call = {
+    method,
+    path,
+    rawQuery,
+    head,
+    startedAt,
+    principal: undefined,
+    authMs: undefined,
+    handledAt: undefined,
+    extraHeaders: [],
+  };
   const reply = await dispatch.answer(call, Buffer.from(body));
   return {
     status: reply.status,

@@ -1,7 +1,7 @@
 import { eventNotFound, invalidField, RequestError, unavailable, type ErrorCode } from '../request-error.ts';
 import type { Contract, Route } from '../route.ts';
 import type { Components } from './components.ts';
-import { QUOTA_HEADERS, type SharedHeader } from './headers.ts';
+import { ADMITTED_HEADERS, type SharedHeader } from './headers.ts';
 import type { Json } from './json.ts';
 
 /** Of the examples. */
@@ -122,7 +122,7 @@ function errorResponse(
   components: Components,
 ): Json {
   const admitted = auth && !codes.includes('UNAUTHORIZED') && !codes.includes('FORBIDDEN');
-  const headers: SharedHeader[] = ['X-Request-ID', ...(admitted ? QUOTA_HEADERS : [])];
+  const headers: SharedHeader[] = ['X-Request-ID', ...(admitted ? ADMITTED_HEADERS : [])];
   for (const code of codes) {
     const own = OWN_HEADERS[code];
     if (own !== undefined) headers.push(own);

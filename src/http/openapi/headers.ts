@@ -18,6 +18,15 @@ export const SHARED_HEADERS = {
     required: true,
     schema: Type.String({ minLength: 1, maxLength: 128 }),
   },
+  'Server-Timing': {
+    description:
+      'Milliseconds of the request in the service: `auth` until the key was accepted, `store` for the event store, `total`; only if the key was accepted',
+    required: false,
+    schema: Type.String({
+      pattern: '^auth;dur=[0-9.]+, (store;dur=[0-9.]+, )?total;dur=[0-9.]+$',
+      examples: ['auth;dur=0.021, store;dur=0.734, total;dur=0.812'],
+    }),
+  },
   'RateLimit-Limit': {
     description: `Requests a minute that the key may send to this instance; ${limited}`,
     required: false,
@@ -46,7 +55,13 @@ export const SHARED_HEADERS = {
 } as const satisfies Record<string, Header>;
 export type SharedHeader = keyof typeof SHARED_HEADERS;
 
-export const QUOTA_HEADERS = ['RateLimit-Limit', 'RateLimit-Remaining', 'RateLimit-Reset'] as const;
+/** Of every reply to a caller whose key was accepted. */
+export const ADMITTED_HEADERS = [
+  'Server-Timing',
+  'RateLimit-Limit',
+  'RateLimit-Remaining',
+  'RateLimit-Reset',
+] as const;
 
 /** Taken by every route. */
 export const REQUEST_ID_PARAMETER = {

@@ -3,7 +3,7 @@ import type { TObject, TSchema } from 'typebox';
 import type { Contract, Route } from '../route.ts';
 import type { Components } from './components.ts';
 import { errorResponses, withoutBody } from './errors.ts';
-import { QUOTA_HEADERS, REQUEST_ID_PARAMETER } from './headers.ts';
+import { ADMITTED_HEADERS, REQUEST_ID_PARAMETER } from './headers.ts';
 import { present, type Json } from './json.ts';
 import { linksFrom } from './links.ts';
 
@@ -85,7 +85,7 @@ function content(route: Route, schema: TSchema, components: Components): Json {
 }
 
 function successHeaders(route: Route, components: Components): Json {
-  const shared = ['X-Request-ID', ...(route.auth ? QUOTA_HEADERS : [])] as const;
+  const shared = ['X-Request-ID', ...(route.auth ? ADMITTED_HEADERS : [])] as const;
   const own = Object.entries(route.replyHeaders?.properties ?? {}).map(([name, schema]) => {
     const { description, ...rest } = components.schema(schema);
     const required = !Type.IsOptional(schema);
