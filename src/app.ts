@@ -15,6 +15,7 @@ import { openApiContract } from './http/openapi/contract.ts';
 import { siteContract } from './http/site/contract.ts';
 import { unversionedContract } from './http/unversioned/contract.ts';
 import { v1Contract } from './http/v1/contract.ts';
+import { READY_PATH } from './http/v1/routes.ts';
 import { openStore } from './store/open-store.ts';
 import type { KeyStore } from './store/key-store.ts';
 import { version } from './version.ts';
@@ -67,7 +68,12 @@ export async function startApp(
     authenticator: access.authenticator,
     rateLimiter: createRateLimiter(),
   });
-  const server = createServer({ dispatch, corsOrigins: config.corsOrigins, ...requestLog(logger) });
+  const server = createServer({
+    dispatch,
+    corsOrigins: config.corsOrigins,
+    readyPath: READY_PATH,
+    ...requestLog(logger),
+  });
   let port: number;
   try {
     port = await server.listen(config.host, config.port);
