@@ -14,12 +14,14 @@ import { startRelay } from './relay.ts';
 import { compare, eventBody, startLoad } from './roll-load.ts';
 import { until } from './stdout.ts';
 
+/** `ROLL=long` takes ten minutes. */
+const LONG = process.env['ROLL'] === 'long';
 /** How often each instance is stopped and started. */
-const ROUNDS = Number(process.env['ROLL_ROUNDS'] ?? '3');
-/** Requests a second. */
-const RATE = Number(process.env['ROLL_RATE'] ?? '50');
-/** The default of the service. */
-const GRACE_SECONDS = 10;
+const ROUNDS = LONG ? 15 : 3;
+/** That of the service by default, or one that is just enough for the files in `docs/deploy/`. */
+const GRACE_SECONDS = LONG ? 10 : 6;
+/** Requests a second: few, because all of it shares two cores with dynalite. */
+const RATE = 30;
 /** A page of this size takes a reader some seconds, which a stop comes into. */
 const PAGE_EVENTS = 100;
 const READ_BYTES_PER_SECOND = 1_500_000;
