@@ -16,6 +16,7 @@ import { openApiContract } from './http/openapi/contract.ts';
 import { siteContract } from './http/site/contract.ts';
 import { unversionedContract } from './http/unversioned/contract.ts';
 import { v1Contract } from './http/v1/contract.ts';
+import { READY_PATH } from './http/v1/routes.ts';
 import { infoWriter } from './log.ts';
 import type { Metrics } from './metrics/metrics.ts';
 import type { MetricsServer } from './metrics/metrics-server.ts';
@@ -76,6 +77,7 @@ export async function startApp(
   const server = createServer({
     dispatch,
     corsOrigins: config.corsOrigins,
+    readyPath: READY_PATH,
     ...observers(requestLog(logger, infoWriter(logger)), metrics?.http),
   });
   let metricsServer: MetricsServer | undefined;

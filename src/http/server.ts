@@ -8,20 +8,21 @@ import { listen } from './listen.ts';
 import { createMemory } from './memory.ts';
 import type { MountObserver } from './mount.ts';
 import { mount } from './mount.ts';
-import { App, us_listen_socket_close, us_socket_local_port } from './uws.ts';
+import { drain, type Activity } from './drain.ts';
+import { App, countConnections, us_listen_socket_close, us_socket_local_port } from './uws.ts';
 
 /** The longest time from the last byte of a request to its reply; then it gets 503, whatever the store is still doing. */
 const REPLY_DEADLINE_MS = 1_800;
 /** The longest time from the head of a request to the last byte of its body; then the connection is closed. */
 const BODY_DEADLINE_MS = 30_000;
 const DEADLINE_CHECK_MS = 100;
-/** While draining: after this time without a request, the load balancer is assumed to have noticed. */
-const QUIET_MS = 500;
 
 export interface ServerOptions {
   readonly dispatch: Dispatch;
   /** That may use the API from a browser. */
   readonly corsOrigins: Origins;
+  /** The path at which load balancers ask whether the process takes requests. */
+  readonly readyPath: string;
   readonly onRequest: (exchange: Exchange) => void;
   /** Called after the reply, or when the client has gone. */
   readonly onResponse: (exchange: Exchange) => void;
@@ -30,19 +31,16 @@ export interface ServerOptions {
 export interface Server {
   /** @returns the port: the given one, or a free one for 0. Rejects with a `ListenError`. */
   listen(host: string, port: number): Promise<number>;
-  /**
-   * Ends in good order within the grace. First it serves on until no request has come for half a second (at most half of the
-   * grace) and asks clients to close their connections. Then it takes no new connections and waits for what is in flight. Then
-   * it closes all connections.
-   */
+  /** Ends in good order within the grace (`drain.ts`), then closes all connections. */
   drain(graceMs: number): Promise<void>;
 }
 
-export function createServer({ dispatch, corsOrigins, onRequest, onResponse }: ServerOptions): Server {
+export function createServer(options: ServerOptions): Server {
+  const { dispatch, corsOrigins, readyPath, onRequest, onResponse } = options;
   const inFlight = new Set<Exchange>();
   let closing = false;
-  let lastRequestAt = 0;
-  let whenIdle: (() => void) | undefined;
+  let lastRequestAt = -Infinity;
+  let lastProbeAt = -Infinity;
   let socket: us_listen_socket | undefined;
 
   const observer: MountObserver = {
@@ -50,23 +48,30 @@ export function createServer({ dispatch, corsOrigins, onRequest, onResponse }: S
       return closing;
     },
     started(exchange) {
-      lastRequestAt = exchange.startedAt;
+      if (exchange.path === readyPath) lastProbeAt = exchange.startedAt;
+      else lastRequestAt = exchange.startedAt;
       inFlight.add(exchange);
       onRequest(exchange);
     },
     ended(exchange) {
       inFlight.delete(exchange);
       onResponse(exchange);
-      if (inFlight.size === 0) whenIdle?.();
     },
   };
 
   const app = App();
+  const connections = countConnections(app);
   mount(app, dispatch, observer, createMemory(), corsOrigins);
   const deadlines = setInterval(() => {
     enforceDeadlines(inFlight);
   }, DEADLINE_CHECK_MS);
   deadlines.unref();
+  const activity: Activity = {
+    lastRequestAt: () => lastRequestAt,
+    lastProbeAt: () => lastProbeAt,
+    inFlight: () => inFlight.size,
+    connections,
+  };
 
   return {
     async listen(host, port) {
@@ -75,16 +80,9 @@ export function createServer({ dispatch, corsOrigins, onRequest, onResponse }: S
     },
     async drain(graceMs) {
       closing = true;
-      const start = performance.now();
-      lastRequestAt = start;
-      while (performance.now() - start < graceMs / 2 && performance.now() - lastRequestAt < QUIET_MS) {
-        await sleep(QUIET_MS / 10);
-      }
-      if (socket !== undefined) us_listen_socket_close(socket);
-      if (inFlight.size > 0) {
-        const idle = new Promise<void>((resolve) => (whenIdle = resolve));
-        await Promise.race([idle, sleep(graceMs - (performance.now() - start))]);
-      }
+      await drain(activity, graceMs, () => {
+        if (socket !== undefined) us_listen_socket_close(socket);
+      });
       clearInterval(deadlines);
       app.close();
     },
@@ -106,8 +104,4 @@ function enforceDeadlines(inFlight: ReadonlySet<Exchange>): void {
       exchange.reply(errorReply(exchange.match.endpoint.contract, error, exchange.requestId));
     }
   }
-}
-
-function sleep(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms));
 }

@@ -3,6 +3,7 @@
  * (docs/decisions/003-uwebsockets-build.md). The types are those of the older one; the parts in use are the same in both.
  */
 import { createRequire } from 'node:module';
+import type { HttpResponse, TemplatedApp } from 'uWebSockets.js';
 import { UnsupportedRuntimeError } from './unsupported-runtime.ts';
 
 type Uws = Pick<typeof import('uWebSockets.js'), 'App' | 'us_listen_socket_close' | 'us_socket_local_port'>;
@@ -25,6 +26,17 @@ export type Build = keyof typeof BUILDS;
 const { build, uws } = await newestThatLoads();
 
 export const { App, us_listen_socket_close, us_socket_local_port } = uws;
+
+/** @returns how many connections the app has at the moment. To be called before it listens. */
+export function countConnections(app: TemplatedApp): () => number {
+  let open = 0;
+  type Filtering = { filter(changed: (res: HttpResponse, by: 1 | -1) => void): TemplatedApp };
+  // The types of the older build lack it.
+  (app as unknown as Filtering).filter((_res, by) => {
+    open += by;
+  });
+  return () => open;
+}
 
 /** The package whose binary is in use. A test names it where the two differ. */
 export { build };

@@ -8,6 +8,7 @@ import { createDispatch } from '../../src/http/dispatch.ts';
 import type { Exchange } from '../../src/http/exchange.ts';
 import { createServer } from '../../src/http/server.ts';
 import { v1Contract } from '../../src/http/v1/contract.ts';
+import { READY_PATH } from '../../src/http/v1/routes.ts';
 import { openEmbeddedStore } from '../../src/store/embedded/embedded-store.ts';
 import {
   CorruptEventError,
@@ -55,6 +56,7 @@ async function start(
   const server = createServer({
     dispatch: createDispatch([contract], { authenticator, rateLimiter: createRateLimiter() }),
     corsOrigins: [],
+    readyPath: READY_PATH,
     onRequest: () => undefined,
     onResponse: (exchange) => ended.push(exchange),
   });

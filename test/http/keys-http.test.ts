@@ -11,7 +11,7 @@ import { createDispatch } from '../../src/http/dispatch.ts';
 import { createServer } from '../../src/http/server.ts';
 import { unversionedRoutes } from '../../src/http/unversioned/routes.ts';
 import { v1Contract } from '../../src/http/v1/contract.ts';
-import { v1Routes } from '../../src/http/v1/routes.ts';
+import { READY_PATH, v1Routes } from '../../src/http/v1/routes.ts';
 import { openEmbeddedStore } from '../../src/store/embedded/embedded-store.ts';
 import type { EventStore } from '../../src/store/event-store.ts';
 import { apiKey } from '../contracts/key-store-contract.ts';
@@ -243,6 +243,7 @@ async function startCounting(t: Test) {
   const server = createServer({
     dispatch: createDispatch([contract], { authenticator, rateLimiter: createRateLimiter() }),
     corsOrigins: [],
+    readyPath: READY_PATH,
     onRequest: () => undefined,
     onResponse: () => undefined,
   });

@@ -54,7 +54,10 @@ export async function startService(
   const url = await new Promise<string>((resolve, reject) => {
     const look = (): void => {
       const line = jsonLines(service.output()).find(({ msg }) => msg === 'listening');
-      if (line) resolve(String(line['url']));
+      if (!line) return;
+      // The output of a service under load is too long to be read with each new line.
+      service.child.stdout.off('data', look);
+      resolve(String(line['url']));
     };
     service.child.stdout.on('data', look);
     void service.ended.then((end) => {

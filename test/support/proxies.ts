@@ -77,7 +77,13 @@ backend service
 `;
 }
 
-function run(t: Test, program: string, args: readonly string[]): void {
+/** Starts a proxy, which is ended with the test; the test fails if it ends before. */
+export function run(
+  t: Test,
+  program: string,
+  args: readonly string[],
+  endWith: 'SIGKILL' | 'SIGTERM' = 'SIGKILL',
+): void {
   const child = spawn(program, args, { stdio: ['ignore', 'ignore', 'pipe'] });
   let errors = '';
   child.stderr.on('data', (data: Buffer) => (errors += data.toString()));
@@ -87,12 +93,13 @@ function run(t: Test, program: string, args: readonly string[]): void {
   });
   t.teardown(async () => {
     ending = true;
-    child.kill('SIGKILL');
+    child.kill(endWith);
     await ended;
   });
 }
 
-async function answering(port: number): Promise<void> {
+/** Resolves when something listens on a port of this machine. */
+export async function answering(port: number): Promise<void> {
   for (let patience = 100; ; patience--) {
     const socket = connect(port, '127.0.0.1');
     try {

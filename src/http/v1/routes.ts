@@ -25,6 +25,8 @@ export interface V1Services {
   readonly draining: () => boolean;
 }
 
+export const READY_PATH = '/v1/ready';
+
 /** The whole `/v1` contract. */
 export function v1Routes(services: V1Services): Route[] {
   return [health, ready, createEvent, readEvent, inboxPage, acknowledge, deleteEvent].map((define) =>
@@ -48,7 +50,7 @@ const health = ({ clock, version }: V1Services): Route =>
 const ready = ({ store, clock, draining }: V1Services): Route =>
   route({
     method: 'GET',
-    path: '/v1/ready',
+    path: READY_PATH,
     operationId: 'getReady',
     summary: 'The process takes requests: for load balancers',
     description: '503 while the store does not answer, and while the process shuts down.',

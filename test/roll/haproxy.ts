@@ -1,0 +1,4 @@
+import { haproxy } from '../support/balanced.ts';
+import { rollSuite } from '../support/roll.ts';
+
+rollSuite(haproxy);
