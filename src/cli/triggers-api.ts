@@ -12,6 +12,7 @@ commands, also from .env in the working folder.
   keys       make, list and change API keys
   tables     create the DynamoDB tables
   backup     copy the embedded store to a file
+  health     ask the service on this machine whether it is ready
 
   --help     print this, or what a command takes: triggers-api COMMAND --help
   --version  print the version
@@ -22,6 +23,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   keys: async () => (await import('./keys-command.ts')).keysCommand,
   tables: async () => (await import('./tables-command.ts')).tablesCommand,
   backup: async () => (await import('./backup-command.ts')).backupCommand,
+  health: async () => (await import('./health-command.ts')).healthCommand,
 };
 
 const [name, ...args] = process.argv.slice(2);
