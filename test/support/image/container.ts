@@ -58,7 +58,7 @@ export function startContainer(
   return {
     ...{ output, ended, listening },
     kill(signal) {
-      process.kill(firstProcess(child), signal as NodeJS.Signals);
+      process.kill(firstProcess(child), signal);
     },
     async exec(command) {
       const begun = performance.now();
