@@ -1,5 +1,4 @@
-import { execFile } from 'node:child_process';
-import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { copyFileSync, existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Test } from 'tap';
 import t from 'tap';
@@ -18,16 +17,6 @@ async function verify(env: Record<string, string>, ...args: string[]) {
     stderr: (text) => (stderr += text),
   });
   return { code, stdout, stderr };
-}
-
-/** As people do: with the process in which the file is read. */
-function spawnVerify(...args: string[]) {
-  const command = ['--import=./.ci/typescript.mjs', 'src/cli/triggers-api.ts', 'verify', ...args];
-  return new Promise<{ code: number | null; stdout: string; stderr: string }>((resolve) => {
-    const child = execFile(process.execPath, command, (_, stdout, stderr) => {
-      resolve({ code: child.exitCode, stdout, stderr });
-    });
-  });
 }
 
 async function findings(path: string): Promise<{ code: number; found: Finding[]; verdict: Verdict }> {
@@ -286,35 +275,3 @@ void t.test('what cannot be read, and what is not understood', async (t) => {
   t.match(await verify({}, '--fast'), { code: 2, stderr: /--fast/ });
   t.match(await verify({}, '--help'), { code: 0, stdout: /^Usage: triggers-api verify / });
 });
-
-void t.test(
-  'a file whose pages are damaged is damaged or cannot be read, and the command says which',
-  async (t) => {
-    const folder = t.testdir({ sound: {} });
-    const { store, add } = await openTestStore(t, join(folder, 'sound'));
-    for (let n = 0; n < 300; n++) await add({ payload: JSON.stringify({ fill: 'x'.repeat(2_000) }) });
-    await store.close();
-    const whole = readFileSync(join(folder, 'sound', 'store.mdb'));
-    const codes = new Map<number | null, number>();
-    const crashes: string[] = [];
-    // The flags and bounds of a page; its bounds and the places of its first entries, so that they lead out of the page; its content.
-    for (const [from, to, byte] of [
-      [16, 24, 0xf7],
-      [22, 28, 0x99],
-      [24, 4_096, 0x5a],
-    ] as const) {
-      for (let page = 2; page < 50; page += 8) {
-        const file = join(folder, `page-${String(page)}.mdb`);
-        writeFileSync(file, Buffer.from(whole).fill(byte, page * 4096 + from, page * 4096 + to));
-        const { code, stdout, stderr } = await spawnVerify(file);
-        codes.set(code, (codes.get(code) ?? 0) + 1);
-        if (/reading the file ended the process/.test(stderr)) crashes.push(file);
-        t.ok(code === 0 || code === 1 || code === 2, `page ${String(page)}: ${String(code)} ${stderr}`);
-        t.match(stdout + stderr, code === 2 ? /^verify: /m : /all is sound|damaged\. Entries/);
-      }
-    }
-    t.comment(Object.fromEntries(codes));
-    t.ok((codes.get(1) ?? 0) > 0);
-    t.ok(crashes.length > 0, 'LMDB ended the process that read the file, and not the command');
-  },
-);
