@@ -172,3 +172,22 @@ void t.test('a backup replaces nothing unless told to, and leaves nothing half d
   t.match(await run(data, 'a', '--fast'), { code: 2, stderr: /--fast/ });
   t.match(await run(data, '--help'), { code: 0, stdout: /^Usage: triggers-api backup FILE/ });
 });
+
+void t.test('a compact backup is as large as what is stored, and is whole', async (t) => {
+  const folder = t.testdir({ data: {}, restored: {} });
+  const data = join(folder, 'data');
+  const { store, add } = await openTestStore(t, data);
+  const kept = await add();
+  const payload = JSON.stringify({ fill: 'x'.repeat(100_000) });
+  for (let n = 0; n < 50; n++) await store.remove('acme', (await add({ payload })).id);
+  const many = await Promise.all(Array.from({ length: 50 }, () => add({ payload })));
+  for (const { id } of many) await store.remove('acme', id);
+  await store.close();
+  const [whole, compact] = [join(folder, 'whole'), join(folder, 'restored', 'store.mdb')];
+  t.match(await run(data, whole), { code: 0, stderr: '' });
+  t.match(await run(data, compact, '--compact'), { code: 0, stderr: '' });
+  t.ok(statSync(whole).size > 4_000_000 && statSync(compact).size < 200_000, String(statSync(compact).size));
+  t.match(await spawnCommand(data, 'verify', compact), { code: 0, stdout: /events 1, / });
+  const restored = await openTestStore(t, join(folder, 'restored'));
+  t.match(await restored.store.get('acme', kept.id), { id: kept.id });
+});
