@@ -53,6 +53,10 @@ const COMMANDS: Readonly<Record<string, Command>> = {
     about: 'each way in which lmdb-js writes events: lmdb-writes [--seconds N] [--rounds N]',
     load: async () => (await import('./studies/lmdb-writes.ts')).lmdbWrites,
   },
+  disk: {
+    about: 'bytes on disk for each event of the embedded store, by size of payload: disk',
+    load: async () => (await import('./studies/disk.ts')).disk,
+  },
   worst: {
     about: 'searches for the request that costs most: worst [--seconds N] [--seed N]',
     load: async () => (await import('./studies/worst-request.ts')).worstRequest,

@@ -17,11 +17,15 @@ export interface KeysConfig extends StoreConfig {
   readonly defaultRateLimit: number;
 }
 
-/** Everything that can be set from outside. Frozen. */
-export interface Config extends KeysConfig {
+/** Where the service listens. */
+export interface ListenConfig {
   readonly host: string;
   /** 0: any free port. */
   readonly port: number;
+}
+
+/** Everything that can be set from outside. Frozen. */
+export interface Config extends KeysConfig, ListenConfig {
   /** Where metrics are served; null: nowhere, and nothing is counted. 0: any free port. */
   readonly metricsPort: number | null;
   /** Whose pages may use the API from a browser; empty: nobody's. */
@@ -46,12 +50,11 @@ export type LogLevel = (typeof LOG_LEVELS)[number];
 /** Refused because an operator who sets them relies on them: without TLS, for example, keys would be sent in plain text. */
 const NOT_YET = ['TLS_CERT_FILE', 'TLS_KEY_FILE'];
 
-/** Reads the whole configuration. The three readers throw a `ConfigError`, as `readEnvironment` does. */
+/** Reads the whole configuration. It and the other readers throw a `ConfigError`, as `readEnvironment` does. */
 export function readConfig(env: Environment): Config {
   return readEnvironment(env, (read, problems) => {
     const config: Config = {
-      host: read('HOST', '127.0.0.1', text),
-      port: read('PORT', '8080', integer(0, 65_535)),
+      ...listenVariables(read),
       metricsPort: read('METRICS_PORT', '', optional(integer(0, 65_535))),
       ...storeVariables(read),
       corsOrigins: read('CORS_ORIGINS', '', webOrigins),
@@ -85,6 +88,21 @@ export function readKeysConfig(env: Environment): KeysConfig {
     ...storeVariables(read),
     defaultRateLimit: defaultRateLimit(read),
   }));
+}
+
+/** For the command that asks a running service: where it listens, and whether with TLS. */
+export function readHealthConfig(env: Environment): ListenConfig & { readonly tls: boolean } {
+  return readEnvironment(env, (read) => ({
+    ...listenVariables(read),
+    tls: read('TLS_CERT_FILE', '', text) !== '',
+  }));
+}
+
+function listenVariables(read: Read): ListenConfig {
+  return {
+    host: read('HOST', '127.0.0.1', text),
+    port: read('PORT', '8080', integer(0, 65_535)),
+  };
 }
 
 function storeVariables(read: Read): StoreConfig {

@@ -11,8 +11,9 @@ const USAGE = `Usage: triggers-api backup FILE
 Copies the embedded store (DATA_DIR) to FILE, as it is at one moment, while the service runs or not. FILE is complete
 and synced, or not there: it is written under another name first. To restore it, put it into a new folder as store.mdb.
 
-  --force   replace FILE if there is one
-  --help    print this
+  --compact   leave out what is free in the store's file, which takes longer
+  --force     replace FILE if there is one
+  --help      print this
 
 Exit status: 0 done, 1 failed, 2 not understood.
 `;
@@ -26,6 +27,7 @@ export const backupCommand = command('backup', async (args, { env }) => {
 interface Order {
   readonly file: string;
   readonly force: boolean;
+  readonly compact: boolean;
 }
 
 function parse(args: readonly string[]): Order | 'help' {
@@ -33,13 +35,17 @@ function parse(args: readonly string[]): Order | 'help' {
     const { values, positionals } = parseArgs({
       args: [...args],
       allowPositionals: true,
-      options: { force: { type: 'boolean', default: false }, help: { type: 'boolean', short: 'h' } },
+      options: {
+        force: { type: 'boolean', default: false },
+        compact: { type: 'boolean', default: false },
+        help: { type: 'boolean', short: 'h' },
+      },
     });
     if (values.help) return 'help';
     const [file, ...more] = positionals;
     if (file === undefined || file === '' || more.length > 0)
       throw new UsageError('this command takes one FILE');
-    return { file: resolve(file), force: values.force };
+    return { file: resolve(file), force: values.force, compact: values.compact };
   } catch (error) {
     if (error instanceof TypeError) throw new UsageError(error.message);
     throw error;
@@ -47,7 +53,7 @@ function parse(args: readonly string[]): Order | 'help' {
 }
 
 /** Resolves with what to print. */
-async function backUp({ file, force }: Order, env: Environment): Promise<string> {
+async function backUp({ file, force, compact }: Order, env: Environment): Promise<string> {
   const config = readStoreConfig(env);
   if (config.store !== 'embedded')
     throw new Error('this command is for the embedded store only; see docs/dynamodb.md');
@@ -59,7 +65,7 @@ async function backUp({ file, force }: Order, env: Environment): Promise<string>
   try {
     // LMDB refuses to write to a file that exists.
     rmSync(draft, { force: true });
-    await copyStore(config.dataDir, draft);
+    await copyStore(config.dataDir, draft, compact);
     sync(draft);
     const { size } = statSync(draft);
     renameSync(draft, file);
@@ -73,7 +79,7 @@ async function backUp({ file, force }: Order, env: Environment): Promise<string>
   }
 }
 
-async function copyStore(path: string, file: string): Promise<void> {
+async function copyStore(path: string, file: string, compact: boolean): Promise<void> {
   const quiet = () => undefined;
   const store = await openEmbeddedStore({
     path,
@@ -85,7 +91,7 @@ async function copyStore(path: string, file: string): Promise<void> {
     create: false,
   });
   try {
-    await store.backUp(file);
+    await store.backUp(file, compact);
   } finally {
     await store.close();
   }

@@ -3,6 +3,7 @@
 import { ConfigError, loadEnvFile } from '../environment.ts';
 import { version } from '../version.ts';
 import type { Command } from './command.ts';
+import { VERIFY_STORE } from './verify-command.ts';
 
 const USAGE = `Usage: triggers-api [COMMAND]
 
@@ -12,6 +13,8 @@ commands, also from .env in the working folder.
   keys       make, list and change API keys
   tables     create the DynamoDB tables
   backup     copy the embedded store to a file
+  verify     read the whole embedded store, and say what is damaged
+  health     ask the service on this machine whether it is ready
 
   --help     print this, or what a command takes: triggers-api COMMAND --help
   --version  print the version
@@ -22,6 +25,10 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   keys: async () => (await import('./keys-command.ts')).keysCommand,
   tables: async () => (await import('./tables-command.ts')).tablesCommand,
   backup: async () => (await import('./backup-command.ts')).backupCommand,
+  verify: async () => (await import('./verify-command.ts')).verifyCommand,
+  // Not for people: the process in which `verify` reads the file.
+  [VERIFY_STORE]: async () => (await import('./verify-store.ts')).verifyStore,
+  health: async () => (await import('./health-command.ts')).healthCommand,
 };
 
 const [name, ...args] = process.argv.slice(2);

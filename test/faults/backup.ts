@@ -22,10 +22,10 @@ async function run(dataDir: string, ...args: string[]) {
 }
 
 /** As users do, beside a running server. */
-function spawnBackup(dataDir: string, file: string) {
+function spawnCommand(dataDir: string, ...args: string[]) {
   const child = spawn(
     process.execPath,
-    ['--import=./.ci/typescript.mjs', 'src/cli/triggers-api.ts', 'backup', file],
+    ['--import=./.ci/typescript.mjs', 'src/cli/triggers-api.ts', ...args],
     {
       env: { ...process.env, NODE_NO_WARNINGS: '1', DATA_DIR: dataDir },
       stdio: ['ignore', 'pipe', 'pipe'],
@@ -42,50 +42,92 @@ function spawnBackup(dataDir: string, file: string) {
   });
 }
 
-void t.test('a backup under load has every event that was acknowledged before it began', async (t) => {
-  const folder = t.testdir({ live: {} });
-  const service = await startService(t, { DATA_DIR: join(folder, 'live') });
+/** Sends events from 64 clients, and acknowledges every third, until it is stopped. */
+function startLoad(url: string) {
   const stored: string[] = [];
+  const acknowledged: string[] = [];
   let stopped = false;
-  const producers = Array.from({ length: 64 }, async (_, client) => {
-    while (!stopped) {
+  const clients = Array.from({ length: 64 }, async (_, client) => {
+    for (let n = 0; !stopped; n++) {
       const payload = { client, fill: 'x'.repeat((client * 97) % 5_000) };
-      const body = JSON.stringify({ source: 's', event_type: 't', payload });
-      const response = await fetch(`${service.url}/v1/events`, { method: 'POST', headers: HEADERS, body });
+      // Half of the events have a claim.
+      const metadata = client % 2 === 0 ? {} : { idempotency_key: `${String(client)}-${String(n)}` };
+      const body = JSON.stringify({ source: 's', event_type: 't', payload, metadata });
+      const response = await fetch(`${url}/v1/events`, { method: 'POST', headers: HEADERS, body });
       const { event_id: id } = (await response.json()) as { event_id: string };
-      if (response.status === 201) stored.push(id);
+      if (response.status !== 201) continue;
+      if (n % 3 !== 0) {
+        stored.push(id);
+        continue;
+      }
+      const answer = await fetch(`${url}/v1/events/${id}/ack`, { method: 'POST', headers: HEADERS });
+      if (answer.status === 200) acknowledged.push(id);
     }
   });
-  const backups: { file: string; before: number }[] = [];
-  for (let round = 1; round <= 3; round++) {
-    while (stored.length < round * 500) await sleep(1);
-    const before = stored.length;
-    const file = join(folder, `backup-${String(round)}`);
-    const { code, stdout, stderr } = await spawnBackup(join(folder, 'live'), file);
-    t.same([code, stderr], [0, '']);
-    t.equal(stdout, `${file}: ${String(statSync(file).size)} bytes\n`);
-    t.equal(statSync(file).mode & 0o777, 0o600);
-    t.ok(stored.length > before, 'producers went on');
-    backups.push({ file, before });
-  }
-  stopped = true;
-  await Promise.all(producers);
+  return {
+    ...{ stored, acknowledged },
+    async stop() {
+      stopped = true;
+      await Promise.all(clients);
+    },
+  };
+}
 
-  for (const { file, before } of backups) {
-    const restored = `${file}-restored`;
-    mkdirSync(restored);
-    copyFileSync(file, join(restored, 'store.mdb'));
-    const again = await startService(t, { DATA_DIR: restored });
-    const found = await readAll(again.url);
-    t.strictSame(
-      stored.slice(0, before).filter((id) => !found.has(id)),
-      [],
-      `${String(before)} are there, of ${String(found.size)}`,
-    );
-    again.child.kill('SIGTERM');
-    t.equal(await again.ended, 0);
-  }
-});
+void t.test(
+  'a backup under load has every event and acknowledgement that was answered before it began',
+  async (t) => {
+    const folder = t.testdir({ live: {} });
+    const service = await startService(t, { DATA_DIR: join(folder, 'live') });
+    const load = startLoad(service.url);
+    const live = join(folder, 'live');
+    const backups: { file: string; stored: number; acknowledged: number }[] = [];
+    for (let round = 1; round <= 3; round++) {
+      while (load.stored.length < round * 500) await sleep(1);
+      const before = { stored: load.stored.length, acknowledged: load.acknowledged.length };
+      const file = join(folder, `backup-${String(round)}`);
+      const { code, stdout, stderr } = await spawnCommand(live, 'backup', file);
+      t.same([code, stderr], [0, '']);
+      t.equal(stdout, `${file}: ${String(statSync(file).size)} bytes\n`);
+      t.equal(statSync(file).mode & 0o777, 0o600);
+      t.ok(load.stored.length > before.stored, 'clients went on');
+      backups.push({ file, ...before });
+      t.match(
+        await spawnCommand(live, 'verify'),
+        { code: 0, stdout: /all is sound/, stderr: '' },
+        'under load',
+      );
+      t.match(await spawnCommand(live, 'verify', file), { code: 0, stdout: /all is sound/ }, 'the backup');
+    }
+    await load.stop();
+
+    for (const { file, ...before } of backups) {
+      const restored = `${file}-restored`;
+      mkdirSync(restored);
+      copyFileSync(file, join(restored, 'store.mdb'));
+      const again = await startService(t, { DATA_DIR: restored });
+      const found = await readAll(again.url);
+      t.strictSame(
+        load.stored.slice(0, before.stored).filter((id) => !found.has(id)),
+        [],
+        `${String(before.stored)} are there, of ${String(found.size)}`,
+      );
+      const acknowledged = load.acknowledged.slice(0, before.acknowledged);
+      t.ok(acknowledged.length > 0);
+      t.strictSame(
+        acknowledged.filter((id) => found.has(id)),
+        [],
+        'what was acknowledged stays so',
+      );
+      for (const id of acknowledged.slice(0, 20)) {
+        const event = await (await fetch(`${again.url}/v1/events/${id}`, { headers: HEADERS })).text();
+        t.match(event, /"status":"acknowledged"/);
+      }
+      again.child.kill('SIGTERM');
+      t.equal(await again.ended, 0);
+      t.match(await spawnCommand(restored, 'verify'), { code: 0, stdout: /all is sound/ }, 'after a start');
+    }
+  },
+);
 
 async function readAll(url: string): Promise<Set<string>> {
   const found = new Set<string>();
@@ -129,4 +171,23 @@ void t.test('a backup replaces nothing unless told to, and leaves nothing half d
   t.match(await run(data, 'a', 'b'), { code: 2, stderr: /takes one FILE/ });
   t.match(await run(data, 'a', '--fast'), { code: 2, stderr: /--fast/ });
   t.match(await run(data, '--help'), { code: 0, stdout: /^Usage: triggers-api backup FILE/ });
+});
+
+void t.test('a compact backup is as large as what is stored, and is whole', async (t) => {
+  const folder = t.testdir({ data: {}, restored: {} });
+  const data = join(folder, 'data');
+  const { store, add } = await openTestStore(t, data);
+  const kept = await add();
+  const payload = JSON.stringify({ fill: 'x'.repeat(100_000) });
+  for (let n = 0; n < 50; n++) await store.remove('acme', (await add({ payload })).id);
+  const many = await Promise.all(Array.from({ length: 50 }, () => add({ payload })));
+  for (const { id } of many) await store.remove('acme', id);
+  await store.close();
+  const [whole, compact] = [join(folder, 'whole'), join(folder, 'restored', 'store.mdb')];
+  t.match(await run(data, whole), { code: 0, stderr: '' });
+  t.match(await run(data, compact, '--compact'), { code: 0, stderr: '' });
+  t.ok(statSync(whole).size > 4_000_000 && statSync(compact).size < 200_000, String(statSync(compact).size));
+  t.match(await spawnCommand(data, 'verify', compact), { code: 0, stdout: /events 1, / });
+  const restored = await openTestStore(t, join(folder, 'restored'));
+  t.match(await restored.store.get('acme', kept.id), { id: kept.id });
 });

@@ -29,8 +29,8 @@ export interface Lmdb {
   clear(name: string): void;
   /** Runs the function in a transaction, which is undone when it throws. Resolves when it is committed and synced. */
   transact(run: () => void): Promise<unknown>;
-  /** Copies the file as of one moment to a new file, and checks the copy. */
-  readonly backUp: (file: string) => Promise<void>;
+  /** Copies the file as of one moment to a new file, and checks the copy. Compact: without the pages that no table uses. */
+  readonly backUp: (file: string, compact: boolean) => Promise<void>;
   close(): Promise<void>;
 }
 
@@ -93,9 +93,9 @@ export function openLmdb(file: string, check: (meta: Table) => void): Lmdb {
     // A plain `transaction` commits what came before a throw (lmdb-js 3.5.6); a child transaction is undone. Its cost could not
     // be measured: docs/decisions/001-one-transaction-per-batch.md.
     transact: (run) => root.childTransaction(run),
-    backUp: async (copy) => {
-      // Not a compact copy, which would walk the tree. This one is written in one go, and is never larger than the file.
-      await root.backup(copy, false);
+    backUp: async (copy, compact) => {
+      // A compact copy walks the tree, which takes longer. The other one is written in one go.
+      await root.backup(copy, compact);
       checkLmdbFile(copy);
     },
     close: () => root.close(),

@@ -70,7 +70,7 @@ function claimEntry(key: Buffer, claim: Claim, event: Pick<StoredEvent, 'id' | '
   return seal(entry);
 }
 
-function claimExpiryKey(expiresAt: Micros, key: Buffer): Buffer {
+export function claimExpiryKey(expiresAt: Micros, key: Buffer): Buffer {
   return Buffer.concat([sequenceKey(expiresAt), key]);
 }
 

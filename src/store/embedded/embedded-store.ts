@@ -37,8 +37,10 @@ export interface EmbeddedStore extends EventStore {
   /**
    * Writes all that is stored at one moment to a new file, which can be the `store.mdb` of another folder. Rejects with an Error
    * whose message is fit for people; the caller then removes what has been written.
+   *
+   * @param compact leaves out the pages that nothing uses. The copy is as large as what is stored, and takes longer.
    */
-  backUp(file: string): Promise<void>;
+  backUp(file: string, compact: boolean): Promise<void>;
   /** Deletes events that expired a day ago, and claims that ended. Resolves with the number of events. Runs every `sweepSeconds`. */
   sweep(): Promise<number>;
 }

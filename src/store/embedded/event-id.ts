@@ -32,6 +32,15 @@ export function newEventId(tenant: string, sequence: Sequence): string {
 export function locate(id: Buffer, tenant: string): Sequence | undefined {
   const masks = masksOf(id);
   if ((id.readUInt16BE(4) ^ masks.tag) !== tagOf(tenant)) return undefined;
+  return placeIn(id, masks);
+}
+
+/** As `locate`, for an id whose tenant is not known: a place in any case, which the id of the record there must confirm. */
+export function locateForAnyTenant(id: Buffer): Sequence {
+  return placeIn(id, masksOf(id));
+}
+
+function placeIn(id: Buffer, masks: { low: number; high: number }): Sequence {
   const high = (id.readUIntBE(9, 3) ^ masks.high) >>> 0;
   const low = (id.readUInt32BE(12) ^ masks.low) >>> 0;
   return high * 2 ** 32 + low;

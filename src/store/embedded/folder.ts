@@ -66,6 +66,19 @@ export function takeFolder(path: string, exclusive: boolean, create: boolean): F
 }
 
 /**
+ * The LMDB file of a folder that a process only reads, beside a server or not. Nothing is written or locked.
+ *
+ * @throws an `UnusableStoreError`: there is none, or a server uses it that LMDB could not tell from this process.
+ */
+export function storeFileIn(path: string): string {
+  const file = join(resolve(path), FILE);
+  if (!existsSync(file))
+    throw new UnusableStoreError(`There is no store in ${resolve(path)}; check DATA_DIR`);
+  checkPidNamespace(resolve(path));
+  return file;
+}
+
+/**
  * Creates the folder and the folders above it. `recursive: true` is not used because Node 20 tries again for ever when the
  * parent exists and mkdir still answers ENOENT, as in /proc.
  */

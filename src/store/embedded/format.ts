@@ -16,17 +16,24 @@ const NAME = 'format';
  * @throws an `UnusableStoreError` when a newer build wrote the folder.
  */
 export function checkFormat(meta: Table, file: string, onDamage: (error: Error) => void): void {
-  const note = jsonEntry(Buffer.from(NAME), FORMAT);
-  const value = readValue(meta, note.key);
-  if (value !== undefined && isIntact(note.key, value)) {
-    const found = jsonBody(value) as number;
-    if (found <= FORMAT) return;
-    throw new UnusableStoreError(
-      `The store ${file} has format ${String(found)}, of a newer version of this service; this version knows formats up to ` +
-        `${String(FORMAT)}. Start the newer version, or set DATA_DIR to another folder`,
-    );
-  }
-  if (value !== undefined)
+  const found = checkKnownFormat(meta, file);
+  if (found === 'known') return;
+  if (found === 'damaged')
     onDamage(new Error(`The note of the format in ${file} is damaged; it is written again`));
+  const note = jsonEntry(Buffer.from(NAME), FORMAT);
   meta.putSync(note.key, note.value);
+}
+
+/** The part of it that writes nothing. @throws as `checkFormat` does. */
+export function checkKnownFormat(meta: Table, file: string): 'known' | 'missing' | 'damaged' {
+  const key = Buffer.from(NAME);
+  const value = readValue(meta, key);
+  if (value === undefined) return 'missing';
+  if (!isIntact(key, value)) return 'damaged';
+  const found = jsonBody(value) as number;
+  if (found <= FORMAT) return 'known';
+  throw new UnusableStoreError(
+    `The store ${file} has format ${String(found)}, of a newer version of this service; this version knows formats up to ` +
+      `${String(FORMAT)}. Start the newer version, or set DATA_DIR to another folder`,
+  );
 }

@@ -1,0 +1,281 @@
+import { formatMicros } from '../../events/clock.ts';
+import type { StoredEvent } from '../event.ts';
+import { decodeClaim, decodeClaimExpiry, claimExpiryKey, isClaimExpiryKey } from './embedded-claims.ts';
+import { formatId, idKey, ID_BYTES, locate, locateForAnyTenant } from './event-id.ts';
+import { decodeEvent, HEADER_BYTES, recordedId, recordedTenant } from './event-record.ts';
+import { decodeIdEntry } from './id-index.ts';
+import { inboxEntry, inboxSequence, inboxTenant } from './inbox-index.ts';
+import { isIntact, jsonBody } from './seal.ts';
+import { sequenceKey, sequenceOf } from './sequence.ts';
+import type { Sequence } from './sequence.ts';
+import { TABLES } from './snapshot.ts';
+import type { Snapshot, TableName } from './snapshot.ts';
+
+/** One thing that is wrong with one entry. */
+export interface Finding {
+  readonly table: TableName;
+  /** In hex. */
+  readonly key: string;
+  /** What the entry was, as far as it can be told. */
+  readonly what: string;
+  readonly problem: string;
+  /** What users of the service see of it. */
+  readonly effect: string;
+}
+
+export interface Verdict {
+  readonly entries: Readonly<Record<TableName, number>>;
+  readonly pending: number;
+  readonly findings: number;
+}
+
+interface Surroundings {
+  /** Called with each finding as soon as it is made: a folder may have any number. */
+  readonly onFinding: (finding: Finding) => void;
+  /** Called after each entry, with the number of entries so far. */
+  readonly onEntry: (read: number) => void;
+}
+
+type Report = (what: string, problem: string, effect: string) => void;
+
+/** Looks at one entry. */
+type Check = (key: Buffer, value: Buffer, report: Report) => void;
+
+const CHECKSUM = 'its checksum does not match';
+
+/**
+ * Reads every entry of every table: its seal, its form, and that the tables agree with each other in both directions. Takes memory
+ * for one entry, whatever the size.
+ */
+export function verify(snapshot: Snapshot, { onFinding, onEntry }: Surroundings): Verdict {
+  const entries = Object.fromEntries(TABLES.map((name) => [name, 0])) as Record<TableName, number>;
+  let findings = 0;
+  let read = 0;
+  let pending = 0;
+  const checks: Readonly<Record<TableName, Check>> = {
+    meta: checkNote,
+    events: (key, value, report) => {
+      if (checkEvent(snapshot, key, value, report)?.acknowledgedAt === null) pending++;
+    },
+    inbox: (key, value, report) => {
+      checkInbox(snapshot, key, value, report);
+    },
+    ids: (key, value, report) => {
+      checkId(snapshot, key, value, report);
+    },
+    claims: (key, value, report) => {
+      checkClaim(snapshot, key, value, report);
+    },
+    'claims-by-expiry': (key, value, report) => {
+      checkClaimExpiry(snapshot, key, value, report);
+    },
+    keys: checkApiKey,
+  };
+  for (const table of TABLES) {
+    for (const { key, value } of snapshot.entries(table)) {
+      entries[table]++;
+      checks[table](key, value, (what, problem, effect) => {
+        findings++;
+        onFinding({ table, key: key.toString('hex'), what, problem, effect });
+      });
+      onEntry(++read);
+    }
+  }
+  return { entries, pending, findings };
+}
+
+function checkNote(key: Buffer, value: Buffer, report: Report): void {
+  if (isIntact(key, value)) return;
+  report(
+    `the note ${JSON.stringify(key.toString('latin1'))}`,
+    CHECKSUM,
+    'the next start writes it again; until then nothing that has expired is deleted for a day',
+  );
+}
+
+/** Gives the event if its record is sound. */
+function checkEvent(snapshot: Snapshot, key: Buffer, value: Buffer, report: Report): StoredEvent | undefined {
+  const sequence = sequenceOf(key);
+  if (sequence === undefined) {
+    report(remains(value), 'its key is not the time of an event', 'no request finds the event');
+    return undefined;
+  }
+  const event = isIntact(key, value) ? decoded(value) : undefined;
+  if (event === undefined) {
+    report(
+      `${remains(value)}, of ${formatMicros(sequence)}`,
+      isIntact(key, value) ? 'its fields do not fit into it' : CHECKSUM,
+      'reading it is answered with 500, and inbox pages leave it out; DELETE by its id removes it',
+    );
+    return undefined;
+  }
+  const what = nameOf(event);
+  checkWayTo(snapshot, event, sequence, what, report);
+  const expected = inboxEntry(event, sequence);
+  const found = snapshot.get('inbox', expected.key);
+  if (event.acknowledgedAt !== null) {
+    if (found !== undefined)
+      report(what, 'it is acknowledged, and still in the inbox', 'it is counted as pending');
+  } else if (found === undefined) {
+    report(what, 'it is pending, and not in the inbox', 'consumers are not given it; GET by its id works');
+  } else if (isIntact(expected.key, found) && !found.equals(expected.value)) {
+    report(what, 'its inbox entry has another source or type', 'filters do not find it');
+  }
+  return event;
+}
+
+/** Whether the id of an event leads to its place. */
+function checkWayTo(
+  snapshot: Snapshot,
+  event: StoredEvent,
+  sequence: Sequence,
+  what: string,
+  report: Report,
+): void {
+  const id = idKey(event.id);
+  if (id === undefined || locate(id, event.tenant) === sequence) return;
+  const entry = snapshot.get('ids', id);
+  // A damaged entry is found in its own table.
+  if (entry !== undefined && !isIntact(id, entry)) return;
+  const led = entry && decodeIdEntry(entry);
+  if (led?.sequence === sequence && led.tenant === event.tenant) return;
+  report(
+    what,
+    led === undefined ? 'the index of ids does not have it' : 'the index of ids leads elsewhere',
+    'requests by its id are answered with 404; the inbox shows it',
+  );
+}
+
+function checkInbox(snapshot: Snapshot, key: Buffer, value: Buffer, report: Report): void {
+  const tenant = inboxTenant(key);
+  const sequence = tenant === undefined ? undefined : inboxSequence(key, tenant);
+  if (tenant === undefined || sequence === undefined) {
+    report('an inbox entry', 'its key is not a tenant and a time', 'its event is missing in the inbox');
+    return;
+  }
+  const what = `the inbox entry of tenant ${tenant} for the event of ${formatMicros(sequence)}`;
+  if (!isIntact(key, value)) {
+    report(what, CHECKSUM, 'inbox pages may leave the event out; GET by its id works');
+    return;
+  }
+  const recordKey = sequenceKey(sequence);
+  const record = snapshot.get('events', recordKey);
+  if (record === undefined) {
+    report(what, 'there is no such event', 'the event is lost; the inbox counts it');
+  } else if (isIntact(recordKey, record) && recordedTenant(record) !== tenant) {
+    report(what, 'the event of this time is of another tenant', 'the event is lost; the inbox counts it');
+  }
+}
+
+function checkId(snapshot: Snapshot, key: Buffer, value: Buffer, report: Report): void {
+  if (key.length !== ID_BYTES) {
+    report('an entry in the index of ids', 'its key is not an id', 'its event is not found by its id');
+    return;
+  }
+  const id = formatId(key, 0);
+  if (!isIntact(key, value)) {
+    report(
+      `the index entry of event ${id}`,
+      CHECKSUM,
+      'requests by this id are answered with 500; the inbox shows the event',
+    );
+    return;
+  }
+  const { sequence, tenant } = decodeIdEntry(value);
+  const what = `the index entry of event ${id} of tenant ${tenant}`;
+  const recordKey = sequenceKey(sequence);
+  const record = snapshot.get('events', recordKey);
+  if (record === undefined) {
+    report(what, 'there is no such event', 'the event is lost; requests by its id are answered with 500');
+  } else if (isIntact(recordKey, record) && !recordedId(record).equals(key)) {
+    report(
+      what,
+      'another event is in its place',
+      'the event is lost; requests by its id are answered with 500',
+    );
+  }
+}
+
+function checkClaim(snapshot: Snapshot, key: Buffer, value: Buffer, report: Report): void {
+  const name = `claim ${key.toString('hex')}`;
+  if (!isIntact(key, value)) {
+    report(name, CHECKSUM, 'requests with its idempotency key, or equal events, are answered with 500');
+    return;
+  }
+  const claim = decodeClaim(value);
+  const what = `${name} of event ${claim.id}`;
+  if (snapshot.get('claims-by-expiry', claimExpiryKey(claim.expiresAt, key)) === undefined) {
+    report(what, 'the index by expiry does not have it', 'it is never deleted');
+  }
+  // The event may be deleted by now. The time of one that is there can be compared; its tenant is in the hash only.
+  const id = idKey(claim.id);
+  const event = id && recordOf(snapshot, id);
+  if (event !== undefined && event.createdAt !== claim.createdAt) {
+    report(what, 'its event has another time', 'a repeated request is answered with a wrong created_at');
+  }
+}
+
+function checkClaimExpiry(snapshot: Snapshot, key: Buffer, value: Buffer, report: Report): void {
+  const effect = 'none; the sweep deletes it';
+  if (!isClaimExpiryKey(key)) {
+    report('an entry in the index of claims by expiry', 'its key is not a time and a claim', effect);
+    return;
+  }
+  const { expiresAt, claim } = decodeClaimExpiry(key);
+  const what = `the entry of claim ${claim.toString('hex')} in the index by expiry`;
+  if (!isIntact(key, value)) {
+    report(what, CHECKSUM, effect);
+    return;
+  }
+  const record = snapshot.get('claims', claim);
+  if (record === undefined) report(what, 'there is no such claim', effect);
+  else if (isIntact(claim, record) && decodeClaim(record).expiresAt !== expiresAt) {
+    report(what, 'its claim ends at another time', effect);
+  }
+}
+
+function checkApiKey(key: Buffer, value: Buffer, report: Report): void {
+  const what = `API key ${key.toString('latin1').replaceAll(/[^0-9A-Za-z]/g, '?')}`;
+  if (!isIntact(key, value)) {
+    report(what, CHECKSUM, 'whoever uses it gets 401 or 503; create another key in its place');
+  } else if ((jsonBody(value) as { keyId: unknown }).keyId !== key.toString('latin1')) {
+    report(what, 'its record is that of another key', 'create another key in its place');
+  }
+}
+
+/** The intact record with this id, where its id or the index of ids leads. */
+function recordOf(snapshot: Snapshot, id: Buffer): StoredEvent | undefined {
+  const at = (sequence: Sequence): StoredEvent | undefined => {
+    const key = sequenceKey(sequence);
+    const value = snapshot.get('events', key);
+    const isIt = value !== undefined && isIntact(key, value) && recordedId(value).equals(id);
+    return isIt ? decoded(value) : undefined;
+  };
+  const here = at(locateForAnyTenant(id));
+  if (here !== undefined) return here;
+  const entry = snapshot.get('ids', id);
+  return entry !== undefined && isIntact(id, entry) ? at(decodeIdEntry(entry).sequence) : undefined;
+}
+
+/** Undefined when the fields that an intact record names are not those of an event. */
+function decoded(value: Buffer): StoredEvent | undefined {
+  if (value.length < HEADER_BYTES) return undefined;
+  try {
+    return decodeEvent(value);
+  } catch (error) {
+    if (error instanceof RangeError) return undefined;
+    throw error;
+  }
+}
+
+function nameOf({ id, tenant, createdAt }: StoredEvent): string {
+  return `event ${id} of tenant ${tenant}, of ${formatMicros(createdAt)}`;
+}
+
+/** What a damaged record says that it was, which may itself be damaged. */
+function remains(value: Buffer): string {
+  if (value.length < HEADER_BYTES) return 'an event';
+  const tenant = recordedTenant(value);
+  const plausible = /^[A-Za-z0-9_-]{1,64}$/.test(tenant);
+  return `event ${formatId(recordedId(value), 0)}${plausible ? ` of tenant ${tenant}` : ''}`;
+}

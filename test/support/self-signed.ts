@@ -1,0 +1,21 @@
+/** A certificate for `service.example`, signed by itself, for tests of TLS. It ends in a hundred years. */
+export const SELF_SIGNED = {
+  key: `-----BEGIN PRIVATE KEY-----
+MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgPEbuAL5+eaKMWPRf
+7cBNE2u5mCgIXM4FX/JDroQebS2hRANCAATIR/kYSGwX+j9YfwWTdYRrw+fTr6N3
+oLLvwJdeRL1g1hIY0gljnX6himnoOpGK6+CokRxpBfJNMk759O/czZv1
+-----END PRIVATE KEY-----
+`,
+  cert: `-----BEGIN CERTIFICATE-----
+MIIBjDCCATGgAwIBAgIUaYpluLSqKS0HgD5tZokuNvtfDF0wCgYIKoZIzj0EAwIw
+GjEYMBYGA1UEAwwPc2VydmljZS5leGFtcGxlMCAXDTI2MTEyNjIxMDE1NloYDzIx
+MjYxMTAyMjEwMTU2WjAaMRgwFgYDVQQDDA9zZXJ2aWNlLmV4YW1wbGUwWTATBgcq
+hkjOPQIBBggqhkjOPQMBBwNCAATIR/kYSGwX+j9YfwWTdYRrw+fTr6N3oLLvwJde
+RL1g1hIY0gljnX6himnoOpGK6+CokRxpBfJNMk759O/czZv1o1MwUTAdBgNVHQ4E
+FgQUuqFarokLwpFoOrdQoeCrXgSRilQwHwYDVR0jBBgwFoAUuqFarokLwpFoOrdQ
+oeCrXgSRilQwDwYDVR0TAQH/BAUwAwEB/zAKBggqhkjOPQQDAgNJADBGAiEA8LvW
+mMMuaz/NPQncHcKOotph8AyqO0SXg6YtLqej26cCIQDCE3y88AF3YrLyvI9JdzuW
+yoEus5dSy4Fr+1NnnM2MYA==
+-----END CERTIFICATE-----
+`,
+};
