@@ -1,4 +1,4 @@
-# Node and Debian by version and by digest: every build starts from the same files. docs/deployment.md says how to renew both.
+# Node and Debian by version and by digest: every build starts from the same files. docs/image.md says how to renew both.
 ARG NODE_IMAGE=node:24.21.0-trixie-slim@sha256:173f125896c3b47ddf056734c7ea789d04595a6a08769a8f78e0df642781fb66
 
 FROM ${NODE_IMAGE} AS build

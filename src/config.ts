@@ -94,7 +94,7 @@ export function readKeysConfig(env: Environment): KeysConfig {
 export function readHealthConfig(env: Environment): ListenConfig & { readonly tls: boolean } {
   return readEnvironment(env, (read) => ({
     ...listenVariables(read),
-    tls: read('TLS_CERT_FILE', '', text) !== '',
+    tls: Boolean(env['TLS_CERT_FILE']),
   }));
 }
 

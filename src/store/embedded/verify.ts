@@ -237,7 +237,7 @@ function checkClaimExpiry(snapshot: Snapshot, key: Buffer, value: Buffer, report
 function checkApiKey(key: Buffer, value: Buffer, report: Report): void {
   const what = `API key ${key.toString('latin1').replaceAll(/[^0-9A-Za-z]/g, '?')}`;
   if (!isIntact(key, value)) {
-    report(what, CHECKSUM, 'whoever uses it gets 401 or 503; create another key in its place');
+    report(what, CHECKSUM, 'requests with it are answered with 500; create another key in its place');
   } else if ((jsonBody(value) as { keyId: unknown }).keyId !== key.toString('latin1')) {
     report(what, 'its record is that of another key', 'create another key in its place');
   }
