@@ -51,13 +51,15 @@ const stalls: Record<string, Sink> = {
 
 for (const [name, stalled] of Object.entries(stalls)) {
   void t.test(`a sink that ${name}: what does not fit is counted in one line in its place`, async (t) => {
-    const { write, flush, target } = outputOn(stalled);
+    const { write, flush, droppedLines, target } = outputOn(stalled);
     for (let i = 0; i < 1_500; i++) write(LINE);
+    t.equal(droppedLines(), 500);
     target.sink = takesAll;
     await until(() => target.text.includes('dropped'));
     write('later\n');
     await flush();
     t.equal(target.text, `${LINE.repeat(1_000)}dropped 500\nlater\n`);
+    t.equal(droppedLines(), 500, 'of all that were, for the metrics');
     t.equal(target.complaints.length, name === 'has failed' ? 1 : 0);
   });
 }

@@ -3,25 +3,52 @@
  * with a Counter and a Histogram of prom-client that have the same labels (docs/decisions/023-metrics-are-plain-counters.md).
  */
 import { Counter, Histogram, Registry } from 'prom-client';
+import { createEventMetrics } from '../../src/metrics/event-metrics.ts';
 import { createHttpMetrics } from '../../src/metrics/http-metrics.ts';
 import { LATENCY_MS } from '../../src/metrics/families.ts';
+import type { StoredEvent } from '../../src/store/event.ts';
+import type { EventStore } from '../../src/store/event-store.ts';
 import { introduction } from '../harness/machine.ts';
 import { UsageError } from '../harness/arguments.ts';
 
 const CALLS = 500_000;
 const ROUNDS = 7;
 
-export function counters(args: string[]): Promise<number> {
+export async function counters(args: string[]): Promise<number> {
   if (args.length > 0) throw new UsageError('counters takes no arguments');
   console.error(introduction());
   for (const [name, request] of Object.entries({
     'plain arrays': plainArrays(),
     'prom-client': promClient(),
   })) {
-    const rounds = Array.from({ length: ROUNDS }, () => nanosecondsOf(request)).sort((a, b) => a - b);
-    console.log(`${name.padEnd(14)} ${(rounds[ROUNDS >> 1] ?? NaN).toFixed(0).padStart(6)} ns a request`);
+    const rounds = Array.from({ length: ROUNDS }, () => nanosecondsOf(request));
+    print(name, rounds);
   }
-  return Promise.resolve(0);
+  const { counted } = createEventMetrics(['v1']);
+  const bare = { append: () => Promise.resolve({ outcome: 'stored' }) } as unknown as EventStore;
+  for (const [name, store] of Object.entries({
+    'bare append': bare,
+    'counted append': counted(bare, 'v1'),
+  })) {
+    const rounds: number[] = [];
+    for (let round = 0; round < ROUNDS; round++) rounds.push(await nanosecondsOfAppend(store));
+    print(name, rounds);
+  }
+  return 0;
+}
+
+function print(name: string, rounds: readonly number[]): void {
+  const median = rounds.toSorted((a, b) => a - b)[ROUNDS >> 1] ?? NaN;
+  console.log(`${name.padEnd(14)} ${median.toFixed(0).padStart(6)} ns`);
+}
+
+const EVENT = { tenant: 'acme' } as StoredEvent;
+
+async function nanosecondsOfAppend(store: EventStore): Promise<number> {
+  const start = process.cpuUsage();
+  for (let call = 0; call < CALLS; call++) await store.append(EVENT);
+  const { user, system } = process.cpuUsage(start);
+  return ((user + system) * 1e3) / CALLS;
 }
 
 function nanosecondsOf(request: (call: number) => void): number {

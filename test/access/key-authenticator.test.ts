@@ -348,3 +348,18 @@ void t.test('local mode takes the fixed key and stored ones', async (t) => {
   t.equal(await local.authenticate(wrongSecret), 'unauthorized');
   t.equal(local.authenticate('test-api-key-12346'), 'unauthorized');
 });
+
+void t.test('each presented key is reported once, by how it was answered', async (t) => {
+  const answers: string[] = [];
+  const { keys, authenticator } = setup({ observe: (answer) => answers.push(answer) });
+  const made = generateKey();
+  const presented = formatKey(made);
+  await keys.create(apiKey({ keyId: made.keyId, hash: hashSync(made.secret, 4) }));
+  await Promise.all([authenticator.authenticate(presented), authenticator.authenticate(presented)]);
+  await authenticator.authenticate(presented);
+  const unknown = formatKey(generateKey());
+  await authenticator.authenticate(unknown);
+  await authenticator.authenticate(unknown);
+  await authenticator.authenticate('no key');
+  t.strictSame(answers, ['miss', 'shared', 'hit', 'miss', 'hit_refused', 'malformed']);
+});

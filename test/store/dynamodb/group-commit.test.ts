@@ -487,6 +487,15 @@ interface WorldOptions {
   readonly budget?: Pick<Retries, 'take' | 'give'>;
 }
 
+function recordingObserver() {
+  const observed: string[] = [];
+  const observer = {
+    committed: (writes: number, ms: number) => observed.push(`${String(writes)} in ${String(ms)} ms`),
+    refused: () => observed.push('refused'),
+  };
+  return { observed, observer };
+}
+
 /** A group commit of letters, whose requests the test answers and whose clock it moves. */
 function newWorld(
   limits: Partial<GroupCommitLimits> = {},
@@ -495,6 +504,7 @@ function newWorld(
   const clock = manualClock();
   const transport = manualTransport();
   const verdicts = new Map<unknown, Verdict>();
+  const { observed, observer } = recordingObserver();
 
   const commits = createGroupCommit<string>({
     sendBatch: transport.sendBatch,
@@ -506,6 +516,7 @@ function newWorld(
     limits: { ...LIMITS, ...limits },
     clock,
     random: () => random,
+    observer,
   });
 
   /** `stored`, or the error as text. */
@@ -520,6 +531,7 @@ function newWorld(
 
   return {
     commits,
+    observed,
     ...transport,
     add,
     addEach(letters: string) {
@@ -614,3 +626,29 @@ function manualClock() {
     },
   };
 }
+
+void t.test('the observer is told of batches, whether or not they succeed, and of refusals', async (t) => {
+  const world = newWorld({ queuedItems: 2 });
+  const answers = ['a', 'b', 'c'].map((item) => world.add(item));
+  t.strictSame(world.observed, ['refused'], 'there is no place for c');
+  t.equal(world.commits.unsettled(), 2);
+  t.strictSame(world.sent(), ['ab']);
+  world.advance(7);
+  world.fail(0, 'fail');
+  await Promise.all(answers);
+  t.strictSame(world.observed, ['refused', '2 in 7 ms']);
+  t.equal(world.commits.unsettled(), 0);
+});
+
+void t.test(
+  'the observer is told of an item that was never sent, and not of one that may be stored',
+  async (t) => {
+    const world = newWorld({ slots: 1 });
+    const answers = [world.add('a')];
+    t.strictSame(world.sent(), ['a']);
+    answers.push(world.add('b'));
+    world.advance(DEADLINE);
+    t.strictSame(await Promise.all(answers), ['StoreUnavailableError', 'StoreOverloadedError']);
+    t.strictSame(world.observed, ['refused']);
+  },
+);
