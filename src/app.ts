@@ -8,6 +8,7 @@ import type { Config } from './config.ts';
 import { createClock, SYSTEM_TIME } from './events/clock.ts';
 import type { TimeSource } from './events/clock.ts';
 import { createDispatch } from './http/dispatch.ts';
+import { readCertificate } from './http/certificate.ts';
 import type { Server } from './http/server.ts';
 import { requestLog } from './http/request-log.ts';
 import { createServer } from './http/server.ts';
@@ -18,11 +19,14 @@ import { v1Contract } from './http/v1/contract.ts';
 import { infoWriter } from './log.ts';
 import { openStore } from './store/open-store.ts';
 import type { KeyStore } from './store/key-store.ts';
+import { startTls, type Tls } from './tls.ts';
 import { version } from './version.ts';
 
 export interface App {
   /** Where the service answers, e.g. `http://127.0.0.1:8080`. */
   readonly url: string;
+  /** Null for plain HTTP. */
+  readonly tls: Tls | null;
   /** Drains the server within the configured grace period, then closes the store. Further calls wait for the same. */
   close(): Promise<void>;
 }
@@ -40,6 +44,8 @@ export async function startApp(
   time: TimeSource = SYSTEM_TIME,
 ): Promise<App> {
   let draining = false;
+  // Before the store is opened: this costs nothing, and is what an operator gets wrong.
+  const certificate = config.tls && readCertificate(config.tls);
   const clockReport = clockLog(logger);
   const clock = createClock({ time, onStep: clockReport.step });
   const store = await openStore(config, {
@@ -71,8 +77,10 @@ export async function startApp(
   const server = createServer({
     dispatch,
     corsOrigins: config.corsOrigins,
+    tls: config.tls,
     ...requestLog(logger, infoWriter(logger)),
   });
+  const tls = config.tls && certificate && startTls(config.tls, certificate, server.renewCertificate, logger);
   let port: number;
   try {
     port = await server.listen(config.host, config.port);
@@ -83,7 +91,8 @@ export async function startApp(
   }
   let closed: Promise<void> | undefined;
   return {
-    url: `http://${config.host.includes(':') ? `[${config.host}]` : config.host}:${String(port)}`,
+    tls,
+    url: `${config.tls === null ? 'http' : 'https'}://${config.host.includes(':') ? `[${config.host}]` : config.host}:${String(port)}`,
     close() {
       draining = true;
       closed ??= closeInOrder(server, [access, store], config.shutdownGraceSeconds * 1000);

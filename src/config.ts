@@ -1,5 +1,6 @@
 import type { Environment, Read } from './environment.ts';
 import { flag, integer, oneOf, optionalUrl, readEnvironment, text, webOrigins } from './environment.ts';
+import type { TlsFiles } from './http/certificate.ts';
 import { STORES, type StoreConfig } from './store/store-config.ts';
 
 /** What the command of the keys has to know. */
@@ -13,6 +14,8 @@ export interface Config extends KeysConfig {
   readonly host: string;
   /** 0: any free port. */
   readonly port: number;
+  /** Of PEM files; null for plain HTTP. */
+  readonly tls: TlsFiles | null;
   /** Whose pages may use the API from a browser; empty: nobody's. */
   readonly corsOrigins: '*' | readonly string[];
   /** `local` takes the fixed test key beside stored ones. */
@@ -32,8 +35,8 @@ export type AuthMode = (typeof AUTH_MODES)[number];
 export const LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'] as const;
 export type LogLevel = (typeof LOG_LEVELS)[number];
 
-/** Refused because an operator who sets them relies on them: without TLS, for example, keys would be sent in plain text. */
-const NOT_YET = ['TLS_CERT_FILE', 'TLS_KEY_FILE', 'METRICS_PORT'];
+/** Refused because an operator who sets them relies on them. */
+const NOT_YET = ['METRICS_PORT'];
 
 /** Reads the whole configuration. The three readers throw a `ConfigError`, as `readEnvironment` does. */
 export function readConfig(env: Environment): Config {
@@ -41,6 +44,7 @@ export function readConfig(env: Environment): Config {
     const config: Config = {
       host: read('HOST', '127.0.0.1', text),
       port: read('PORT', '8080', integer(0, 65_535)),
+      tls: tlsFiles(read, problems),
       ...storeVariables(read),
       corsOrigins: read('CORS_ORIGINS', '', webOrigins),
       authMode: read('AUTH_MODE', 'local', oneOf(AUTH_MODES)),
@@ -92,6 +96,16 @@ function storeVariables(read: Read): StoreConfig {
     }),
     eventTtlSeconds: read('EVENT_TTL_SECONDS', '604800', integer(1, 10 * 365 * 86_400)),
   };
+}
+
+/** With one of the two alone keys would be sent in plain text, against what the operator meant. */
+function tlsFiles(read: Read, problems: string[]): TlsFiles | null {
+  const certFile = read('TLS_CERT_FILE', '', text);
+  const keyFile = read('TLS_KEY_FILE', '', text);
+  if (certFile === '' && keyFile === '') return null;
+  if (certFile === '') problems.push('TLS_CERT_FILE: is missing beside TLS_KEY_FILE; set both or none');
+  if (keyFile === '') problems.push('TLS_KEY_FILE: is missing beside TLS_CERT_FILE; set both or none');
+  return Object.freeze({ certFile, keyFile });
 }
 
 function defaultRateLimit(read: Read): number {

@@ -1,4 +1,6 @@
 import type { us_listen_socket } from 'uWebSockets.js';
+import { createApps } from './apps.ts';
+import type { TlsFiles } from './certificate.ts';
 import type { Origins } from './cors.ts';
 import type { Dispatch } from './dispatch.ts';
 import { errorReply } from './dispatch.ts';
@@ -8,7 +10,7 @@ import { listen } from './listen.ts';
 import { createMemory } from './memory.ts';
 import type { MountObserver } from './mount.ts';
 import { mount } from './mount.ts';
-import { App, us_listen_socket_close, us_socket_local_port } from './uws.ts';
+import { us_listen_socket_close, us_socket_local_port } from './uws.ts';
 
 /** The longest time from the last byte of a request to its reply; then it gets 503, whatever the store is still doing. */
 const REPLY_DEADLINE_MS = 1_800;
@@ -22,6 +24,8 @@ export interface ServerOptions {
   readonly dispatch: Dispatch;
   /** That may use the API from a browser. */
   readonly corsOrigins: Origins;
+  /** Null for plain HTTP. */
+  readonly tls: TlsFiles | null;
   readonly onRequest: (exchange: Exchange) => void;
   /** Called after the reply, or when the client has gone. */
   readonly onResponse: (exchange: Exchange) => void;
@@ -30,6 +34,8 @@ export interface ServerOptions {
 export interface Server {
   /** @returns the port: the given one, or a free one for 0. Rejects with a `ListenError`. */
   listen(host: string, port: number): Promise<number>;
+  /** As `Apps`. */
+  readonly renewCertificate: () => void;
   /**
    * Ends in good order within the grace. First it serves on until no request has come for half a second (at most half of the
    * grace) and asks clients to close their connections. Then it takes no new connections and waits for what is in flight. Then
@@ -38,7 +44,8 @@ export interface Server {
   drain(graceMs: number): Promise<void>;
 }
 
-export function createServer({ dispatch, corsOrigins, onRequest, onResponse }: ServerOptions): Server {
+/** Throws a `CertificateError`. */
+export function createServer({ dispatch, corsOrigins, tls, onRequest, onResponse }: ServerOptions): Server {
   const inFlight = new Set<Exchange>();
   let closing = false;
   let lastRequestAt = 0;
@@ -61,8 +68,10 @@ export function createServer({ dispatch, corsOrigins, onRequest, onResponse }: S
     },
   };
 
-  const app = App();
-  mount(app, dispatch, observer, createMemory(), corsOrigins);
+  const memory = createMemory();
+  const apps = createApps(tls, (app) => {
+    mount(app, dispatch, observer, memory, corsOrigins);
+  });
   const deadlines = setInterval(() => {
     enforceDeadlines(inFlight);
   }, DEADLINE_CHECK_MS);
@@ -70,9 +79,10 @@ export function createServer({ dispatch, corsOrigins, onRequest, onResponse }: S
 
   return {
     async listen(host, port) {
-      socket = await listen(app, host, port);
+      socket = await listen(apps.first, host, port);
       return us_socket_local_port(socket);
     },
+    renewCertificate: apps.renewCertificate,
     async drain(graceMs) {
       closing = true;
       const start = performance.now();
@@ -86,7 +96,7 @@ export function createServer({ dispatch, corsOrigins, onRequest, onResponse }: S
         await Promise.race([idle, sleep(graceMs - (performance.now() - start))]);
       }
       clearInterval(deadlines);
-      app.close();
+      apps.close();
     },
   };
 }

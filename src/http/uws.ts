@@ -5,7 +5,10 @@
 import { createRequire } from 'node:module';
 import { UnsupportedRuntimeError } from './unsupported-runtime.ts';
 
-type Uws = Pick<typeof import('uWebSockets.js'), 'App' | 'us_listen_socket_close' | 'us_socket_local_port'>;
+type Uws = Pick<
+  typeof import('uWebSockets.js'),
+  'App' | 'SSLApp' | 'us_listen_socket_close' | 'us_socket_local_port'
+>;
 
 /**
  * Bytes of a request line with its headers; above it is 431. The parser's own limit of 4,096 refuses two filters of 255
@@ -24,7 +27,7 @@ export type Build = keyof typeof BUILDS;
 
 const { build, uws } = await newestThatLoads();
 
-export const { App, us_listen_socket_close, us_socket_local_port } = uws;
+export const { App, SSLApp, us_listen_socket_close, us_socket_local_port } = uws;
 
 /** The package whose binary is in use. A test names it where the two differ. */
 export { build };

@@ -55,6 +55,7 @@ async function start(
   const server = createServer({
     dispatch: createDispatch([contract], { authenticator, rateLimiter: createRateLimiter() }),
     corsOrigins: [],
+    tls: null,
     onRequest: () => undefined,
     onResponse: (exchange) => ended.push(exchange),
   });

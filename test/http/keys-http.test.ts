@@ -243,6 +243,7 @@ async function startCounting(t: Test) {
   const server = createServer({
     dispatch: createDispatch([contract], { authenticator, rateLimiter: createRateLimiter() }),
     corsOrigins: [],
+    tls: null,
     onRequest: () => undefined,
     onResponse: () => undefined,
   });

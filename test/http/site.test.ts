@@ -166,6 +166,7 @@ async function serveLargeFile(t: Test): Promise<{ url: string; file: Buffer }> {
   const server = createServer({
     dispatch: createDispatch([contract], access),
     corsOrigins: [],
+    tls: null,
     onRequest: () => undefined,
     onResponse: () => undefined,
   });
