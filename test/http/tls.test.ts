@@ -137,6 +137,8 @@ void t.test('a new certificate under load: no request is lost, and no connection
     for (const before = replies.length; !replies.slice(before + 8).includes(name);) await servedName(service);
   }
   t.equal((await ask(service, kept, '/v1/health')).name, 'old', 'an open connection keeps its certificate');
+  for (let time = 0; time < 6; time++)
+    t.equal(await servedName(service), 'new', 'no new connection gets another');
   going = false;
   await Promise.all(load);
   t.same(failures, []);
