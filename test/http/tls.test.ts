@@ -1,7 +1,9 @@
+import { execFile } from 'node:child_process';
 import { copyFileSync, readFileSync, writeFileSync } from 'node:fs';
 import { Agent, request } from 'node:https';
 import { join } from 'node:path';
 import { connect, TLSSocket, type ConnectionOptions } from 'node:tls';
+import { promisify } from 'node:util';
 import type { Test } from 'tap';
 import t from 'tap';
 import { LOCAL_KEY } from '../../src/access/local.ts';
@@ -164,6 +166,18 @@ void t.test('an expired certificate is served with a warning', async (t) => {
   const { service } = await start(t, 'expired');
   t.match(await logged(service, /has expired/), { level: 'warn', subject: 'CN=expired' });
   t.equal(await servedName(service), 'CERT_HAS_EXPIRED');
+});
+
+void t.test('the client speaks to it, given the root in NODE_EXTRA_CA_CERTS', async (t) => {
+  const { service } = await start(t, 'old');
+  const script = `
+    const { Triggers } = await import('./src/client/index.ts');
+    const { events } = new Triggers({ baseUrl: '${service.url}', apiKey: '${LOCAL_KEY}' });
+    console.log((await events.send({ source: 's', eventType: 't', payload: {} })).eventId);`;
+  const args = ['--import=./.ci/typescript.mjs', '--input-type=module', '--eval', script];
+  const env = { ...process.env, NODE_EXTRA_CA_CERTS: `${PLACE}/root.crt` };
+  const { stdout } = await promisify(execFile)(process.execPath, args, { env });
+  t.match(stdout, /^[0-9a-f-]{36}\n$/);
 });
 
 void t.test('what is wrong with the files is said by name', (t) => {
