@@ -9,6 +9,7 @@ import { createClock, SYSTEM_TIME } from './events/clock.ts';
 import type { ServiceClock, TimeSource } from './events/clock.ts';
 import { createDispatch } from './http/dispatch.ts';
 import type { Contract } from './http/route.ts';
+import { readCertificate } from './http/certificate.ts';
 import type { Server } from './http/server.ts';
 import { requestLog } from './http/request-log.ts';
 import { createServer, type ServerOptions } from './http/server.ts';
@@ -24,6 +25,7 @@ import { openStore } from './store/open-store.ts';
 import type { EventStore } from './store/event-store.ts';
 import type { KeyStore } from './store/key-store.ts';
 import { StoreUnavailableError } from './store/store-errors.ts';
+import { startTls, type Tls } from './tls.ts';
 import { version } from './version.ts';
 
 export interface App {
@@ -31,6 +33,8 @@ export interface App {
   readonly url: string;
   /** Where the metrics are, e.g. `http://127.0.0.1:9464/metrics`; undefined while they are off. */
   readonly metricsUrl: string | undefined;
+  /** Null for plain HTTP. */
+  readonly tls: Tls | null;
   /** Drains the server within the configured grace period, then closes the store. Further calls wait for the same. */
   close(): Promise<void>;
 }
@@ -55,6 +59,8 @@ export async function startApp(
     config.metricsPort === null
       ? undefined
       : (await import('./metrics/metrics.ts')).createMetrics([V1, UNVERSIONED]);
+  // Before the store is opened: this costs nothing, and is what an operator gets wrong.
+  const certificate = config.tls && readCertificate(config.tls);
   const clockReport = clockLog(logger);
   const clock = createClock({ time, onStep: clockReport.step });
   const store = await openStore(config, {
@@ -78,9 +84,11 @@ export async function startApp(
     dispatch,
     corsOrigins: config.corsOrigins,
     readyPath: READY_PATH,
+    tls: config.tls,
     ...observers(requestLog(logger, infoWriter(logger)), metrics?.http),
   });
   let metricsServer: MetricsServer | undefined;
+  const tls = config.tls && certificate && startTls(config.tls, certificate, server.renewCertificate, logger);
   let port: number;
   try {
     metricsServer = await metrics?.listen(config.host, config.metricsPort ?? 0, {
@@ -104,8 +112,9 @@ export async function startApp(
   }
   let closed: Promise<void> | undefined;
   return {
-    url: `http://${config.host.includes(':') ? `[${config.host}]` : config.host}:${String(port)}`,
     metricsUrl: metricsServer?.url,
+    tls,
+    url: urlOf(config, port),
     close() {
       draining = true;
       const parts = [access, store, ...(metricsServer ? [metricsServer] : [])];
@@ -113,6 +122,10 @@ export async function startApp(
       return closed;
     },
   };
+}
+
+function urlOf({ tls, host }: Config, port: number): string {
+  return `${tls === null ? 'http' : 'https'}://${host.includes(':') ? `[${host}]` : host}:${String(port)}`;
 }
 
 async function closeInOrder(

@@ -9,6 +9,7 @@ import {
   text,
   webOrigins,
 } from './environment.ts';
+import type { TlsFiles } from './http/certificate.ts';
 import { STORES, type StoreConfig } from './store/store-config.ts';
 
 /** What the command of the keys has to know. */
@@ -28,6 +29,8 @@ export interface ListenConfig {
 export interface Config extends KeysConfig, ListenConfig {
   /** Where metrics are served; null: nowhere, and nothing is counted. 0: any free port. */
   readonly metricsPort: number | null;
+  /** Of PEM files; null for plain HTTP. */
+  readonly tls: TlsFiles | null;
   /** Whose pages may use the API from a browser; empty: nobody's. */
   readonly corsOrigins: '*' | readonly string[];
   /** `local` takes the fixed test key beside stored ones. */
@@ -47,15 +50,13 @@ export type AuthMode = (typeof AUTH_MODES)[number];
 export const LOG_LEVELS = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'] as const;
 export type LogLevel = (typeof LOG_LEVELS)[number];
 
-/** Refused because an operator who sets them relies on them: without TLS, for example, keys would be sent in plain text. */
-const NOT_YET = ['TLS_CERT_FILE', 'TLS_KEY_FILE'];
-
 /** Reads the whole configuration. It and the other readers throw a `ConfigError`, as `readEnvironment` does. */
 export function readConfig(env: Environment): Config {
   return readEnvironment(env, (read, problems) => {
     const config: Config = {
       ...listenVariables(read),
       metricsPort: read('METRICS_PORT', '', optional(integer(0, 65_535))),
+      tls: tlsFiles(read, problems),
       ...storeVariables(read),
       corsOrigins: read('CORS_ORIGINS', '', webOrigins),
       authMode: read('AUTH_MODE', 'local', oneOf(AUTH_MODES)),
@@ -69,9 +70,6 @@ export function readConfig(env: Environment): Config {
     problems.push(...testKeyProblems(config, env, read('ALLOW_PUBLIC_TEST_KEY', 'false', flag)));
     if (config.metricsPort === config.port && config.port > 0) {
       problems.push(`METRICS_PORT: must not be ${String(config.port)}, which is PORT; take another one`);
-    }
-    for (const name of NOT_YET) {
-      if (env[name]) problems.push(`${name}: is not supported yet; unset it`);
     }
     return config;
   });
@@ -125,6 +123,16 @@ function storeVariables(read: Read): StoreConfig {
     }),
     eventTtlSeconds: read('EVENT_TTL_SECONDS', '604800', integer(1, 10 * 365 * 86_400)),
   };
+}
+
+/** With one of the two alone keys would be sent in plain text, against what the operator meant. */
+function tlsFiles(read: Read, problems: string[]): TlsFiles | null {
+  const certFile = read('TLS_CERT_FILE', '', text);
+  const keyFile = read('TLS_KEY_FILE', '', text);
+  if (certFile === '' && keyFile === '') return null;
+  if (certFile === '') problems.push('TLS_CERT_FILE: is missing beside TLS_KEY_FILE; set both or none');
+  if (keyFile === '') problems.push('TLS_KEY_FILE: is missing beside TLS_CERT_FILE; set both or none');
+  return Object.freeze({ certFile, keyFile });
 }
 
 function defaultRateLimit(read: Read): number {

@@ -1,9 +1,11 @@
 import { resolve } from 'node:path';
+import { isatty } from 'node:tty';
 import { LOCAL_KEY } from './access/local.ts';
 import type { App } from './app.ts';
 import type { AuthMode, Config } from './config.ts';
 import { readConfig } from './config.ts';
 import { ConfigError, loadEnvFile } from './environment.ts';
+import { CertificateError } from './http/certificate.ts';
 import { ListenError } from './http/listen.ts';
 import { UnsupportedRuntimeError } from './http/unsupported-runtime.ts';
 import type { Log } from './log.ts';
@@ -22,7 +24,7 @@ const EXIT_CONFIG = 78;
 const SAME_SIGNAL_MS = 500;
 
 /** Errors that the operator can correct, and for which the message is enough. */
-const OPERATORS_ERRORS = [ListenError, UnusableStoreError, UnsupportedRuntimeError];
+const OPERATORS_ERRORS = [CertificateError, ListenError, UnusableStoreError, UnsupportedRuntimeError];
 
 await main();
 
@@ -51,6 +53,7 @@ async function main(): Promise<void> {
     return;
   }
   stopOnSignals(app, log);
+  onHangUp(app, log);
   const place =
     config.store === 'embedded'
       ? { data_dir: resolve(config.dataDir) }
@@ -98,6 +101,16 @@ function stopOnSignals(app: App, log: Log): void {
       }
     });
   }
+}
+
+/** SIGHUP: daemons read files again, and a program at a terminal ends with it. Node's default would end both. */
+function onHangUp({ tls }: App, { logger, print }: Log): void {
+  process.on('SIGHUP', () => {
+    // A terminal that has gone is none any more.
+    if (print !== null && !isatty(1)) process.kill(process.pid, 'SIGTERM');
+    else if (tls === null) logger.info('SIGHUP: there is no certificate to read again; nothing has changed');
+    else tls.reload();
+  });
 }
 
 async function stop(app: App | undefined, log: Log): Promise<void> {

@@ -8,6 +8,7 @@ void t.test('without any variable the service runs on this machine', (t) => {
     host: '127.0.0.1',
     port: 8080,
     metricsPort: null,
+    tls: null,
     store: 'embedded',
     dataDir: './data',
     dynamodb: {
@@ -58,7 +59,9 @@ void t.test('a bad value names its variable and what it takes', (t) => {
     ],
   );
   for (const [env, message] of cases) t.throws(() => readConfig(env), new ConfigError(message));
-  t.throws(() => readConfig({ TLS_CERT_FILE: 'cert.pem' }), /TLS_CERT_FILE: is not supported yet/);
+  t.throws(() => readConfig({ TLS_CERT_FILE: 'c.pem' }), /TLS_KEY_FILE: is missing beside TLS_CERT_FILE/);
+  t.throws(() => readConfig({ TLS_KEY_FILE: 'k.pem' }), /TLS_CERT_FILE: is missing beside TLS_KEY_FILE/);
+  t.same(readConfig({ TLS_CERT_FILE: 'c', TLS_KEY_FILE: 'k' }).tls, { certFile: 'c', keyFile: 'k' });
   t.throws(
     () => readConfig({ INBOX_SHARDS: '0' }),
     new ConfigError('INBOX_SHARDS: takes a whole number from 1 to 100, not "0"'),

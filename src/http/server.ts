@@ -1,4 +1,6 @@
 import type { us_listen_socket } from 'uWebSockets.js';
+import { createApps } from './apps.ts';
+import type { TlsFiles } from './certificate.ts';
 import type { Origins } from './cors.ts';
 import type { Dispatch } from './dispatch.ts';
 import { errorReply } from './dispatch.ts';
@@ -9,7 +11,7 @@ import { createMemory } from './memory.ts';
 import type { MountObserver } from './mount.ts';
 import { mount } from './mount.ts';
 import { drain, type Activity } from './drain.ts';
-import { App, countConnections, us_listen_socket_close, us_socket_local_port } from './uws.ts';
+import { countConnections, us_listen_socket_close, us_socket_local_port } from './uws.ts';
 
 /** The longest time from the last byte of a request to its reply; then it gets 503, whatever the store is still doing. */
 const REPLY_DEADLINE_MS = 1_800;
@@ -23,6 +25,8 @@ export interface ServerOptions {
   readonly corsOrigins: Origins;
   /** The path at which load balancers ask whether the process takes requests. */
   readonly readyPath: string;
+  /** Null for plain HTTP. */
+  readonly tls: TlsFiles | null;
   readonly onRequest: (exchange: Exchange) => void;
   /** Called after the reply, or when the client has gone. */
   readonly onResponse: (exchange: Exchange) => void;
@@ -31,12 +35,15 @@ export interface ServerOptions {
 export interface Server {
   /** @returns the port: the given one, or a free one for 0. Rejects with a `ListenError`. */
   listen(host: string, port: number): Promise<number>;
+  /** As `Apps`. */
+  readonly renewCertificate: () => void;
   /** Ends in good order within the grace (`drain.ts`), then closes all connections. */
   drain(graceMs: number): Promise<void>;
 }
 
+/** Throws a `CertificateError`. */
 export function createServer(options: ServerOptions): Server {
-  const { dispatch, corsOrigins, readyPath, onRequest, onResponse } = options;
+  const { dispatch, corsOrigins, readyPath, tls, onRequest, onResponse } = options;
   const inFlight = new Set<Exchange>();
   let closing = false;
   let lastRequestAt = -Infinity;
@@ -59,9 +66,14 @@ export function createServer(options: ServerOptions): Server {
     },
   };
 
-  const app = App();
-  const connections = countConnections(app);
-  mount(app, dispatch, observer, createMemory(), corsOrigins);
+  const memory = createMemory();
+  let connections = 0;
+  const apps = createApps(tls, (app) => {
+    countConnections(app, (by) => {
+      connections += by;
+    });
+    mount(app, dispatch, observer, memory, corsOrigins);
+  });
   const deadlines = setInterval(() => {
     enforceDeadlines(inFlight);
   }, DEADLINE_CHECK_MS);
@@ -70,21 +82,22 @@ export function createServer(options: ServerOptions): Server {
     lastRequestAt: () => lastRequestAt,
     lastProbeAt: () => lastProbeAt,
     inFlight: () => inFlight.size,
-    connections,
+    connections: () => connections,
   };
 
   return {
     async listen(host, port) {
-      socket = await listen(app, host, port);
+      socket = await listen(apps.first, host, port);
       return us_socket_local_port(socket);
     },
+    renewCertificate: apps.renewCertificate,
     async drain(graceMs) {
       closing = true;
       await drain(activity, graceMs, () => {
         if (socket !== undefined) us_listen_socket_close(socket);
       });
       clearInterval(deadlines);
-      app.close();
+      apps.close();
     },
   };
 }

@@ -6,7 +6,10 @@ import { createRequire } from 'node:module';
 import type { HttpResponse, TemplatedApp } from 'uWebSockets.js';
 import { UnsupportedRuntimeError } from './unsupported-runtime.ts';
 
-type Uws = Pick<typeof import('uWebSockets.js'), 'App' | 'us_listen_socket_close' | 'us_socket_local_port'>;
+type Uws = Pick<
+  typeof import('uWebSockets.js'),
+  'App' | 'SSLApp' | 'us_listen_socket_close' | 'us_socket_local_port'
+>;
 
 /**
  * Bytes of a request line with its headers; above it is 431. The parser's own limit of 4,096 refuses two filters of 255
@@ -25,17 +28,15 @@ export type Build = keyof typeof BUILDS;
 
 const { build, uws } = await newestThatLoads();
 
-export const { App, us_listen_socket_close, us_socket_local_port } = uws;
+export const { App, SSLApp, us_listen_socket_close, us_socket_local_port } = uws;
 
-/** @returns how many connections the app has at the moment. To be called before it listens. */
-export function countConnections(app: TemplatedApp): () => number {
-  let open = 0;
+/** @param changed is told of each connection that opens (1) and ends (-1). To be called before the app serves. */
+export function countConnections(app: TemplatedApp, changed: (by: 1 | -1) => void): void {
   type Filtering = { filter(changed: (res: HttpResponse, by: 1 | -1) => void): TemplatedApp };
   // The types of the older build lack it.
   (app as unknown as Filtering).filter((_res, by) => {
-    open += by;
+    changed(by);
   });
-  return () => open;
 }
 
 /** The package whose binary is in use. A test names it where the two differ. */

@@ -57,6 +57,7 @@ async function start(
     dispatch: createDispatch([contract], { authenticator, rateLimiter: createRateLimiter() }),
     corsOrigins: [],
     readyPath: READY_PATH,
+    tls: null,
     onRequest: () => undefined,
     onResponse: (exchange) => ended.push(exchange),
   });

@@ -244,6 +244,7 @@ async function startCounting(t: Test) {
     dispatch: createDispatch([contract], { authenticator, rateLimiter: createRateLimiter() }),
     corsOrigins: [],
     readyPath: READY_PATH,
+    tls: null,
     onRequest: () => undefined,
     onResponse: () => undefined,
   });

@@ -167,6 +167,7 @@ async function serveLargeFile(t: Test): Promise<{ url: string; file: Buffer }> {
     dispatch: createDispatch([contract], access),
     corsOrigins: [],
     readyPath: '/v1/ready',
+    tls: null,
     onRequest: () => undefined,
     onResponse: () => undefined,
   });
