@@ -1,23 +1,13 @@
 import type { Logger } from 'pino';
-import { createKeyAuthenticator } from './access/key-authenticator.ts';
-import { createLocalAuthenticator, LOCAL_KEY } from './access/local.ts';
-import { createRateLimiter } from './access/rate-limiter.ts';
-import { createSecretVerifier } from './access/secret-verifier.ts';
 import { clockLog } from './clock-log.ts';
 import type { Config } from './config.ts';
 import { createClock, SYSTEM_TIME } from './events/clock.ts';
 import type { TimeSource } from './events/clock.ts';
-import { createDispatch } from './http/dispatch.ts';
 import type { Server } from './http/server.ts';
 import { requestLog } from './http/request-log.ts';
 import { createServer } from './http/server.ts';
-import { openApiContract } from './http/openapi/contract.ts';
-import { siteContract } from './http/site/contract.ts';
-import { unversionedContract } from './http/unversioned/contract.ts';
-import { v1Contract } from './http/v1/contract.ts';
+import { createService } from './service.ts';
 import { openStore } from './store/open-store.ts';
-import type { KeyStore } from './store/key-store.ts';
-import { version } from './version.ts';
 
 export interface App {
   /** Where the service answers, e.g. `http://127.0.0.1:8080`. */
@@ -51,28 +41,17 @@ export async function startApp(
   });
   clock.startAfter(store.newestTime);
   clockReport.start(clock);
-  const access = createAccess(config, store.keys, logger);
-  const services = { store, clock, version };
-  const v1 = v1Contract({
-    ...services,
-    idempotencyTtl: config.eventTtlSeconds * 1e6,
-    draining: () => draining,
+  const service = createService(config, { store, clock, logger, draining: () => draining });
+  const server = createServer({
+    dispatch: service.dispatch,
+    corsOrigins: config.corsOrigins,
+    ...requestLog(logger),
   });
-  const unversioned = unversionedContract({ ...services, dedupWindow: config.dedupWindowSeconds * 1e6 });
-  const contracts = [v1, unversioned];
-  const openApi = openApiContract(contracts, unversioned, version);
-  const tryOutKey = config.authMode === 'local' ? LOCAL_KEY : undefined;
-  const site = siteContract({ version, contracts, errors: unversioned, tryOutKey });
-  const dispatch = createDispatch([...contracts, openApi, site], {
-    authenticator: access.authenticator,
-    rateLimiter: createRateLimiter(),
-  });
-  const server = createServer({ dispatch, corsOrigins: config.corsOrigins, ...requestLog(logger) });
   let port: number;
   try {
     port = await server.listen(config.host, config.port);
   } catch (error) {
-    await access.close();
+    await service.close();
     await store.close();
     throw error;
   }
@@ -81,7 +60,7 @@ export async function startApp(
     url: `http://${config.host.includes(':') ? `[${config.host}]` : config.host}:${String(port)}`,
     close() {
       draining = true;
-      closed ??= closeInOrder(server, [access, store], config.shutdownGraceSeconds * 1000);
+      closed ??= closeInOrder(server, [service, store], config.shutdownGraceSeconds * 1000);
       return closed;
     },
   };
@@ -94,29 +73,4 @@ async function closeInOrder(
 ): Promise<void> {
   await server.drain(graceMs);
   for (const part of parts) await part.close();
-}
-
-/** Decides which keys are admitted, as the configuration says. */
-function createAccess(config: Config, keys: KeyStore, logger: Logger) {
-  const verifier = createSecretVerifier();
-  if (config.authMode === 'keys') verifier.warmUp();
-  const stored = createKeyAuthenticator({
-    keys,
-    verifier,
-    ttlMs: config.apiKeyCacheTtlSeconds * 1000,
-    cacheSize: config.apiKeyCacheSize,
-    onBackgroundError: (error) => {
-      logger.warn(
-        { err: error },
-        'API keys in use could not be read again, or their last use could not be stored',
-      );
-    },
-  });
-  return {
-    authenticator: config.authMode === 'local' ? createLocalAuthenticator(stored) : stored,
-    async close() {
-      await stored.close();
-      await verifier.close();
-    },
-  };
 }
