@@ -23,6 +23,7 @@ const arrows = {
       { type: 'access', pattern: 'src/access' },
       { type: 'cli', pattern: 'src/cli' },
       { type: 'client', pattern: 'src/client' },
+      { type: 'lambda', pattern: 'src/lambda' },
       { type: 'root', pattern: 'src' },
       { type: 'bench', pattern: 'bench' },
       { type: 'test', pattern: 'test' },

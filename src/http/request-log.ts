@@ -3,11 +3,27 @@ import { StoreOverloadedError, StoreUnavailableError } from '../store/store-erro
 import type { Exchange } from './exchange.ts';
 import { parseQuery } from './query.ts';
 
+/** What the log says of a request, which need not have come on a socket. */
+export type LoggedRequest = Pick<
+  Exchange,
+  | 'requestId'
+  | 'method'
+  | 'route'
+  | 'rawQuery'
+  | 'clientAddress'
+  | 'startedAt'
+  | 'principal'
+  | 'status'
+  | 'cause'
+>;
+
 /**
  * Hooks for a server: the start of a request at debug, one line for each request at info, a 5xx with its reason at error. If the
  * reason is only that the store takes no more at the moment, the line is at warn and without a stack.
  */
-export function requestLog(logger: Logger): Record<'onRequest' | 'onResponse', (exchange: Exchange) => void> {
+export function requestLog(
+  logger: Logger,
+): Record<'onRequest' | 'onResponse', (exchange: LoggedRequest) => void> {
   return {
     onRequest(exchange) {
       if (!logger.isLevelEnabled('debug')) return;

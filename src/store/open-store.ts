@@ -23,6 +23,8 @@ export interface StoreOptions {
   readonly create: boolean;
   /** The clock of the service, which the store shares. The command line gives none, and the store has its own. */
   readonly clock?: ServiceClock;
+  /** Bytes of payload that end an inbox page on DynamoDB; absent: `PAGE_PAYLOAD_BYTES`. */
+  readonly pagePayloadBytes?: number;
   /** Milliseconds of a clock that is never set. */
   readonly monotonicMs?: () => number;
 }
@@ -30,7 +32,12 @@ export interface StoreOptions {
 /** Opens the store that the configuration names. Only this file and the command line name concrete stores. */
 export async function openStore(
   config: StoreConfig,
-  { clock = createClock(), monotonicMs = SYSTEM_TIME.monotonicMs, ...options }: StoreOptions,
+  {
+    clock = createClock(),
+    monotonicMs = SYSTEM_TIME.monotonicMs,
+    pagePayloadBytes,
+    ...options
+  }: StoreOptions,
 ): Promise<Store> {
   const { eventTtlSeconds, dataDir, dynamodb } = config;
   const time = { now: () => clock.now(), eventTtl: eventTtlSeconds * 1e6 };
@@ -49,6 +56,7 @@ export async function openStore(
     checkedClocks: [() => clock.now(), () => clock.upcoming()],
     log: options.log,
     servesEvents: options.exclusive,
+    ...(pagePayloadBytes === undefined ? {} : { pagePayloadBytes }),
   });
   // Instances share the tables, so the order of events comes from their clocks, not from what this process has stored.
   return { ...store, newestTime: 0 };
