@@ -24,6 +24,7 @@ const arrows = {
       { type: 'metrics', pattern: 'src/metrics' },
       { type: 'cli', pattern: 'src/cli' },
       { type: 'client', pattern: 'src/client' },
+      { type: 'lambda', pattern: 'src/lambda' },
       { type: 'root', pattern: 'src' },
       { type: 'bench', pattern: 'bench' },
       { type: 'test', pattern: 'test' },

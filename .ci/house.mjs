@@ -8,6 +8,7 @@ const src = {
     'http-unversioned',
     'http-openapi',
     'http-site',
+    'lambda',
     'events',
     'access',
     'stores',
@@ -24,6 +25,8 @@ const src = {
   'http-openapi': ['http', 'http-openapi'],
   // The pages for people know contracts only as what is served: by `http`.
   'http-site': ['http', 'http-site'],
+  // Another way to the dispatch than by sockets.
+  lambda: ['lambda', 'http', 'access'],
   events: ['events', 'port'],
   access: ['access', 'port'],
   // It measures at the seams of the others, and none of them knows it. Only `app.ts` loads it, when metrics are on.

@@ -1,29 +1,16 @@
 import type { Logger } from 'pino';
-import { createKeyAuthenticator, type KeyAuthenticatorOptions } from './access/key-authenticator.ts';
-import { createLocalAuthenticator, LOCAL_KEY } from './access/local.ts';
-import { createRateLimiter } from './access/rate-limiter.ts';
-import { createSecretVerifier } from './access/secret-verifier.ts';
 import { clockLog } from './clock-log.ts';
 import type { Config } from './config.ts';
 import { createClock, SYSTEM_TIME } from './events/clock.ts';
-import type { ServiceClock, TimeSource } from './events/clock.ts';
-import { createDispatch } from './http/dispatch.ts';
-import type { Contract } from './http/route.ts';
+import type { TimeSource } from './events/clock.ts';
 import { readCertificate } from './http/certificate.ts';
-import type { Server } from './http/server.ts';
 import { requestLog } from './http/request-log.ts';
-import { createServer, type ServerOptions } from './http/server.ts';
-import { openApiContract } from './http/openapi/contract.ts';
-import { siteContract } from './http/site/contract.ts';
-import { unversionedContract } from './http/unversioned/contract.ts';
-import { v1Contract } from './http/v1/contract.ts';
+import { createServer, type Server, type ServerOptions } from './http/server.ts';
 import { READY_PATH } from './http/v1/routes.ts';
 import { infoWriter } from './log.ts';
-import type { Metrics } from './metrics/metrics.ts';
 import type { MetricsServer } from './metrics/metrics-server.ts';
-import { openStore } from './store/open-store.ts';
-import type { EventStore } from './store/event-store.ts';
-import type { KeyStore } from './store/key-store.ts';
+import { CONTRACTS, createService } from './service.ts';
+import { openStore, type Store } from './store/open-store.ts';
 import { StoreUnavailableError } from './store/store-errors.ts';
 import { startTls, type Tls } from './tls.ts';
 import { version } from './version.ts';
@@ -40,7 +27,7 @@ export interface App {
 }
 
 /**
- * Puts the parts together and listens. Rejects when the data folder or the port cannot be used.
+ * Puts the parts together and listens. Rejects when the certificate, the data folder or a port cannot be used.
  *
  * @param onFatal is called when the store has failed for good: nothing that was acknowledged is lost, but the process should end.
  * @param time is given by tests.
@@ -56,9 +43,7 @@ export async function startApp(
   let draining = false;
   // Loaded only when it is used: prom-client takes its time and memory.
   const metrics =
-    config.metricsPort === null
-      ? undefined
-      : (await import('./metrics/metrics.ts')).createMetrics([V1, UNVERSIONED]);
+    config.metricsPort === null ? undefined : (await import('./metrics/metrics.ts')).createMetrics(CONTRACTS);
   // Before the store is opened: this costs nothing, and is what an operator gets wrong.
   const certificate = config.tls && readCertificate(config.tls);
   const clockReport = clockLog(logger);
@@ -74,104 +59,74 @@ export async function startApp(
   });
   clock.startAfter(store.newestTime);
   clockReport.start(clock);
-  const access = createAccess(config, store.keys, logger, metrics?.observeKey);
-  const contracts = createContracts(config, { store, clock, metrics, draining: () => draining });
-  const dispatch = createDispatch(contracts, {
-    authenticator: access.authenticator,
-    rateLimiter: createRateLimiter(),
+  const service = createService(config, {
+    store,
+    clock,
+    logger,
+    draining: () => draining,
+    ...(metrics && { counted: metrics.counted, observeKey: metrics.observeKey }),
   });
   const server = createServer({
-    dispatch,
+    dispatch: service.dispatch,
     corsOrigins: config.corsOrigins,
     readyPath: READY_PATH,
     tls: config.tls,
     ...observers(requestLog(logger, infoWriter(logger)), metrics?.http),
   });
-  let metricsServer: MetricsServer | undefined;
   const tls = config.tls && certificate && startTls(config.tls, certificate, server.renewCertificate, logger);
+  const parts: Closable[] = [service, store];
+  let metricsServer: MetricsServer | undefined;
   let port: number;
   try {
     metricsServer = await metrics?.listen(config.host, config.metricsPort ?? 0, {
       store: config.store,
       version,
       gauges: store.gauges,
-      async ready() {
-        if (draining) throw new StoreUnavailableError('this instance is shutting down');
-        await store.ping();
-      },
+      ready: () => ready(store, draining),
       droppedLines: droppedLogLines,
       now: () => clock.now(),
       monotonicMs: time.monotonicMs,
     });
+    if (metricsServer) parts.push(metricsServer);
     port = await server.listen(config.host, config.port);
   } catch (error) {
-    await metricsServer?.close();
-    await access.close();
-    await store.close();
+    await closeInOrder(parts);
     throw error;
   }
   let closed: Promise<void> | undefined;
   return {
+    url: urlOf(config, port),
     metricsUrl: metricsServer?.url,
     tls,
-    url: urlOf(config, port),
     close() {
       draining = true;
-      const parts = [access, store, ...(metricsServer ? [metricsServer] : [])];
-      closed ??= closeInOrder(server, parts, config.shutdownGraceSeconds * 1000);
+      closed ??= drainAndClose(server, parts, config.shutdownGraceSeconds * 1000);
       return closed;
     },
   };
+}
+
+/** Rejects where `/v1/ready` answers 503. */
+async function ready(store: Store, draining: boolean): Promise<void> {
+  if (draining) throw new StoreUnavailableError('this instance is shutting down');
+  await store.ping();
 }
 
 function urlOf({ tls, host }: Config, port: number): string {
   return `${tls === null ? 'http' : 'https'}://${host.includes(':') ? `[${host}]` : host}:${String(port)}`;
 }
 
-async function closeInOrder(
-  server: Server,
-  parts: readonly { close(): Promise<void> }[],
-  graceMs: number,
-): Promise<void> {
+interface Closable {
+  close(): Promise<void>;
+}
+
+async function drainAndClose(server: Server, parts: readonly Closable[], graceMs: number): Promise<void> {
   await server.drain(graceMs);
+  await closeInOrder(parts);
+}
+
+async function closeInOrder(parts: readonly Closable[]): Promise<void> {
   for (const part of parts) await part.close();
-}
-
-/** Their names in metrics. */
-const V1 = 'v1';
-const UNVERSIONED = 'unversioned';
-
-interface ServedParts {
-  readonly store: EventStore;
-  readonly clock: ServiceClock;
-  readonly metrics: Metrics | undefined;
-  readonly draining: () => boolean;
-}
-
-/** The two contracts, and what describes them. */
-function createContracts(
-  config: Config,
-  { store, clock, metrics, draining }: ServedParts,
-): readonly Contract[] {
-  const services = (contract: string) => ({
-    store: metrics?.counted(store, contract) ?? store,
-    clock,
-    version,
-  });
-  const v1 = v1Contract({
-    ...services(V1),
-    idempotencyTtl: config.eventTtlSeconds * 1e6,
-    draining,
-  });
-  const unversioned = unversionedContract({
-    ...services(UNVERSIONED),
-    dedupWindow: config.dedupWindowSeconds * 1e6,
-  });
-  const contracts = [v1, unversioned];
-  const openApi = openApiContract(contracts, unversioned, version);
-  const tryOutKey = config.authMode === 'local' ? LOCAL_KEY : undefined;
-  const site = siteContract({ version, contracts, errors: unversioned, tryOutKey });
-  return [...contracts, openApi, site];
 }
 
 type Observers = Pick<ServerOptions, 'onRequest' | 'onResponse'>;
@@ -187,37 +142,6 @@ function observers(log: Observers, metrics: Observers | undefined): Observers {
     onResponse(exchange) {
       metrics.onResponse(exchange);
       log.onResponse(exchange);
-    },
-  };
-}
-
-/** Decides which keys are admitted, as the configuration says. */
-function createAccess(
-  config: Config,
-  keys: KeyStore,
-  logger: Logger,
-  observe: KeyAuthenticatorOptions['observe'],
-) {
-  const verifier = createSecretVerifier();
-  if (config.authMode === 'keys') verifier.warmUp();
-  const stored = createKeyAuthenticator({
-    keys,
-    verifier,
-    ttlMs: config.apiKeyCacheTtlSeconds * 1000,
-    cacheSize: config.apiKeyCacheSize,
-    ...(observe && { observe }),
-    onBackgroundError: (error) => {
-      logger.warn(
-        { err: error },
-        'API keys in use could not be read again, or their last use could not be stored',
-      );
-    },
-  });
-  return {
-    authenticator: config.authMode === 'local' ? createLocalAuthenticator(stored) : stored,
-    async close() {
-      await stored.close();
-      await verifier.close();
     },
   };
 }

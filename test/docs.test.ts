@@ -10,6 +10,7 @@ const pages = [
   'src/client/README.md',
   ...markdownIn('docs'),
   ...markdownIn('docs/examples'),
+  ...markdownIn('docs/deploy/aws'),
   ...markdownIn(DECISIONS),
 ].map((path) => ({
   path,

@@ -27,6 +27,7 @@ const SAMPLES: Record<keyof typeof house, string> = {
   'http-unversioned': 'src/http/unversioned/contract.ts',
   'http-site': 'src/http/site/contract.ts',
   'http-openapi': 'src/http/openapi/contract.ts',
+  lambda: 'src/lambda/gateway-call.ts',
   events: 'src/events/ingest.ts',
   access: 'src/access/local.ts',
   metrics: 'src/metrics/families.ts',

@@ -1,21 +1,24 @@
 import { BODY_LIMIT } from './body.ts';
 import type { Access, Call, Endpoint } from './endpoint.ts';
 import { compileEndpoint, refusingEndpoint } from './endpoint.ts';
-import { RequestError, toRequestError, validationError } from './request-error.ts';
+import { RequestError, toRequestError, unavailable, validationError } from './request-error.ts';
 import type { RequestHead } from './head.ts';
 import type { Reply } from './reply.ts';
 import { writeHeaders } from './reply.ts';
 import { takesHead, type Contract, type ErrorForm } from './route.ts';
+
+/** The longest time from the last byte of a request to its reply; then it gets 503, whatever the store is still doing. */
+export const REPLY_DEADLINE_MS = 1_800;
 
 /** The compiled contracts. The dispatch knows no sockets; `mount.ts` brings it the requests that arrive on them. */
 export interface Dispatch {
   /** Finds what answers this method on this path; unknown ones get an endpoint that answers 404 or 405. */
   readonly find: (method: string, path: string) => Match;
   /**
-   * Answers a request whose whole body has arrived. Never rejects.
+   * Answers a request whose whole body has arrived, within `REPLY_DEADLINE_MS`. Never rejects.
    *
    * @param body empty if there is none.
-   * @returns a reply with all of its headers.
+   * @returns a reply with all of its headers; to HEAD also the length that the body would have.
    */
   answer(call: Call, body: Buffer): Promise<Reply>;
 }
@@ -34,22 +37,48 @@ export function createDispatch(contracts: readonly Contract[], access: Access): 
     find,
 
     async answer(call, body) {
-      const { endpoint, params } = find(call.method, call.path);
-      let reply: Reply;
-      try {
-        refuseAmbiguous(call.head);
-        await endpoint.admit(call, body.length > 0);
-        if (body.length > BODY_LIMIT) throw bodyTooLarge();
-        reply = await endpoint.respond(call, params, body);
-      } catch (error) {
-        reply = errorReply(endpoint.contract, error, call.head.requestId);
-      }
+      const match = find(call.method, call.path);
+      const reply = await inTime(respond(call, body, match), () =>
+        lateReply(match.endpoint.contract, call.head.requestId),
+      );
       const headers: [name: string, value: string][] = [];
       const to = { writeHeader: (name: string, value: string) => headers.push([name, value]) };
       writeHeaders(to, call, reply, performance.now());
-      return { ...reply, body: call.method === 'HEAD' ? null : reply.body, headers };
+      if (call.method !== 'HEAD' || reply.body === null) return { ...reply, headers };
+      headers.push(['content-length', String(Buffer.byteLength(reply.body))]);
+      return { ...reply, body: null, headers };
     },
   };
+}
+
+async function respond(call: Call, body: Buffer, { endpoint, params }: Match): Promise<Reply> {
+  try {
+    refuseAmbiguous(call.head);
+    await endpoint.admit(call, body.length > 0);
+    if (body.length > BODY_LIMIT) throw bodyTooLarge();
+    return await endpoint.respond(call, params, body);
+  } catch (error) {
+    return errorReply(endpoint.contract, error, call.head.requestId);
+  }
+}
+
+async function inTime(reply: Promise<Reply>, late: () => Reply): Promise<Reply> {
+  let timer: NodeJS.Timeout | undefined;
+  const deadline = new Promise<Reply>((resolve) => {
+    timer = setTimeout(() => {
+      resolve(late());
+    }, REPLY_DEADLINE_MS);
+  });
+  try {
+    return await Promise.race([reply, deadline]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/** The reply to a request that has waited for `REPLY_DEADLINE_MS`, in the form of a contract. */
+export function lateReply(form: ErrorForm, requestId: string): Reply {
+  return errorReply(form, unavailable('this takes too long at the moment; try again'), requestId);
 }
 
 /** @throws a `RequestError` if it is uncertain where the request ends or who sent it. */

@@ -2,8 +2,26 @@ import type { Exchange } from './exchange.ts';
 import { milliseconds } from './milliseconds.ts';
 import { parseQuery } from './query.ts';
 
+/** What the log says of a request, which need not have come on a socket. */
+export type LoggedRequest = Pick<
+  Exchange,
+  | 'requestId'
+  | 'head'
+  | 'method'
+  | 'route'
+  | 'rawQuery'
+  | 'clientAddress'
+  | 'startedAt'
+  | 'endedAt'
+  | 'principal'
+  | 'status'
+  | 'cause'
+  | 'bytesIn'
+  | 'bytesOut'
+>;
+
 /** What the log says of a request, by the names that docs/operations.md explains. */
-export function requestMembers(exchange: Exchange): Record<string, unknown> {
+export function requestMembers(exchange: LoggedRequest): Record<string, unknown> {
   return {
     request_id: exchange.requestId,
     trace_id: exchange.head.trace?.traceId,
@@ -25,7 +43,7 @@ export function requestMembers(exchange: Exchange): Record<string, unknown> {
  * The same as JSON text, each member behind a comma, for requests that went well: with pino's serialiser, which looks at every
  * member anew, a line takes twice as long. A test compares the two.
  */
-export function requestMembersText(exchange: Exchange): string {
+export function requestMembersText(exchange: LoggedRequest): string {
   const { head, principal, rawQuery, status } = exchange;
   const trace =
     head.trace === undefined

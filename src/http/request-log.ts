@@ -1,7 +1,6 @@
 import type { Logger } from 'pino';
 import { StoreOverloadedError, StoreUnavailableError } from '../store/store-errors.ts';
-import type { Exchange } from './exchange.ts';
-import { requestMembers, requestMembersText } from './request-line.ts';
+import { requestMembers, requestMembersText, type LoggedRequest } from './request-line.ts';
 
 /**
  * Hooks for a server: the start of a request at debug, one line for each request at info, a 5xx with its reason at error. If the
@@ -13,7 +12,7 @@ import { requestMembers, requestMembersText } from './request-line.ts';
 export function requestLog(
   logger: Logger,
   writeInfo: ((members: string, msg: string) => void) | undefined,
-): Record<'onRequest' | 'onResponse', (exchange: Exchange) => void> {
+): Record<'onRequest' | 'onResponse', (exchange: LoggedRequest) => void> {
   return {
     onRequest(exchange) {
       if (!logger.isLevelEnabled('debug')) return;

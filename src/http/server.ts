@@ -3,8 +3,7 @@ import { createApps } from './apps.ts';
 import type { TlsFiles } from './certificate.ts';
 import type { Origins } from './cors.ts';
 import type { Dispatch } from './dispatch.ts';
-import { errorReply } from './dispatch.ts';
-import { unavailable } from './request-error.ts';
+import { lateReply, REPLY_DEADLINE_MS } from './dispatch.ts';
 import type { Exchange } from './exchange.ts';
 import { listen } from './listen.ts';
 import { createMemory } from './memory.ts';
@@ -13,8 +12,6 @@ import { mount } from './mount.ts';
 import { drain, type Activity } from './drain.ts';
 import { countConnections, us_listen_socket_close, us_socket_local_port } from './uws.ts';
 
-/** The longest time from the last byte of a request to its reply; then it gets 503, whatever the store is still doing. */
-const REPLY_DEADLINE_MS = 1_800;
 /** The longest time from the head of a request to the last byte of its body; then the connection is closed. */
 const BODY_DEADLINE_MS = 30_000;
 const DEADLINE_CHECK_MS = 100;
@@ -113,8 +110,7 @@ function enforceDeadlines(inFlight: ReadonlySet<Exchange>): void {
     if (receivedAt === undefined) {
       if (now - exchange.startedAt > BODY_DEADLINE_MS) exchange.drop();
     } else if (now - receivedAt > REPLY_DEADLINE_MS) {
-      const error = unavailable('this takes too long at the moment; try again');
-      exchange.reply(errorReply(exchange.match.endpoint.contract, error, exchange.requestId));
+      exchange.reply(lateReply(exchange.match.endpoint.contract, exchange.requestId));
     }
   }
 }

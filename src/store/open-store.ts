@@ -26,6 +26,8 @@ export interface StoreOptions {
   readonly create: boolean;
   /** The clock of the service, which the store shares. The command line gives none, and the store has its own. */
   readonly clock?: ServiceClock;
+  /** Bytes of payload that end an inbox page on DynamoDB; absent: `PAGE_PAYLOAD_BYTES`. */
+  readonly pagePayloadBytes?: number;
   /** Milliseconds of a clock that is never set. */
   readonly monotonicMs?: () => number;
   /** Absent: nothing is observed, and nothing is measured for it. */
@@ -35,7 +37,12 @@ export interface StoreOptions {
 /** Opens the store that the configuration names. Only this file and the command line name concrete stores. */
 export async function openStore(
   config: StoreConfig,
-  { clock = createClock(), monotonicMs = SYSTEM_TIME.monotonicMs, ...options }: StoreOptions,
+  {
+    clock = createClock(),
+    monotonicMs = SYSTEM_TIME.monotonicMs,
+    pagePayloadBytes,
+    ...options
+  }: StoreOptions,
 ): Promise<Store> {
   const { eventTtlSeconds, dataDir, dynamodb } = config;
   const time = { now: () => clock.now(), eventTtl: eventTtlSeconds * 1e6 };
@@ -55,6 +62,7 @@ export async function openStore(
     log: options.log,
     servesEvents: options.exclusive,
     ...(options.observer && { observer: options.observer }),
+    ...(pagePayloadBytes === undefined ? {} : { pagePayloadBytes }),
   });
   // Instances share the tables, so the order of events comes from their clocks, not from what this process has stored.
   return { ...store, newestTime: 0 };

@@ -6,7 +6,7 @@ import { createLocalAuthenticator, LOCAL_KEY } from '../../src/access/local.ts';
 import { createRateLimiter } from '../../src/access/rate-limiter.ts';
 import { createClock } from '../../src/events/clock.ts';
 import type { Dispatch } from '../../src/http/dispatch.ts';
-import { createDispatch } from '../../src/http/dispatch.ts';
+import { createDispatch, REPLY_DEADLINE_MS } from '../../src/http/dispatch.ts';
 import { readHead } from '../../src/http/head.ts';
 import type { Contract } from '../../src/http/route.ts';
 import { route } from '../../src/http/route.ts';
@@ -175,4 +175,27 @@ void t.test('an unexpected error is a 500 that tells nothing, with its cause bes
   t.equal(answer.status, 500);
   t.notMatch(JSON.stringify(answer.json), 'swordfish');
   t.equal(answer.cause, problem);
+});
+
+void t.test('a store that does not answer in time is a 503, in the form of the contract', async (t) => {
+  const services = {
+    store: { get: () => new Promise(() => undefined) } as never,
+    clock: createClock(),
+    version: '0',
+    idempotencyTtl: 1e12,
+    draining: () => false,
+  };
+  const dispatch = createDispatch([v1Contract(services)], access);
+  const startedAt = performance.now();
+  const answer = await ask(dispatch, 'GET', '/v1/events/00000000-0000-4000-8000-000000000000');
+  t.match(answer, { status: 503, json: { error: { code: 'SERVICE_UNAVAILABLE' } } });
+  t.ok(answer.headers.get('retry-after'));
+  t.ok(performance.now() - startedAt >= REPLY_DEADLINE_MS - 1);
+});
+
+void t.test('HEAD gets the length of the body that GET gets', async (t) => {
+  const dispatch = await dispatchOnStore(t);
+  const head = await ask(dispatch, 'HEAD', '/v1/health');
+  const { json } = await ask(dispatch, 'GET', '/v1/health');
+  t.equal(head.headers.get('content-length'), String(JSON.stringify(json).length));
 });

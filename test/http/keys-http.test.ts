@@ -293,10 +293,10 @@ async function within<T>(ms: number, ask: () => Promise<T>, wanted: T): Promise<
   }
 }
 
-/** An answer without what names one id, and without what counts requests. */
+/** An answer without what names one id, and without what counts requests or time. */
 function plain({ status, headers, text }: Answer, id: string): unknown {
   const kept = [...headers].filter(
-    ([name]) => !['date', 'ratelimit-remaining', 'ratelimit-reset'].includes(name),
+    ([name]) => !['date', 'ratelimit-remaining', 'ratelimit-reset', 'server-timing'].includes(name),
   );
   return { status, headers: kept, text: text.replaceAll(id, '<id>') };
 }

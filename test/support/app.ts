@@ -53,8 +53,13 @@ export async function startTestApp(
   const app = await startApp(config, createLogger(config.logLevel, sink), onFatal, time);
   t.teardown(() => app.close());
 
+  return { app, url: app.url, logged, ...sender(app.url) };
+}
+
+/** Sends requests with the local key, and events. */
+export function sender(url: string): Pick<TestApp, 'request' | 'send'> {
   const request: TestApp['request'] = async (method, path, body, headers = {}) => {
-    const response = await fetch(app.url + path, {
+    const response = await fetch(url + path, {
       method,
       headers: {
         'x-api-key': LOCAL_KEY,
@@ -70,9 +75,6 @@ export async function startTestApp(
     return { status: response.status, headers: response.headers, text, json };
   };
   return {
-    app,
-    url: app.url,
-    logged,
     request,
     async send(event = {}) {
       const answer = await request('POST', '/v1/events', {

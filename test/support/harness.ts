@@ -13,6 +13,8 @@ export interface ServiceHarness {
   readonly start: Start;
   /** Absent: the inbox is consistent. */
   readonly shown?: Shown;
+  /** Bytes of payload that end an inbox page; absent: 4 MiB. */
+  readonly pagePayloadBytes?: number;
 }
 
 export const atOnce: Shown = () => Promise.resolve();

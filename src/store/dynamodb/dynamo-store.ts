@@ -50,6 +50,8 @@ export interface DynamoStoreOptions extends Connection {
   readonly log: StoreLog;
   /** How long a call may take, in milliseconds. Only emulators on busy machines need more than the default. */
   readonly callBudgetMs?: number;
+  /** Bytes of payload that end an inbox page; absent: `PAGE_PAYLOAD_BYTES`. */
+  readonly pagePayloadBytes?: number;
   /** Bytes that payloads of inbox pages under way may have. */
   readonly pageBytes?: number;
   /** The budget of retries. Absent: the store has its own. */

@@ -19,6 +19,8 @@ export interface InboxOptions {
   readonly upcoming: () => Micros;
   /** The number of shards that are read: at least as many as any instance writes. */
   readonly readShards: () => number;
+  /** Absent: `PAGE_PAYLOAD_BYTES`. */
+  readonly pagePayloadBytes?: number;
   readonly log: StoreLog;
 }
 
@@ -53,7 +55,7 @@ export async function readPage(
     deadline,
   });
   const page: StoredEvent[] = [];
-  let room = PAGE_PAYLOAD_BYTES;
+  let room = options.pagePayloadBytes ?? PAGE_PAYLOAD_BYTES;
   let cutAt: string | undefined;
   while (page.length < limit && room > 0 && cutAt === undefined) {
     const taken = await takeEntries(walk, limit - page.length, room, take);
