@@ -67,6 +67,12 @@ export interface WriterLimits {
    */
   readonly waitingMs: number;
   /**
+   * A write that waits is refused when it would probably not be on disk this long after it came, judged by the last sync.
+   * Otherwise the writes of a disk that is slow and overloaded would all get 503 and be stored: each waits as long as it may, and
+   * then for its own transaction.
+   */
+  readonly answerMs: number;
+  /**
    * A transaction that takes longer will never end. In lmdb-js (3.5.6, writer.cpp) one that cannot begin does not settle, and one
    * that waits for LMDB's lock waits as long as another process holds it.
    */
@@ -80,6 +86,7 @@ export const DEFAULT_LIMITS: WriterLimits = {
   waitingWrites: 20_000,
   waitingBytes: 128 * 1024 * 1024,
   waitingMs: 1_500,
+  answerMs: 1_700,
   stuckMs: 30_000,
 };
 
@@ -97,6 +104,10 @@ export function createWriter({
   let committing: Promise<void> | undefined;
   let begun: number | undefined;
   let batch: Write[] = [];
+  let lastSyncMs = 0;
+  /** How long a write may wait now. Half of it always: after one stall the next sync may be quick. */
+  const patience = () =>
+    Math.max(limits.waitingMs / 2, Math.min(limits.waitingMs, limits.answerMs - lastSyncMs));
   let giveUp!: () => void;
   const givenUp = new Promise<void>((resolve) => (giveUp = resolve));
   const busyFor = () => (begun === undefined ? 0 : monotonic() - begun);
@@ -105,7 +116,7 @@ export function createWriter({
     write<T>(tenant: string, bytes: number, run: () => T): Promise<T> {
       if (refusal !== undefined) return Promise.reject(refusal);
       const since = monotonic();
-      waiting.rejectLate(since);
+      waiting.rejectLate(since, patience());
       return new Promise<T>((resolve, reject) => {
         const write = newWrite(tenant, bytes, since, run, resolve as Write['resolve'], reject);
         if (waiting.push(write)) committing ??= commitAll();
@@ -118,7 +129,7 @@ export function createWriter({
     busyFor,
 
     check() {
-      waiting.rejectLate(monotonic());
+      waiting.rejectLate(monotonic(), patience());
       if (busyFor() <= limits.stuckMs) return;
       fail(new Error(`a transaction has not ended for ${String(limits.stuckMs / 1000)} s`));
       giveUp();
@@ -134,15 +145,19 @@ export function createWriter({
     while (!waiting.isEmpty()) {
       batch = [];
       begun = monotonic();
+      let ranAt = begun;
       try {
         await transact(() => {
+          waiting.rejectLate(monotonic(), patience());
           runInto(batch, waiting, oneByOne() ? 0 : limits.batchMs, monotonic);
           beforeCommit(batch.length);
+          ranAt = monotonic();
         });
       } catch (error) {
         fail(await commitCause(error));
         break;
       }
+      lastSyncMs = monotonic() - ranAt;
       settle(batch);
     }
     committing = undefined;
@@ -162,7 +177,6 @@ export function createWriter({
 /** Takes writes once the transaction is open, so that it includes all that came while the previous one was synced. */
 function runInto(batch: Write[], waiting: Queue, batchMs: number, monotonic: () => number): void {
   const start = monotonic();
-  waiting.rejectLate(start);
   let bytes = 0;
   do {
     const write = waiting.next(batch.length, bytes);
@@ -200,7 +214,7 @@ function newWrite(
 type Queue = ReturnType<typeof createQueue>;
 
 /** Writes in the order of their calls. Time bounds the queue, and so do number and bytes, which tenants share. */
-function createQueue({ batchWrites, batchBytes, waitingWrites, waitingBytes, waitingMs }: WriterLimits) {
+function createQueue({ batchWrites, batchBytes, waitingWrites, waitingBytes }: WriterLimits) {
   const places = createShares(waitingWrites);
   const memory = createShares(waitingBytes);
   let writes: Write[] = [];
@@ -228,9 +242,9 @@ function createQueue({ batchWrites, batchBytes, waitingWrites, waitingBytes, wai
       return take(write);
     },
 
-    rejectLate(now: number): void {
+    rejectLate(now: number, patienceMs: number): void {
       // Writes are in the order in which they came, so the late ones are the first.
-      for (let write = writes[head]; write && now - write.since > waitingMs; write = writes[head]) {
+      for (let write = writes[head]; write && now - write.since > patienceMs; write = writes[head]) {
         take(write).reject(
           new StoreOverloadedError('The write has waited too long for the disk and was not run'),
         );
