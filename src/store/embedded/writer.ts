@@ -104,10 +104,6 @@ export function createWriter({
   let committing: Promise<void> | undefined;
   let begun: number | undefined;
   let batch: Write[] = [];
-  let lastSyncMs = 0;
-  /** How long a write may wait now. Half of it always: after one stall the next sync may be quick. */
-  const patience = () =>
-    Math.max(limits.waitingMs / 2, Math.min(limits.waitingMs, limits.answerMs - lastSyncMs));
   let giveUp!: () => void;
   const givenUp = new Promise<void>((resolve) => (giveUp = resolve));
   const busyFor = () => (begun === undefined ? 0 : monotonic() - begun);
@@ -116,7 +112,7 @@ export function createWriter({
     write<T>(tenant: string, bytes: number, run: () => T): Promise<T> {
       if (refusal !== undefined) return Promise.reject(refusal);
       const since = monotonic();
-      waiting.rejectLate(since, patience());
+      waiting.rejectLate(since);
       return new Promise<T>((resolve, reject) => {
         const write = newWrite(tenant, bytes, since, run, resolve as Write['resolve'], reject);
         if (waiting.push(write)) committing ??= commitAll();
@@ -125,11 +121,10 @@ export function createWriter({
     },
 
     refusal: () => refusal,
-
     busyFor,
 
     check() {
-      waiting.rejectLate(monotonic(), patience());
+      waiting.rejectLate(monotonic());
       if (busyFor() <= limits.stuckMs) return;
       fail(new Error(`a transaction has not ended for ${String(limits.stuckMs / 1000)} s`));
       giveUp();
@@ -145,19 +140,16 @@ export function createWriter({
     while (!waiting.isEmpty()) {
       batch = [];
       begun = monotonic();
-      let ranAt = begun;
       try {
-        await transact(() => {
-          waiting.rejectLate(monotonic(), patience());
+        const run = (): void => {
           runInto(batch, waiting, oneByOne() ? 0 : limits.batchMs, monotonic);
           beforeCommit(batch.length);
-          ranAt = monotonic();
-        });
+        };
+        waiting.synced(await timeSync(transact, monotonic, run));
       } catch (error) {
         fail(await commitCause(error));
         break;
       }
-      lastSyncMs = monotonic() - ranAt;
       settle(batch);
     }
     committing = undefined;
@@ -174,9 +166,29 @@ export function createWriter({
   }
 }
 
+/** How long a write may wait. Half of `waitingMs` always: after one stall the next sync may be quick. */
+function patienceMs({ waitingMs, answerMs }: WriterLimits, lastSyncMs: number): number {
+  return Math.max(waitingMs / 2, Math.min(waitingMs, answerMs - lastSyncMs));
+}
+
+/** Resolves with the milliseconds from the end of `run` to the end of its transaction. */
+async function timeSync(
+  transact: WriterOptions['transact'],
+  monotonic: () => number,
+  run: () => void,
+): Promise<number> {
+  let ranAt = 0;
+  await transact(() => {
+    run();
+    ranAt = monotonic();
+  });
+  return monotonic() - ranAt;
+}
+
 /** Takes writes once the transaction is open, so that it includes all that came while the previous one was synced. */
 function runInto(batch: Write[], waiting: Queue, batchMs: number, monotonic: () => number): void {
   const start = monotonic();
+  waiting.rejectLate(start);
   let bytes = 0;
   do {
     const write = waiting.next(batch.length, bytes);
@@ -214,11 +226,13 @@ function newWrite(
 type Queue = ReturnType<typeof createQueue>;
 
 /** Writes in the order of their calls. Time bounds the queue, and so do number and bytes, which tenants share. */
-function createQueue({ batchWrites, batchBytes, waitingWrites, waitingBytes }: WriterLimits) {
+function createQueue(limits: WriterLimits) {
+  const { batchWrites, batchBytes, waitingWrites, waitingBytes } = limits;
   const places = createShares(waitingWrites);
   const memory = createShares(waitingBytes);
   let writes: Write[] = [];
   let head = 0;
+  let lastSyncMs = 0;
 
   return {
     isEmpty: () => head === writes.length,
@@ -242,9 +256,14 @@ function createQueue({ batchWrites, batchBytes, waitingWrites, waitingBytes }: W
       return take(write);
     },
 
-    rejectLate(now: number, patienceMs: number): void {
+    synced(ms: number): void {
+      lastSyncMs = ms;
+    },
+
+    rejectLate(now: number): void {
+      const patience = patienceMs(limits, lastSyncMs);
       // Writes are in the order in which they came, so the late ones are the first.
-      for (let write = writes[head]; write && now - write.since > patienceMs; write = writes[head]) {
+      for (let write = writes[head]; write && now - write.since > patience; write = writes[head]) {
         take(write).reject(
           new StoreOverloadedError('The write has waited too long for the disk and was not run'),
         );
