@@ -25,7 +25,7 @@ const MIX = 'ckaagickagr';
  * Beside each of them, so many that need no store: there must be requests under way when a connection ends. They are refused POSTs,
  * because proxies send what else fails to the other instance.
  */
-const CHEAP = 8;
+const CHEAP = 4;
 
 const TICK_MS = 5;
 

@@ -21,11 +21,11 @@ const ROUNDS = LONG ? 15 : 3;
 /** That of the service by default, or one that is just enough for the files in `docs/deploy/`. */
 const GRACE_SECONDS = LONG ? 10 : 6;
 /** Requests a second: few, because all of it shares two cores with dynalite. */
-const RATE = 30;
+const RATE = 25;
 /** A page of this size takes a reader some seconds, which a stop comes into. */
 const PAGE_EVENTS = 100;
 const READ_BYTES_PER_SECOND = 1_500_000;
-const READERS = 3;
+const READERS = 2;
 const SLEEPERS = 8;
 
 /** Two instances before which a balancer stands: what its clients see when instances stop and start. */
@@ -100,7 +100,7 @@ async function environment(t: Test): Promise<Record<string, string>> {
 /** A tenant with one page of 4.5 MB. @returns its key. */
 async function fillPage(env: Record<string, string>, url: string): Promise<string> {
   const { key } = await createKey(spawnKeys, env, '--tenant', 'large');
-  const agent = createAgent(url, 8);
+  const agent = createAgent(url, 2);
   const body = JSON.stringify({ source: 's', event_type: 't', payload: { text: 'x'.repeat(45_000) } });
   const sent = Array.from({ length: PAGE_EVENTS }, () =>
     send(agent, { url, key }, { method: 'POST', path: '/v1/events', body }),

@@ -71,6 +71,12 @@ export interface WriterLimits {
    */
   readonly waitingMs: number;
   /**
+   * A write that waits is refused when it would probably not be on disk this long after it came, judged by the last sync.
+   * Otherwise the writes of a disk that is slow and overloaded would all get 503 and be stored: each waits as long as it may, and
+   * then for its own transaction.
+   */
+  readonly answerMs: number;
+  /**
    * A transaction that takes longer will never end. In lmdb-js (3.5.6, writer.cpp) one that cannot begin does not settle, and one
    * that waits for LMDB's lock waits as long as another process holds it.
    */
@@ -84,6 +90,7 @@ export const DEFAULT_LIMITS: WriterLimits = {
   waitingWrites: 20_000,
   waitingBytes: 128 * 1024 * 1024,
   waitingMs: 1_500,
+  answerMs: 1_700,
   stuckMs: 30_000,
 };
 
@@ -113,7 +120,6 @@ export function createWriter(options: WriterOptions): Writer {
     },
 
     refusal: () => refusal,
-
     busyFor,
 
     waiting: waiting.size,
@@ -136,10 +142,11 @@ export function createWriter(options: WriterOptions): Writer {
       batch = [];
       begun = monotonic();
       try {
-        await transact(() => {
+        const run = (): void => {
           runInto(batch, waiting, oneByOne() ? 0 : limits.batchMs, monotonic);
           beforeCommit(batch.length);
-        });
+        };
+        waiting.synced(await timeSync(transact, monotonic, run));
       } catch (error) {
         fail(await commitCause(error));
         break;
@@ -159,6 +166,25 @@ export function createWriter(options: WriterOptions): Writer {
     waiting.rejectAll(refusal);
     onFatal(refusal);
   }
+}
+
+/** How long a write may wait. Half of `waitingMs` always: after one stall the next sync may be quick. */
+function patienceMs({ waitingMs, answerMs }: WriterLimits, lastSyncMs: number): number {
+  return Math.max(waitingMs / 2, Math.min(waitingMs, answerMs - lastSyncMs));
+}
+
+/** Resolves with the milliseconds from the end of `run` to the end of its transaction. */
+async function timeSync(
+  transact: WriterOptions['transact'],
+  monotonic: () => number,
+  run: () => void,
+): Promise<number> {
+  let ranAt = 0;
+  await transact(() => {
+    run();
+    ranAt = monotonic();
+  });
+  return monotonic() - ranAt;
 }
 
 /** Takes writes once the transaction is open, so that it includes all that came while the previous one was synced. */
@@ -202,14 +228,13 @@ function newWrite(
 type Queue = ReturnType<typeof createQueue>;
 
 /** Writes in the order of their calls. Time bounds the queue, and so do number and bytes, which tenants share. */
-function createQueue(
-  { batchWrites, batchBytes, waitingWrites, waitingBytes, waitingMs }: WriterLimits,
-  observer: Pick<StoreObserver, 'refused'>,
-) {
+function createQueue(limits: WriterLimits, observer: Pick<StoreObserver, 'refused'>) {
+  const { batchWrites, batchBytes, waitingWrites, waitingBytes } = limits;
   const places = createShares(waitingWrites);
   const memory = createShares(waitingBytes);
   let writes: Write[] = [];
   let head = 0;
+  let lastSyncMs = 0;
 
   return {
     isEmpty: () => head === writes.length,
@@ -232,9 +257,14 @@ function createQueue(
       return take(write);
     },
 
+    synced(ms: number): void {
+      lastSyncMs = ms;
+    },
+
     rejectLate(now: number): void {
+      const patience = patienceMs(limits, lastSyncMs);
       // Writes are in the order in which they came, so the late ones are the first.
-      for (let write = writes[head]; write && now - write.since > waitingMs; write = writes[head]) {
+      for (let write = writes[head]; write && now - write.since > patience; write = writes[head]) {
         observer.refused();
         take(write).reject(
           new StoreOverloadedError('The write has waited too long for the disk and was not run'),

@@ -249,6 +249,26 @@ void t.test('a write that has waited too long is rejected and holds no place', a
   t.strictSame(await Promise.all([first, fresh]), [1, 1], 'one that came later is run');
 });
 
+void t.test('on a slow disk a write is refused when its transaction would come too late', async (t) => {
+  const { writer, write, sync, turn, clock } = setUp();
+  const first = write();
+  await turn();
+  clock.ms = 400;
+  await sync();
+  const second = write();
+  await turn();
+  const late = write();
+  const ends = Promise.allSettled([late]);
+  clock.ms = 1_000;
+  const intime = write();
+  clock.ms = 1_701;
+  writer.check();
+  t.match(await ends, [{ status: 'rejected', reason: { name: 'StoreOverloadedError' } }], 'after 1.3 s');
+  await sync();
+  await sync();
+  t.strictSame(await Promise.all([first, second, intime]), [1, 1, 1]);
+});
+
 void t.test('a write that became late while its transaction waited to begin is not run', async (t) => {
   const { write, sync, clock } = setUp();
   const late = write();
