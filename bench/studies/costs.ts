@@ -58,7 +58,11 @@ export async function costs(args: string[]): Promise<number> {
 }
 
 /** Needs `dist/`. @param events of each size; with 50 and more, a page is full. */
-export async function measureCosts(endpoint: string, events: number): Promise<Cost[]> {
+export async function measureCosts(
+  endpoint: string,
+  events: number,
+  sizes: readonly number[] = SIZES,
+): Promise<Cost[]> {
   const metrics = await freePort();
   const emulator = { endpoint, name: 'dynamodb' as const, pid: null, stop: () => Promise.resolve() };
   const service = await startService(emulator, {
@@ -71,7 +75,7 @@ export async function measureCosts(endpoint: string, events: number): Promise<Co
     await eventually(() => call('GET', '/v1/inbox'));
     await new Promise((resolve) => setTimeout(resolve, SETTLE_MS));
     const found: Cost[] = [];
-    for (const bytes of SIZES) found.push(await measureSize(bytes, events, call, meter));
+    for (const bytes of sizes) found.push(await measureSize(bytes, events, call, meter));
     return found;
   } finally {
     await service.stop();
@@ -215,11 +219,8 @@ export function costTable(found: readonly Cost[]): string {
 
 function unitsText(units: Units | undefined): string {
   if (units === undefined) return '';
-  const parts = [
-    ...(units.write > 0 ? [`${short(units.write)} W`] : []),
-    ...(units.read > 0 ? [`${short(units.read)} R`] : []),
-  ];
-  return parts.length === 0 ? '0' : parts.join(' + ');
+  const parts = [`${short(units.write)} W`, `${short(units.read)} R`];
+  return parts.filter((part) => !part.startsWith('0 ')).join(' + ') || '0';
 }
 
 function short(units: number): string {

@@ -1,4 +1,5 @@
 import { execFile } from 'node:child_process';
+import { readFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
@@ -25,6 +26,21 @@ function smoke(args: readonly string[], key?: string): Promise<Run> {
   });
 }
 
+/** The output in docs/deployment.md. */
+const documented =
+  /^ {3}```text\n( {3}ok {4}the process[^]*?) {3}```$/m
+    .exec(readFileSync('docs/deployment.md', 'utf8'))?.[1]
+    ?.replaceAll(/^ {3}/gm, '') ?? '';
+
+/** What differs from run to run, and on this machine, made the same. */
+function normal(text: string): string {
+  return text
+    .replaceAll(/\([\d.]+ ms\)/g, '(TIME)')
+    .replaceAll(/[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}/g, 'ID')
+    .replace(': not asked of this machine', '')
+    .replace(/^http.* works\.$/m, 'URL works.');
+}
+
 void t.test('a service that works passes, and keeps nothing of the test', async (t) => {
   const app = await startTestApp(t);
   const { code, output } = await smoke([`${app.url}/`], LOCAL_KEY);
@@ -32,6 +48,7 @@ void t.test('a service that works passes, and keeps nothing of the test', async 
   t.notMatch(output, 'FAIL');
   t.match(output, /^ok {4}the process is alive \([\d.]+ ms\): version \d/m);
   t.match(output, /^ok {4}it is in the inbox/m);
+  t.equal(normal(output), normal(documented), 'as docs/deployment.md shows it');
   const id = /stored .*: (\S{36})$/m.exec(output)?.[1] ?? '';
   t.match((await app.request('GET', `/v1/events/${id}`)).status, 404);
 });
