@@ -70,6 +70,7 @@ void t.test('a client cannot make up labels, whatever method and path it sends',
     const name = `X${'ABCDEFGHIJKLMNOPQRST'.charAt(n)}`;
     await sendRaw(service.url, [`${name} /v1/inbox HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n`]);
     await service.request('GET', `/made/up/${String(n)}`);
+    await service.request('GET', `/v1/made/up/${String(n)}`);
   }
   const found = [...(await scrape(service)).keys()].filter((key) =>
     key.startsWith('triggers_http_requests_total'),
@@ -78,6 +79,25 @@ void t.test('a client cannot make up labels, whatever method and path it sends',
     'triggers_http_requests_total{route="/v1/inbox",method="other",status="405"}',
     'triggers_http_requests_total{route="unknown",method="GET",status="404"}',
   ]);
+});
+
+void t.test('no series is served twice, whichever contract answers', async (t) => {
+  const service = await startTestApp(t, METRICS);
+  const unknown = ['/made/up', '/v1/made/up', '/openapi.json/made/up'];
+  for (const path of unknown) await service.request('GET', path);
+  const series = (await scrapeText(service.app.metricsUrl))
+    .split('\n')
+    .filter((line) => line !== '' && !line.startsWith('#'))
+    .map((line) => line.slice(0, line.lastIndexOf(' ')));
+  t.same(
+    series.filter((name, index) => series.indexOf(name) !== index),
+    [],
+  );
+  const found = await scrape(service);
+  t.equal(
+    found.get('triggers_http_requests_total{route="unknown",method="GET",status="404"}'),
+    unknown.length,
+  );
 });
 
 void t.test('only GET /metrics is served there, and the API has no such path', async (t) => {
