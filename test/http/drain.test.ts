@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
 import t from 'tap';
 import { LOCAL_KEY } from '../../src/access/local.ts';
+import { drain } from '../../src/http/drain.ts';
 import { startTestApp } from '../support/app.ts';
 
 const BODY = '{"source":"s","event_type":"t","payload":{}}';
@@ -84,3 +85,27 @@ void t.test(
     await closed;
   },
 );
+
+void t.test('a process that is never idle for a moment ends within the grace', async (t) => {
+  let busy = true;
+  const work = (): void => {
+    const until = performance.now() + 10;
+    while (performance.now() < until);
+    if (busy) setImmediate(work);
+  };
+  work();
+  t.teardown(() => (busy = false));
+  const activity = {
+    lastRequestAt: () => performance.now(),
+    lastProbeAt: () => performance.now(),
+    inFlight: () => 1,
+    connections: () => 1,
+  };
+  let stoppedAt = Infinity;
+  const from = performance.now();
+  await drain(activity, 2_000, () => (stoppedAt = performance.now()));
+  const ms = performance.now() - from;
+  t.ok(stoppedAt - from < 2_000, 'there is time left for the connections that are open');
+  // The grace, and some room for a machine that is busy itself.
+  t.ok(ms < 5_000, `${ms.toFixed(0)} ms`);
+});
