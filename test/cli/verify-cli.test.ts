@@ -1,4 +1,4 @@
-import { copyFileSync, existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
+import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Test } from 'tap';
 import t from 'tap';
@@ -253,6 +253,65 @@ void t.test('every damage is named, with what it was', async (t) => {
   t.match(
     text.stdout,
     /^events [0-9a-f]{16}: event .*: its checksum does not match\. Effect: .*\.\n.*: 1 thing is damaged\. /,
+  );
+});
+
+/**
+ * The places of the nodes in the page that leads to all events, of which it is the newest with so many: `MDB_page_header` and
+ * `MDB_node` in the mdb.c of lmdb-js.
+ */
+function eventsBranch(file: Buffer) {
+  const pages = Array.from({ length: file.length / 4096 }, (_, page) => page * 4096).filter(
+    (at) => file.readUInt16LE(at + 18) === 1 && file.readUInt16LE(at + 20) > 2 * 5,
+  );
+  const branch = pages.sort((a, b) => Number(file.readBigUInt64LE(b + 8) - file.readBigUInt64LE(a + 8)))[0];
+  if (branch === undefined) throw new Error('no page leads to others');
+  const pointers = file.subarray(branch + 24, branch + 24 + file.readUInt16LE(branch + 20));
+  const node = (index: number) => branch + 24 + pointers.readUInt16LE(2 * index);
+  return { branch, pointers, node };
+}
+
+void t.test('pages that lead to the wrong entries, or to none, are found', async (t) => {
+  const folder = t.testdir({ sound: {} });
+  const { store, clock, addOwn } = await openTestStore(t, join(folder, 'sound'));
+  // Nothing refers to an event that is acknowledged: only what is read of its own table can show that it is lost.
+  for (let n = 0; n < 400; n++) await store.acknowledge('acme', (await addOwn()).id, ++clock.time);
+  await store.close();
+  const whole = readFileSync(join(folder, 'sound', 'store.mdb'));
+  const afterDamage = async (damage: (file: Buffer) => void) => {
+    const file = Buffer.from(whole);
+    damage(file);
+    writeFileSync(join(folder, 'damaged.mdb'), file);
+    return verify({}, join(folder, 'damaged.mdb'));
+  };
+  t.match(await afterDamage(() => undefined), { code: 0 });
+  t.match(
+    await afterDamage((file) => {
+      const { node } = eventsBranch(file);
+      // The last byte of a key, after the bytes of the node itself.
+      const last = node(3) + 8 + file.readUInt16LE(node(3) + 6) - 1;
+      file.writeUInt8(file.readUInt8(last) ^ 0x40, last);
+    }),
+    { code: 1, stdout: /^events [0-9a-f]+: an entry: it is not found by its key/ },
+    'a key that leads elsewhere',
+  );
+  t.match(
+    await afterDamage((file) => {
+      const { node } = eventsBranch(file);
+      // The number of the page.
+      file.copyWithin(node(3), node(4), node(4) + 6);
+    }),
+    { code: 1, stdout: /^events [0-9a-f]+: an entry: it comes again or out of order/ },
+    'a page twice, in place of another one',
+  );
+  t.match(
+    await afterDamage((file) => {
+      const { branch, pointers } = eventsBranch(file);
+      pointers.copyWithin(6, 8);
+      file.writeUInt16LE(pointers.length - 2, branch + 20);
+    }),
+    { code: 1, stdout: /^events: the table: LMDB counts 400 entries, and gives 3\d\d:/ },
+    'a page that nothing leads to',
   );
 });
 
