@@ -1,4 +1,4 @@
-import { existsSync } from 'node:fs';
+import { statSync } from 'node:fs';
 import { basename, dirname, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { readStoreConfig } from '../config.ts';
@@ -91,7 +91,9 @@ async function check({ dataDir, file, json }: Order, { env, stdout, stderr }: Su
 function fileOf(dataDir: string | undefined, file: string | undefined, env: Environment): string {
   if (file !== undefined) {
     const path = resolve(file);
-    if (!existsSync(path)) throw new Error(`there is no file ${path}`);
+    const found = statSync(path, { throwIfNoEntry: false });
+    if (found === undefined) throw new Error(`there is no file ${path}`);
+    if (found.isDirectory()) throw new Error(`${path} is a folder: use --data-dir ${path}`);
     // Also where it is the file of a folder that a server uses.
     return basename(path) === 'store.mdb' ? storeFileIn(dirname(path)) : path;
   }

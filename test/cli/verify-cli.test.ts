@@ -323,6 +323,7 @@ void t.test('what cannot be read, and what is not understood', async (t) => {
   });
   t.notOk(existsSync(join(folder, 'empty', 'store.mdb')));
   t.match(await verify({}, join(folder, 'nothing')), { code: 2, stderr: /there is no file .*nothing/ });
+  t.match(await verify({}, join(folder, 'empty')), { code: 2, stderr: /empty is a folder: use --data-dir / });
   t.match(await verify({}, join(folder, 'text')), {
     code: 2,
     stderr: /cannot be opened: its meta pages are damaged/,
