@@ -4,6 +4,7 @@ import type { Test } from 'tap';
 import t from 'tap';
 import { verifyStore } from '../../src/cli/verify-store.ts';
 import type { Finding, Verdict } from '../../src/store/embedded/verify.ts';
+import { newEntry, seal } from '../../src/store/embedded/seal.ts';
 import type { ApiKey } from '../../src/store/key-store.ts';
 import type { Name } from '../support/embedded.ts';
 import { entries, flipped, openRoot, openTestStore, tablesOf, TTL } from '../support/embedded.ts';
@@ -69,7 +70,7 @@ async function damaged(t: Test, path: string, copy: string, damage: (raw: Raw) =
 }
 
 const nth = (table: Raw[Name], index = 0) => {
-  const entry = entries(table)[index];
+  const entry = entries(table).at(index);
   if (entry === undefined) throw new Error('no such entry');
   return entry;
 };
@@ -236,11 +237,71 @@ void t.test('a sound folder, and a sound file', async (t) => {
   t.same(readdirSync(path), [...before, 'backup.mdb'].sort(), 'nothing is left beside the file');
 });
 
+/** The value whose seal fits this key, with the body of another one. */
+function resealed(key: Buffer, { value }: { readonly value: Buffer }): Buffer {
+  const draft = newEntry(key.length, value.length - 5);
+  key.copy(draft.key);
+  value.copy(draft.value, 1, 1, value.length - 4);
+  return seal(draft).value;
+}
+
+const bodyOf = (name: Name, from: number, to: number) => async (raw: Raw) => {
+  const { key } = nth(raw[name], to);
+  await raw[name].put(key, resealed(key, nth(raw[name], from)));
+};
+
+/** Sealed entries that are not what they should be, as a defect of the service would leave them. */
+const ofSealed = ({ own, foreign, claimed }: Made): Case[] => [
+  [
+    'an event in the place of another one of its tenant',
+    bodyOf('events', 0, 1),
+    [{ table: 'events', what: new RegExp(foreign.id), problem: /index of ids leads elsewhere/ }],
+  ],
+  [
+    'an event in the place of one of another tenant',
+    bodyOf('events', 1, 3),
+    [
+      { table: 'events', what: new RegExp(own.id), problem: /index of ids does not have it/ },
+      { table: 'events', what: new RegExp(own.id), problem: /pending, and not in the inbox/ },
+      { table: 'inbox', what: /tenant other/, problem: /is of another tenant/ },
+      { table: 'ids', problem: /another event is in its place/ },
+    ],
+  ],
+  [
+    'an inbox entry with another source',
+    bodyOf('inbox', -1, 1),
+    [{ table: 'events', what: new RegExp(own.id), problem: /another source or type/ }],
+  ],
+  [
+    'a claim with another end, of an event with another time',
+    async ({ claims }) => {
+      const { key, value } = nth(claims);
+      // Behind the id of its event it has both times.
+      const times = value.indexOf(claimed.id.replaceAll('-', ''), 0, 'hex') + 16;
+      const changed = flipped(flipped(value, times + 6), times + 2 * 7 - 1);
+      await claims.put(key, resealed(key, { value: changed }));
+    },
+    [
+      { table: 'claims', what: new RegExp(claimed.id), problem: /index by expiry does not have it/ },
+      { table: 'claims', what: new RegExp(claimed.id), problem: /its event has another time/ },
+      { table: 'claims-by-expiry', problem: /its claim ends at another time/ },
+    ],
+  ],
+  [
+    'an API key under the id of another one',
+    async ({ keys }) => {
+      const key = Buffer.from('k2');
+      await keys.put(key, resealed(key, nth(keys)));
+    },
+    [{ table: 'keys', what: /API key k2/, problem: /that of another key/ }],
+  ],
+];
+
 void t.test('every damage is named, with what it was', async (t) => {
   const folder = t.testdir({ sound: {} });
   const sound = join(folder, 'sound');
   const made = await makeFolder(t, sound);
-  const cases = [...ofEvents(made), ...ofIndexes(made), ...ofOthers(made)];
+  const cases = [...ofEvents(made), ...ofIndexes(made), ...ofOthers(made), ...ofSealed(made)];
   for (const [index, [what, damage, expected]] of cases.entries()) {
     const copy = await damaged(t, sound, join(folder, String(index)), damage);
     const { code, found, verdict } = await findings(copy);
