@@ -55,9 +55,12 @@ void t.test('with no connection left, the end is not waited for', async (t) => {
   const { url, app } = await startTestApp(t, { SHUTDOWN_GRACE_SECONDS: '60' });
   const idle = await open(url);
   t.match(await exchange(idle, HEALTH), /^HTTP\/1\.1 200 /);
+  const from = performance.now();
   const closed = app.close();
   idle.destroy();
   await closed;
+  const ms = performance.now() - from;
+  t.ok(ms < 7_000, `${ms.toFixed(0)} ms: less than an idle connection would have taken`);
 });
 
 void t.test('a connection that stays idle is closed before the grace is over', async (t) => {
@@ -108,4 +111,18 @@ void t.test('a process that is never idle for a moment ends within the grace', a
   t.ok(stoppedAt - from < 2_000, 'there is time left for the connections that are open');
   // The grace, and some room for a machine that is busy itself.
   t.ok(ms < 5_000, `${ms.toFixed(0)} ms`);
+});
+
+void t.test('a reply under way has the whole grace', async (t) => {
+  const from = performance.now();
+  const passed = (): number => performance.now() - from;
+  const activity = {
+    lastRequestAt: () => -Infinity,
+    lastProbeAt: () => -Infinity,
+    // Longer than connections may be idle, which is three quarters of the grace.
+    inFlight: () => (passed() < 1_800 ? 1 : 0),
+    connections: () => 1,
+  };
+  await drain(activity, 2_000, () => undefined);
+  t.ok(passed() >= 1_800, `${passed().toFixed(0)} ms`);
 });

@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import { createServer, type AddressInfo } from 'node:net';
+import { connect, createServer, type AddressInfo } from 'node:net';
 import t from 'tap';
 import { ListenError } from '../../src/http/listen.ts';
 import { startTestApp } from '../support/app.ts';
@@ -125,6 +125,20 @@ void t.test('while the service drains it is scraped, as not ready, and afterward
   t.equal(found.get('triggers_events_ingested_total{contract="v1"}'), 1);
   await closed;
   await t.rejects(scrapeText(service.app.metricsUrl), /fetch failed/);
+});
+
+void t.test('a scraper that sends half a request does not hold the process', async (t) => {
+  const { app } = await startTestApp(t, METRICS);
+  const { hostname, port } = new URL(String(app.metricsUrl));
+  const half = connect(Number(port), hostname);
+  t.teardown(() => half.destroy());
+  half.write('GET /metrics HTTP/1.1\r\nhost:');
+  await once(half, 'connect');
+  // The server reads the half before what comes later.
+  await scrapeText(app.metricsUrl);
+  const gone = once(half, 'close');
+  await app.close();
+  await gone;
 });
 
 void t.test('a METRICS_PORT that is taken stops the start, and the message names it', async (t) => {
