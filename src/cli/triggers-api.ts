@@ -31,11 +31,15 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   health: async () => (await import('./health-command.ts')).healthCommand,
 };
 
+/** What a shell reports for a program that SIGPIPE has ended. */
+const READER_GONE = 141;
+
 const [name, ...args] = process.argv.slice(2);
 if (name === undefined) await import('../main.ts');
 else process.exitCode = await run(name, args);
 
 async function run(name: string, args: readonly string[]): Promise<number> {
+  for (const stream of [process.stdout, process.stderr]) stream.on('error', endWithoutReader);
   if (name === '--help' || name === '-h') {
     process.stdout.write(USAGE);
     return 0;
@@ -62,4 +66,10 @@ async function run(name: string, args: readonly string[]): Promise<number> {
     stdout: (text) => process.stdout.write(text),
     stderr: (text) => process.stderr.write(text),
   });
+}
+
+/** `triggers-api verify | head -1` has read enough, which is no defect. */
+function endWithoutReader(error: NodeJS.ErrnoException): void {
+  if (error.code !== 'EPIPE') throw error;
+  process.exit(READER_GONE);
 }

@@ -1,4 +1,4 @@
-import { existsSync } from 'node:fs';
+import { statSync } from 'node:fs';
 import { basename, dirname, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { readStoreConfig } from '../config.ts';
@@ -68,7 +68,7 @@ async function check({ dataDir, file, json }: Order, { env, stdout, stderr }: Su
   const begun = performance.now();
   const snapshot = openSnapshot(path);
   try {
-    const total = snapshot.count();
+    const total = Object.values(snapshot.counts).reduce((sum, count) => sum + count, 0);
     let told = begun;
     const verdict = verify(snapshot, {
       onFinding: (finding) => {
@@ -78,7 +78,7 @@ async function check({ dataDir, file, json }: Order, { env, stdout, stderr }: Su
         // Looking at the clock for each entry would cost as much as a checksum.
         if (read % 1024 !== 0 || performance.now() - told < PROGRESS_MS) return;
         told = performance.now();
-        stderr(`verify: ${String(read)} of about ${String(total)} entries\n`);
+        stderr(`verify: ${String(read)} of ${String(total)} entries\n`);
       },
     });
     stdout(json ? `${JSON.stringify({ file: path, ...verdict })}\n` : summary(path, verdict));
@@ -91,7 +91,9 @@ async function check({ dataDir, file, json }: Order, { env, stdout, stderr }: Su
 function fileOf(dataDir: string | undefined, file: string | undefined, env: Environment): string {
   if (file !== undefined) {
     const path = resolve(file);
-    if (!existsSync(path)) throw new Error(`there is no file ${path}`);
+    const found = statSync(path, { throwIfNoEntry: false });
+    if (found === undefined) throw new Error(`there is no file ${path}`);
+    if (found.isDirectory()) throw new Error(`${path} is a folder: use --data-dir ${path}`);
     // Also where it is the file of a folder that a server uses.
     return basename(path) === 'store.mdb' ? storeFileIn(dirname(path)) : path;
   }
@@ -102,7 +104,7 @@ function fileOf(dataDir: string | undefined, file: string | undefined, env: Envi
 }
 
 function line({ table, key, what, problem, effect }: Finding): string {
-  return `${table} ${key}: ${what}: ${problem}. Effect: ${effect}.\n`;
+  return `${key === '' ? table : `${table} ${key}`}: ${what}: ${problem}. Effect: ${effect}.\n`;
 }
 
 function summary(path: string, { entries, pending, findings }: Verdict): string {

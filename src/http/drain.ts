@@ -21,7 +21,8 @@ const PROBED_MS = 60_000;
 const IDLE_MS = 7_500;
 /** The listener is closed in a turn of the event loop that takes less than this. */
 const CALM_TURN_MS = 0.2;
-const CALM_TURNS_TRIED = 1_000;
+/** A process that is always busy has no such turn, and its grace must not pass with looking for one. */
+const CALM_TURN_SOUGHT_MS = 250;
 const LOOK_MS = 25;
 
 /**
@@ -40,7 +41,7 @@ export async function drain(activity: Activity, graceMs: number, stopListening: 
   const quiet = (): boolean => performance.now() - Math.max(start, activity.lastRequestAt()) >= QUIET_MS;
 
   while (passed() < graceMs / 2 && (probed || !quiet())) await sleep(LOOK_MS);
-  await calmTurn();
+  await calmTurn(Math.min(CALM_TURN_SOUGHT_MS, graceMs / 8));
   stopListening();
   const idleMs = Math.min(IDLE_MS, graceMs * 0.75);
   const over = (): boolean => activity.inFlight() === 0 && passed() >= idleMs;
@@ -51,11 +52,13 @@ export async function drain(activity: Activity, graceMs: number, stopListening: 
  * Resolves in a turn of the event loop in which connections have just been taken. The kernel resets those that come between that
  * and the end of the listener, together with the requests that were sent on them.
  */
-async function calmTurn(): Promise<void> {
-  for (let tried = 0; tried < CALM_TURNS_TRIED; tried++) {
-    const before = performance.now();
+async function calmTurn(patienceMs: number): Promise<void> {
+  const start = performance.now();
+  for (let now = start; now - start < patienceMs;) {
+    const before = now;
     await new Promise(setImmediate);
-    if (performance.now() - before < CALM_TURN_MS) return;
+    now = performance.now();
+    if (now - before < CALM_TURN_MS) return;
   }
 }
 

@@ -50,8 +50,6 @@ export class Exchange implements Call {
   principal: Principal | undefined;
   authMs: number | undefined;
   handledAt: number | undefined;
-  /** What the route's handler took up to the reply, which is nearly all the store; undefined where there was no call of the store. */
-  storeMs: number | undefined;
   /** The status of the reply; null if the client went away before it had all of it. */
   status: number | null = null;
   /** The reason of a 5xx, which the client does not see. */
@@ -299,9 +297,7 @@ export class Exchange implements Call {
   /** Every reply begins here. */
   protected writeHead(reply: Reply): void {
     this.#res.writeStatus(statusLine(reply.status));
-    const now = performance.now();
-    if (this.handledAt !== undefined) this.storeMs = now - this.handledAt;
-    writeHeaders(this.#res, this, reply, now);
+    writeHeaders(this.#res, this, reply, performance.now());
   }
 
   /** Continues a reply that the client takes slowly. The server calls it at intervals. */

@@ -19,6 +19,8 @@ export function createHttpMetrics(now: () => number = () => performance.now()): 
 } {
   // An endpoint is one object for each method and path of the route table, so its look-up needs no text.
   const byEndpoint = new Map<Observed['match']['endpoint'], Map<string, Series>>();
+  // Each contract has an endpoint of its own for unknown paths, and all have the same labels: Prometheus takes a series once.
+  const byLabels = new Map<string, Series>();
   let inFlight = 0;
 
   const seriesOf = ({ match: { endpoint }, method }: Observed): Series => {
@@ -27,12 +29,14 @@ export function createHttpMetrics(now: () => number = () => performance.now()): 
     const known = methods.get(method);
     if (known !== undefined) return known;
     const bounded = METHODS.has(method) ? method : 'other';
-    const series = methods.get(bounded) ?? createSeries(endpoint.path, bounded);
+    const labels = `${bounded} ${endpoint.path}`;
+    const series = byLabels.get(labels) ?? createSeries(endpoint.path, bounded);
+    byLabels.set(labels, series);
     methods.set(bounded, series);
     return series;
   };
   const all = (values: (series: Series) => readonly Value[]): Value[] =>
-    [...byEndpoint.values()].flatMap((methods) => [...methods.values()].flatMap(values));
+    [...byLabels.values()].flatMap(values);
 
   return {
     hooks: {

@@ -42,6 +42,17 @@ void t.test('--help, --version, and what is not understood', async (t) => {
   }
 });
 
+void t.test('a reader that has gone ends a command without a stack', async (t) => {
+  const [node, ...rest] = BIN;
+  for (const args of [['--help'], ['verify', '--help']]) {
+    const child = spawn(node, [...rest, ...args]);
+    child.stdout.destroy();
+    const ended = new Promise<number | null>((resolve) => child.on('close', resolve));
+    t.equal(await text(child.stderr), '');
+    t.equal(await ended, 141);
+  }
+});
+
 void t.test('what only the service reads may be wrong, what names the store may not', async (t) => {
   const store = { DATA_DIR: t.testdir() };
   const wrong = { PORT: 'x', LOG_LEVEL: 'loud', TLS_CERT_FILE: 'cert.pem', NODE_ENV: 'production' };

@@ -1,9 +1,10 @@
-import { copyFileSync, existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
+import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Test } from 'tap';
 import t from 'tap';
 import { verifyStore } from '../../src/cli/verify-store.ts';
 import type { Finding, Verdict } from '../../src/store/embedded/verify.ts';
+import { newEntry, seal } from '../../src/store/embedded/seal.ts';
 import type { ApiKey } from '../../src/store/key-store.ts';
 import type { Name } from '../support/embedded.ts';
 import { entries, flipped, openRoot, openTestStore, tablesOf, TTL } from '../support/embedded.ts';
@@ -69,7 +70,7 @@ async function damaged(t: Test, path: string, copy: string, damage: (raw: Raw) =
 }
 
 const nth = (table: Raw[Name], index = 0) => {
-  const entry = entries(table)[index];
+  const entry = entries(table).at(index);
   if (entry === undefined) throw new Error('no such entry');
   return entry;
 };
@@ -236,11 +237,71 @@ void t.test('a sound folder, and a sound file', async (t) => {
   t.same(readdirSync(path), [...before, 'backup.mdb'].sort(), 'nothing is left beside the file');
 });
 
+/** The value whose seal fits this key, with the body of another one. */
+function resealed(key: Buffer, { value }: { readonly value: Buffer }): Buffer {
+  const draft = newEntry(key.length, value.length - 5);
+  key.copy(draft.key);
+  value.copy(draft.value, 1, 1, value.length - 4);
+  return seal(draft).value;
+}
+
+const bodyOf = (name: Name, from: number, to: number) => async (raw: Raw) => {
+  const { key } = nth(raw[name], to);
+  await raw[name].put(key, resealed(key, nth(raw[name], from)));
+};
+
+/** Sealed entries that are not what they should be, as a defect of the service would leave them. */
+const ofSealed = ({ own, foreign, claimed }: Made): Case[] => [
+  [
+    'an event in the place of another one of its tenant',
+    bodyOf('events', 0, 1),
+    [{ table: 'events', what: new RegExp(foreign.id), problem: /index of ids leads elsewhere/ }],
+  ],
+  [
+    'an event in the place of one of another tenant',
+    bodyOf('events', 1, 3),
+    [
+      { table: 'events', what: new RegExp(own.id), problem: /index of ids does not have it/ },
+      { table: 'events', what: new RegExp(own.id), problem: /pending, and not in the inbox/ },
+      { table: 'inbox', what: /tenant other/, problem: /is of another tenant/ },
+      { table: 'ids', problem: /another event is in its place/ },
+    ],
+  ],
+  [
+    'an inbox entry with another source',
+    bodyOf('inbox', -1, 1),
+    [{ table: 'events', what: new RegExp(own.id), problem: /another source or type/ }],
+  ],
+  [
+    'a claim with another end, of an event with another time',
+    async ({ claims }) => {
+      const { key, value } = nth(claims);
+      // Behind the id of its event it has both times.
+      const times = value.indexOf(claimed.id.replaceAll('-', ''), 0, 'hex') + 16;
+      const changed = flipped(flipped(value, times + 6), times + 2 * 7 - 1);
+      await claims.put(key, resealed(key, { value: changed }));
+    },
+    [
+      { table: 'claims', what: new RegExp(claimed.id), problem: /index by expiry does not have it/ },
+      { table: 'claims', what: new RegExp(claimed.id), problem: /its event has another time/ },
+      { table: 'claims-by-expiry', problem: /its claim ends at another time/ },
+    ],
+  ],
+  [
+    'an API key under the id of another one',
+    async ({ keys }) => {
+      const key = Buffer.from('k2');
+      await keys.put(key, resealed(key, nth(keys)));
+    },
+    [{ table: 'keys', what: /API key k2/, problem: /that of another key/ }],
+  ],
+];
+
 void t.test('every damage is named, with what it was', async (t) => {
   const folder = t.testdir({ sound: {} });
   const sound = join(folder, 'sound');
   const made = await makeFolder(t, sound);
-  const cases = [...ofEvents(made), ...ofIndexes(made), ...ofOthers(made)];
+  const cases = [...ofEvents(made), ...ofIndexes(made), ...ofOthers(made), ...ofSealed(made)];
   for (const [index, [what, damage, expected]] of cases.entries()) {
     const copy = await damaged(t, sound, join(folder, String(index)), damage);
     const { code, found, verdict } = await findings(copy);
@@ -256,6 +317,65 @@ void t.test('every damage is named, with what it was', async (t) => {
   );
 });
 
+/**
+ * The places of the nodes in the page that leads to all events, of which it is the newest with so many: `MDB_page_header` and
+ * `MDB_node` in the mdb.c of lmdb-js.
+ */
+function eventsBranch(file: Buffer) {
+  const pages = Array.from({ length: file.length / 4096 }, (_, page) => page * 4096).filter(
+    (at) => file.readUInt16LE(at + 18) === 1 && file.readUInt16LE(at + 20) > 2 * 5,
+  );
+  const branch = pages.sort((a, b) => Number(file.readBigUInt64LE(b + 8) - file.readBigUInt64LE(a + 8)))[0];
+  if (branch === undefined) throw new Error('no page leads to others');
+  const pointers = file.subarray(branch + 24, branch + 24 + file.readUInt16LE(branch + 20));
+  const node = (index: number) => branch + 24 + pointers.readUInt16LE(2 * index);
+  return { branch, pointers, node };
+}
+
+void t.test('pages that lead to the wrong entries, or to none, are found', async (t) => {
+  const folder = t.testdir({ sound: {} });
+  const { store, clock, addOwn } = await openTestStore(t, join(folder, 'sound'));
+  // Nothing refers to an event that is acknowledged: only what is read of its own table can show that it is lost.
+  for (let n = 0; n < 400; n++) await store.acknowledge('acme', (await addOwn()).id, ++clock.time);
+  await store.close();
+  const whole = readFileSync(join(folder, 'sound', 'store.mdb'));
+  const afterDamage = async (damage: (file: Buffer) => void) => {
+    const file = Buffer.from(whole);
+    damage(file);
+    writeFileSync(join(folder, 'damaged.mdb'), file);
+    return verify({}, join(folder, 'damaged.mdb'));
+  };
+  t.match(await afterDamage(() => undefined), { code: 0 });
+  t.match(
+    await afterDamage((file) => {
+      const { node } = eventsBranch(file);
+      // The last byte of a key, after the bytes of the node itself.
+      const last = node(3) + 8 + file.readUInt16LE(node(3) + 6) - 1;
+      file.writeUInt8(file.readUInt8(last) ^ 0x40, last);
+    }),
+    { code: 1, stdout: /^events [0-9a-f]+: an entry: it is not found by its key/ },
+    'a key that leads elsewhere',
+  );
+  t.match(
+    await afterDamage((file) => {
+      const { node } = eventsBranch(file);
+      // The number of the page.
+      file.copyWithin(node(3), node(4), node(4) + 6);
+    }),
+    { code: 1, stdout: /^events [0-9a-f]+: an entry: it comes again or out of order/ },
+    'a page twice, in place of another one',
+  );
+  t.match(
+    await afterDamage((file) => {
+      const { branch, pointers } = eventsBranch(file);
+      pointers.copyWithin(6, 8);
+      file.writeUInt16LE(pointers.length - 2, branch + 20);
+    }),
+    { code: 1, stdout: /^events: the table: LMDB counts 400 entries, and gives 3\d\d:/ },
+    'a page that nothing leads to',
+  );
+});
+
 void t.test('what cannot be read, and what is not understood', async (t) => {
   const folder = t.testdir({ empty: {}, text: 'no store' });
   t.match(await verify({ DATA_DIR: join(folder, 'empty') }), {
@@ -264,6 +384,7 @@ void t.test('what cannot be read, and what is not understood', async (t) => {
   });
   t.notOk(existsSync(join(folder, 'empty', 'store.mdb')));
   t.match(await verify({}, join(folder, 'nothing')), { code: 2, stderr: /there is no file .*nothing/ });
+  t.match(await verify({}, join(folder, 'empty')), { code: 2, stderr: /empty is a folder: use --data-dir / });
   t.match(await verify({}, join(folder, 'text')), {
     code: 2,
     stderr: /cannot be opened: its meta pages are damaged/,

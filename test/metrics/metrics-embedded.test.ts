@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import { createServer, type AddressInfo } from 'node:net';
+import { connect, createServer, type AddressInfo } from 'node:net';
 import t from 'tap';
 import { ListenError } from '../../src/http/listen.ts';
 import { startTestApp } from '../support/app.ts';
@@ -70,6 +70,7 @@ void t.test('a client cannot make up labels, whatever method and path it sends',
     const name = `X${'ABCDEFGHIJKLMNOPQRST'.charAt(n)}`;
     await sendRaw(service.url, [`${name} /v1/inbox HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n`]);
     await service.request('GET', `/made/up/${String(n)}`);
+    await service.request('GET', `/v1/made/up/${String(n)}`);
   }
   const found = [...(await scrape(service)).keys()].filter((key) =>
     key.startsWith('triggers_http_requests_total'),
@@ -78,6 +79,25 @@ void t.test('a client cannot make up labels, whatever method and path it sends',
     'triggers_http_requests_total{route="/v1/inbox",method="other",status="405"}',
     'triggers_http_requests_total{route="unknown",method="GET",status="404"}',
   ]);
+});
+
+void t.test('no series is served twice, whichever contract answers', async (t) => {
+  const service = await startTestApp(t, METRICS);
+  const unknown = ['/made/up', '/v1/made/up', '/openapi.json/made/up'];
+  for (const path of unknown) await service.request('GET', path);
+  const series = (await scrapeText(service.app.metricsUrl))
+    .split('\n')
+    .filter((line) => line !== '' && !line.startsWith('#'))
+    .map((line) => line.slice(0, line.lastIndexOf(' ')));
+  t.same(
+    series.filter((name, index) => series.indexOf(name) !== index),
+    [],
+  );
+  const found = await scrape(service);
+  t.equal(
+    found.get('triggers_http_requests_total{route="unknown",method="GET",status="404"}'),
+    unknown.length,
+  );
 });
 
 void t.test('only GET /metrics is served there, and the API has no such path', async (t) => {
@@ -105,6 +125,20 @@ void t.test('while the service drains it is scraped, as not ready, and afterward
   t.equal(found.get('triggers_events_ingested_total{contract="v1"}'), 1);
   await closed;
   await t.rejects(scrapeText(service.app.metricsUrl), /fetch failed/);
+});
+
+void t.test('a scraper that sends half a request does not hold the process', async (t) => {
+  const { app } = await startTestApp(t, METRICS);
+  const { hostname, port } = new URL(String(app.metricsUrl));
+  const half = connect(Number(port), hostname);
+  t.teardown(() => half.destroy());
+  half.write('GET /metrics HTTP/1.1\r\nhost:');
+  await once(half, 'connect');
+  // The server reads the half before what comes later.
+  await scrapeText(app.metricsUrl);
+  const gone = once(half, 'close');
+  await app.close();
+  await gone;
 });
 
 void t.test('a METRICS_PORT that is taken stops the start, and the message names it', async (t) => {

@@ -16,8 +16,8 @@ export interface Snapshot {
   entries(table: TableName): Iterable<Entry>;
   /** The value, without a copy: it is valid only until the next read. */
   get(table: TableName, key: Buffer): Buffer | undefined;
-  /** About how many entries all tables have: those of now. */
-  count(): number;
+  /** How many entries LMDB counts in each table. It adds up as it writes, and does not look. */
+  readonly counts: Readonly<Record<TableName, number>>;
   close(): Promise<void>;
 }
 
@@ -54,6 +54,11 @@ export function openSnapshot(file: string): Snapshot {
   }
   // Once for all reads: a transaction of lmdb-js's own is renewed with each turn of the event loop.
   const transaction = root.useReadTransaction();
+  // Before the turn ends: statistics come from the transaction that lmdb-js uses in it, which is this one.
+  const counts = Object.fromEntries(TABLES.map((name) => [name, countOf(tables.get(name))])) as Record<
+    TableName,
+    number
+  >;
 
   return {
     *entries(name) {
@@ -69,11 +74,7 @@ export function openSnapshot(file: string): Snapshot {
       // lmdb-js returns the start of a larger buffer and sets `length` on it. A subarray really ends there.
       return value?.subarray(0, value.length);
     },
-    count() {
-      let sum = 0;
-      for (const table of tables.values()) sum += (table.getStats() as { entryCount: number }).entryCount;
-      return sum;
-    },
+    counts,
     async close() {
       transaction.done();
       await root.close();
@@ -81,4 +82,9 @@ export function openSnapshot(file: string): Snapshot {
       if (!hadLockFile) rmSync(lockFile, { force: true });
     },
   };
+}
+
+function countOf(table: Table | undefined): number {
+  // lmdb-js does not declare the type of statistics.
+  return table === undefined ? 0 : (table.getStats() as { entryCount: number }).entryCount;
 }

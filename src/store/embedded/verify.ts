@@ -11,10 +11,10 @@ import type { Sequence } from './sequence.ts';
 import { TABLES } from './snapshot.ts';
 import type { Snapshot, TableName } from './snapshot.ts';
 
-/** One thing that is wrong with one entry. */
+/** One thing that is wrong with one entry, or with one table. */
 export interface Finding {
   readonly table: TableName;
-  /** In hex. */
+  /** In hex; empty where it is the table that is damaged. */
   readonly key: string;
   /** What the entry was, as far as it can be told. */
   readonly what: string;
@@ -44,8 +44,8 @@ type Check = (key: Buffer, value: Buffer, report: Report) => void;
 const CHECKSUM = 'its checksum does not match';
 
 /**
- * Reads every entry of every table: its seal, its form, and that the tables agree with each other in both directions. Takes memory
- * for one entry, whatever the size.
+ * Reads every entry of every table: its seal, its form, that it is found by its key, and that the tables agree with each other in
+ * both directions. Takes memory for one entry, whatever the size.
  */
 export function verify(snapshot: Snapshot, { onFinding, onEntry }: Surroundings): Verdict {
   const entries = Object.fromEntries(TABLES.map((name) => [name, 0])) as Record<TableName, number>;
@@ -72,16 +72,49 @@ export function verify(snapshot: Snapshot, { onFinding, onEntry }: Surroundings)
     keys: checkApiKey,
   };
   for (const table of TABLES) {
+    const reportOn =
+      (key: string): Report =>
+      (what, problem, effect) => {
+        findings++;
+        onFinding({ table, key, what, problem, effect });
+      };
+    let previous: Buffer | undefined;
     for (const { key, value } of snapshot.entries(table)) {
       entries[table]++;
-      checks[table](key, value, (what, problem, effect) => {
-        findings++;
-        onFinding({ table, key: key.toString('hex'), what, problem, effect });
-      });
+      const report = reportOn(key.toString('hex'));
+      checkPlace(snapshot, table, key, previous, report);
+      checks[table](key, value, report);
+      previous = key;
       onEntry(++read);
     }
+    checkCount(snapshot.counts[table], entries[table], reportOn(''));
   }
   return { entries, pending, findings };
+}
+
+/** The pages that lead to an entry have no seal. Reading in order does not show that they lead elsewhere; looking for a key does. */
+function checkPlace(
+  snapshot: Snapshot,
+  table: TableName,
+  key: Buffer,
+  previous: Buffer | undefined,
+  report: Report,
+): void {
+  const effect = 'requests for it find nothing; restore a backup';
+  if (previous !== undefined && previous.compare(key) >= 0) {
+    report('an entry', 'it comes again or out of order: pages that lead to entries are damaged', effect);
+  } else if (snapshot.get(table, key) === undefined) {
+    report('an entry', 'it is not found by its key: pages that lead to it are damaged', effect);
+  }
+}
+
+function checkCount(counted: number, found: number, report: Report): void {
+  if (counted === found) return;
+  report(
+    'the table',
+    `LMDB counts ${String(counted)} entries, and gives ${String(found)}: pages that lead to entries are damaged`,
+    'what is missing is lost; restore a backup',
+  );
 }
 
 function checkNote(key: Buffer, value: Buffer, report: Report): void {
