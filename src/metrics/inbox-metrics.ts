@@ -8,6 +8,8 @@ const MAX_AGE_MS = 30_000;
 /** How long a scrape waits for new numbers. After that it gets the previous ones. */
 const PATIENCE_MS = 1_000;
 
+const COUNTED = 'all tenants; with DynamoDB, of those that this instance has served lately';
+
 interface Options {
   readonly read: () => Promise<readonly InboxState[]>;
   /** The present, in microseconds as `oldest` of an inbox. */
@@ -42,12 +44,12 @@ export function inboxFamilies({ read, now, monotonicMs }: Options): readonly Fam
   const pending = ({ pending }: InboxState) => pending;
 
   return [
-    family('triggers_inbox_events', 'Pending events of all tenants.', (inboxes) => [
+    family('triggers_inbox_events', `Pending events of ${COUNTED}.`, (inboxes) => [
       { labels: {}, value: inboxes.reduce((sum, inbox) => sum + inbox.pending, 0) },
     ]),
     family(
       'triggers_inbox_oldest_event_age_seconds',
-      'Age of the oldest pending event of all.',
+      `Age of the oldest pending event of ${COUNTED}.`,
       (inboxes) => [
         { labels: {}, value: inboxes.reduce((oldest, inbox) => Math.max(oldest, age(inbox)), 0) },
       ],

@@ -23,7 +23,9 @@ const COMMANDS = [
   'sweep',
   'brownout',
   'batching',
+  'costs',
   'lmdb-writes',
+  'disk',
   'worst',
   'help',
 ];
