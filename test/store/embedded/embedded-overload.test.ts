@@ -60,3 +60,16 @@ void t.test(
     }
   },
 );
+
+void t.test(
+  'a turn of the event loop that takes long is not taken for a disk that does not answer',
+  async (t) => {
+    const { store, event } = await openTestStore(t, t.testdir());
+    // It has waited too long when its transaction begins.
+    const late = t.rejects(store.append(event()), { name: 'StoreOverloadedError' });
+    const end = performance.now() + 2_100;
+    while (performance.now() < end);
+    await store.ping();
+    await late;
+  },
+);
