@@ -1,4 +1,5 @@
 import { statfsSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Micros } from '../event.ts';
 import { StoreUnavailableError } from '../store-errors.ts';
 import type { EventStore } from '../event-store.ts';
@@ -74,6 +75,9 @@ export interface EmbeddedOptions {
 /** When a transaction takes longer the disk stalls, and callers get no answer in time. */
 const STALL_MS = 2_000;
 
+/** Time until `ping` looks again at a disk that seems to stall. */
+const SECOND_LOOK_MS = 250;
+
 /** Interval at which the writer looks at what waits: a late write is answered at most this much later. */
 const MAINTENANCE_MS = 250;
 
@@ -132,7 +136,9 @@ export async function openEmbeddedStore(options: EmbeddedOptions): Promise<Embed
       listPending({ lmdb, expiredTo: expiredTo(), newest: newestNow(), onDamage }, tenant, page),
     ),
     countPending: opened(async (tenant) => ({ count: await counts.pending(tenant), exact: true })),
-    ping: opened(() => {
+    ping: opened(async () => {
+      // After a long turn of the event loop it is not the disk that is late: its answer has not been handled yet.
+      if (writer.busyFor() > STALL_MS) await sleep(SECOND_LOOK_MS);
       const refusal = writer.refusal();
       if (refusal !== undefined) throw refusal;
       if (writer.busyFor() > STALL_MS) throw new StoreUnavailableError('The disk does not answer');

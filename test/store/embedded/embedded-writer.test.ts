@@ -295,6 +295,52 @@ void t.test(
   },
 );
 
+void t.test('while more waits than a transaction takes, tenants take turns', async (t) => {
+  const { writer, sync, turn } = setUp();
+  const ran: string[] = [];
+  const write = (name: string, tenant: string, bytes = 1) =>
+    writer.write(tenant, bytes, () => {
+      ran.push(name);
+    });
+  const first = write('first', 'flood');
+  await turn();
+  const flood = Array.from({ length: 900 }, (_, n) => write(`flood ${String(n)}`, 'flood'));
+  const other = [write('other 0', 'other'), write('other 1', 'other')];
+  ran.length = 0;
+  await sync();
+  t.strictSame(ran.slice(0, 5), ['flood 0', 'other 0', 'flood 1', 'other 1', 'flood 2']);
+  t.equal(ran.length, 512);
+  ran.length = 0;
+  const late = write('late', 'other');
+  await sync();
+  t.strictSame(
+    [ran[0], ran.at(-1), ran.length],
+    ['flood 510', 'late', 391],
+    'in order, because all of it fits',
+  );
+  await sync();
+  await Promise.all([first, ...flood, ...other, late]);
+});
+
+void t.test('a tenant keeps its turn when its write does not fit any more', async (t) => {
+  const { writer, sync, turn } = setUp();
+  const ran: string[] = [];
+  const write = (name: string, bytes: number) =>
+    writer.write(name, bytes, () => {
+      ran.push(name);
+    });
+  const first = write('small', 1);
+  await turn();
+  const all = [first, write('small', 4e5), write('small', 4e5), write('large', 9e5)];
+  const batches: string[] = [];
+  for (let n = 0; n < 4; n++) {
+    batches.push(ran.splice(0).join());
+    await sync();
+  }
+  await Promise.all(all);
+  t.strictSame(batches, ['small', 'small', 'large', 'small']);
+});
+
 void t.test('a transaction that does not end makes the writer fail', async (t) => {
   const { writer, write, sync, turn, fatal, clock } = setUp();
   const settled = Promise.allSettled([write()]);
