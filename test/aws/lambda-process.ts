@@ -144,23 +144,32 @@ void t.test(
   },
 );
 
+/** Longer than a request takes, and within the time that the store's calls have. */
+const SLOW_MS = 600;
+
 void t.test('a stored key is verified, kept up between requests, and its revocation seen', async (t) => {
+  const engine = await startDynalite(t);
+  const proxy = await startFaultyEndpoint(t, engine);
   const settings = {
-    ...functionSettings(await startDynalite(t)),
+    ...functionSettings(proxy.endpoint),
     AUTH_MODE: 'keys',
     API_KEY_CACHE_TTL_SECONDS: '1',
   };
   const environment = await startReady(t, settings);
-  const env = { ...settings, STORE: 'dynamodb' };
+  const env = { ...settings, STORE: 'dynamodb', DYNAMODB_ENDPOINT_URL: engine };
   const { key, keyId } = await createKey(runKeys, env);
   const inbox = async (): Promise<number> =>
     (await ask(environment, gatewayEvent('GET', '/v1/inbox', { headers: { 'x-api-key': key } }))).statusCode;
   t.equal(await inbox(), 200);
+  proxy.fault = (operation) => (operation === 'UpdateItem' ? { kind: 'slow', ms: SLOW_MS } : undefined);
   await eventually(async () => {
+    const askedAt = performance.now();
     t.equal(await inbox(), 200);
-    const { stdout } = await runKeys(env, 'list', '--json');
-    if (!/"last_used_at":\s*"/.test(stdout)) throw new Error(`not used yet: ${stdout}`);
+    if (!proxy.counts.has('UpdateItem')) throw new Error('its use is not stored yet');
+    t.ok(performance.now() - askedAt >= SLOW_MS, 'the result waits for upkeep');
   });
+  const { stdout } = await runKeys(env, 'list', '--json');
+  t.match(stdout, /"last_used_at":\s*"/);
   await runKeys(env, 'revoke', keyId);
   await eventually(async () => {
     const status = await inbox();

@@ -13,14 +13,19 @@ const UNKNOWN_ID = '00000000-0000-4000-8000-000000000000';
 const TIME = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z$/;
 
 /** The unversioned contract over HTTP, on any store. */
-export function unversionedContract(t: Test, { start, shown = atOnce }: ServiceHarness): void {
+export function unversionedContract(
+  t: Test,
+  { start, shown = atOnce, longWalkEvents = 5_000 }: ServiceHarness,
+): void {
   void t.test('an event goes in, is listed, read, delivered and kept', (t) => lifecycle(t, start, shown));
   void t.test('status', (t) => status(t, start));
   void t.test('ten events in two pages, and what is wrong with a query', (t) => pages(t, start, shown));
   void t.test('however fast events come, a walk ends', async (t) => {
     await walkHasAnEnd(t, await start(t), '/inbox', shown);
   });
-  void t.test('5,000 events walked in pages of 200', (t) => longWalk(t, start, shown));
+  void t.test(`${String(longWalkEvents)} events walked in pages of 200`, (t) =>
+    longWalk(t, start, shown, longWalkEvents),
+  );
   void t.test('equal events within the window are duplicates', (t) => deduplication(t, start, shown));
   void t.test('after the window the same event is new', (t) => window(t, start));
   void t.test('a window of 0 turns deduplication off', (t) => windowOff(t, start));
@@ -132,10 +137,10 @@ async function pages(t: Test, start: Start, shown: Shown): Promise<void> {
   t.equal((await app.request('GET', `/v1/inbox?cursor=${cursor}`)).status, 400, 'nor has v1 this cursor');
 }
 
-async function longWalk(t: Test, start: Start, shown: Shown): Promise<void> {
+async function longWalk(t: Test, start: Start, shown: Shown, events: number): Promise<void> {
   const app = await start(t);
   const sent: string[] = [];
-  const numbers = Array.from({ length: 5_000 }, (_, n) => n).values();
+  const numbers = Array.from({ length: events }, (_, n) => n).values();
   await Promise.all(
     Array.from({ length: 16 }, async () => {
       for (const n of numbers) sent.push(await app.send({ payload: { n } }));

@@ -138,7 +138,7 @@ void t.test('the result waits for upkeep, and the request is logged by then', as
   };
   const dispatch = {
     find: () => ({ endpoint: { path: '/v1/inbox' }, params: [] }),
-    answer: () => Promise.resolve({ status: 503, body: '{}', headers: [], cause: new Error('why') }),
+    answer: () => Promise.resolve({ status: 503, body: '"é"', headers: [], cause: new Error('why') }),
   } as unknown as Dispatch;
   const logged: LoggedRequest[] = [];
   const handler = answerEvents({
@@ -149,10 +149,12 @@ void t.test('the result waits for upkeep, and the request is logged by then', as
       logged.push(request);
     },
   });
-  const result = handler(gatewayEvent());
+  const body = Buffer.from('"éé"');
+  const result = handler(gatewayEvent({ body: body.toString('base64'), isBase64Encoded: true }));
   await new Promise((resolve) => setImmediate(resolve));
   finish();
-  t.match(await result, { statusCode: 503, body: '{}' });
+  t.match(await result, { statusCode: 503, body: '"é"' });
   t.same(order, ['upkeep', 'log']);
   t.match(logged, [{ method: 'GET', route: '/v1/inbox', status: 503, clientAddress: '198.51.100.7' }]);
+  t.match(logged, [{ bytesIn: body.length, bytesOut: 4 }], 'bytes as the client sends and gets them');
 });

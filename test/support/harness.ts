@@ -15,6 +15,8 @@ export interface ServiceHarness {
   readonly shown?: Shown;
   /** Bytes of payload that end an inbox page; absent: 4 MiB. */
   readonly pagePayloadBytes?: number;
+  /** Events of the longest walk, in whole pages of 200; absent: 5,000. */
+  readonly longWalkEvents?: number;
 }
 
 export const atOnce: Shown = () => Promise.resolve();

@@ -21,7 +21,8 @@ export async function startHttpApi(
   invoke: (event: GatewayEvent) => Promise<Outcome>,
 ): Promise<string> {
   const server = createServer((request, response) => {
-    void pass(request, response);
+    // A function that cannot even be started is an error of API Gateway's, too.
+    pass(request, response).catch((error: unknown) => response.writeHead(500).end(String(error)));
   });
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
@@ -44,10 +45,14 @@ export async function startHttpApi(
 
 function write(
   response: ServerResponse,
-  { statusCode, headers, body = '', isBase64Encoded }: GatewayResult,
+  { statusCode, headers, body, isBase64Encoded }: GatewayResult,
 ): void {
-  response.writeHead(statusCode, headers);
-  response.end(Buffer.from(body, isBase64Encoded === true ? 'base64' : 'utf8'));
+  if (body === undefined) {
+    response.writeHead(statusCode, headers).end();
+    return;
+  }
+  const bytes = Buffer.from(body, isBase64Encoded === true ? 'base64' : 'utf8');
+  response.writeHead(statusCode, { ...headers, 'content-length': bytes.length }).end(bytes);
 }
 
 /** Undefined for a path that cannot be decoded. */

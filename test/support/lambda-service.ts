@@ -14,6 +14,9 @@ import { startEnvironment, type Environment, type Outcome } from './lambda-runti
 
 const FAKE_DATE = fileURLToPath(new URL('fake-date.mjs', import.meta.url));
 
+/** Each event of a walk is an invocation, after which a process is frozen. `LAMBDA=long` takes half a minute more. */
+const WALK_EVENTS = process.env['LAMBDA'] === 'long' ? 5_000 : 600;
+
 /** How many environments Lambda may start for a function. */
 const MOST_ENVIRONMENTS = 2;
 
@@ -91,6 +94,7 @@ export function createFunction(
 export function lambdaService(folder: string, engine: (t: Test) => Promise<string>): ServiceHarness {
   return {
     pagePayloadBytes: LAMBDA_PAGE_PAYLOAD_BYTES,
+    longWalkEvents: WALK_EVENTS,
     async start(t, env = {}, time) {
       let endpoint = await engine(t);
       const preload: string[] = [];
