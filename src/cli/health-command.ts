@@ -6,14 +6,15 @@ import { readHealthConfig } from '../config.ts';
 import type { Environment } from '../environment.ts';
 import { command, UsageError } from './command.ts';
 
-const USAGE = `Usage: triggers-api health [--help]
+const USAGE = `Usage: triggers-api health [--live] [--help]
 
 Asks the service on this machine whether it is ready (GET /v1/ready), and prints its answer. It is not while its store
 does not answer, and while it drains. HOST, PORT and TLS_CERT_FILE say where it listens, as they tell the service.
 
+  --live   ask only whether it answers at all (GET /v1/health): for what ends or replaces a process that does not
   --help   print this
 
-Exit status: 0 ready, 1 not ready or no answer within 3 s, 2 not understood.
+Exit status: 0 yes, 1 no or no answer within 3 s, 2 not understood.
 `;
 
 /** The service answers within 2 s, whatever its store does. */
@@ -22,28 +23,32 @@ const PATIENCE_MS = 3_000;
 /** More than any answer of `/v1/ready` has. */
 const MAX_BYTES = 16_384;
 
-/** `triggers-api health`: what the image's HEALTHCHECK runs. */
+/** `triggers-api health`: what the image's HEALTHCHECK runs, and with `--live` the task of docs/deploy/aws/ecs.yaml. */
 export const healthCommand = command('health', async (args, { env }) => {
-  return parse(args) === 'help' ? USAGE : ask(env);
+  const question = parse(args);
+  return question === 'help' ? USAGE : ask(env, PATHS[question]);
 });
 
-function parse(args: readonly string[]): 'help' | 'ask' {
+const PATHS = { ready: '/v1/ready', live: '/v1/health' };
+
+function parse(args: readonly string[]): 'help' | keyof typeof PATHS {
   try {
     const { values } = parseArgs({
       args: [...args],
-      options: { help: { type: 'boolean', short: 'h' } },
+      options: { live: { type: 'boolean' }, help: { type: 'boolean', short: 'h' } },
     });
-    return values.help ? 'help' : 'ask';
+    if (values.help) return 'help';
+    return values.live ? 'live' : 'ready';
   } catch (error) {
     if (error instanceof TypeError) throw new UsageError(error.message);
     throw error;
   }
 }
 
-async function ask(env: Environment): Promise<string> {
+async function ask(env: Environment, path: string): Promise<string> {
   const { host, port, tls } = readHealthConfig(env);
   if (port === 0) throw new Error('PORT is 0: only the service knows which free port it has taken');
-  const url = `${tls ? 'https' : 'http'}://${reachable(host)}:${String(port)}/v1/ready`;
+  const url = `${tls ? 'https' : 'http'}://${reachable(host)}:${String(port)}${path}`;
   const { status, body } = await fetchText(url).catch((error: unknown) => {
     throw new Error(`${url}: ${error instanceof Error ? error.message : String(error)}`, { cause: error });
   });

@@ -4,6 +4,7 @@ import { createServer as createHttps } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import type { Test } from 'tap';
 import t from 'tap';
+import { startFaultyEndpoint } from '../../bench/harness/faulty-endpoint.ts';
 import { healthCommand } from '../../src/cli/health-command.ts';
 import { startTestApp } from '../support/app.ts';
 import { SELF_SIGNED } from '../support/self-signed.ts';
@@ -61,6 +62,15 @@ void t.test('a service that is not ready', async (t) => {
     ...{ code: 1, stdout: '' },
     stderr: `health: ${url}: 503 {"status":"unavailable"}\n`,
   });
+});
+
+void t.test('a service whose store is away is not ready, and lives', async (t) => {
+  const endpoint = await startFaultyEndpoint(t, 'http://127.0.0.1:9');
+  endpoint.fault = () => ({ kind: 'error', status: 500, type: 'InternalServerError' });
+  const { url } = await startTestApp(t, { STORE: 'dynamodb', DYNAMODB_ENDPOINT_URL: endpoint.endpoint });
+  const { port: PORT } = new URL(url);
+  t.match(await health({ PORT }), { code: 1, stderr: /\/v1\/ready: 503 / });
+  t.match(await health({ PORT }, '--live'), { code: 0, stdout: /"status":"healthy"/, stderr: '' });
 });
 
 void t.test('no service, one that hangs, and one that talks without an end', async (t) => {

@@ -6,7 +6,7 @@ import { eventually, freshTables } from '../../bench/harness/dynamodb.ts';
 import { startFaultyEndpoint } from '../../bench/harness/faulty-endpoint.ts';
 import type { ServiceHarness } from './harness.ts';
 
-interface DynamoService extends Required<Omit<ServiceHarness, 'pagePayloadBytes'>> {
+interface DynamoService extends Required<Omit<ServiceHarness, 'pagePayloadBytes' | 'longWalkEvents'>> {
   /** Two instances on the same tables. */
   startTwo(t: Test): Promise<readonly [TestApp, TestApp]>;
 }
