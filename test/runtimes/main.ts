@@ -14,7 +14,7 @@ const PLAIN = ['node-20', 'node-22'].filter(
   (name) => name !== `node-${process.versions.node.split('.')[0] ?? ''}`,
 );
 const RUNTIMES = [...PLAIN, 'debian-13-node-20', 'debian-13-node-22', 'debian-13-node-24'];
-const DEFAULT_FILES = ['test/http/*.test.ts', 'test/main.test.ts'];
+const DEFAULT_FILES = ['test/http/*.test.ts', 'test/http/long/*.ts', 'test/main.test.ts'];
 
 const cache = process.env['XDG_CACHE_HOME'] ?? join(homedir(), '.cache');
 const given = process.argv.slice(2);

@@ -2,9 +2,9 @@ import { connect, type Socket } from 'node:net';
 import { once } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
 import t from 'tap';
-import { LOCAL_KEY } from '../../src/access/local.ts';
-import { drain } from '../../src/http/drain.ts';
-import { startTestApp } from '../support/app.ts';
+import { LOCAL_KEY } from '../../../src/access/local.ts';
+import { drain } from '../../../src/http/drain.ts';
+import { startTestApp } from '../../support/app.ts';
 
 const BODY = '{"source":"s","event_type":"t","payload":{}}';
 const EVENT = `POST /v1/events HTTP/1.1\r\nHost: x\r\nX-API-Key: ${LOCAL_KEY}\r\nContent-Length: ${String(BODY.length)}\r\n\r\n${BODY}`;

@@ -1,10 +1,10 @@
 import t from 'tap';
-import { LOCAL_KEY } from '../../src/access/local.ts';
-import { build } from '../../src/http/uws.ts';
-import { startTestApp } from '../support/app.ts';
-import { countBySource, outcomeOf } from '../support/odd-client.ts';
-import { ODD_REQUESTS } from '../support/odd-requests.ts';
-import { sendRaw } from '../support/raw.ts';
+import { LOCAL_KEY } from '../../../src/access/local.ts';
+import { build } from '../../../src/http/uws.ts';
+import { startTestApp } from '../../support/app.ts';
+import { countBySource, outcomeOf } from '../../support/odd-client.ts';
+import { ODD_REQUESTS } from '../../support/odd-requests.ts';
+import { sendRaw } from '../../support/raw.ts';
 
 const BUILD = build === 'uWebSockets.js' ? 'older' : 'newer';
 

@@ -2,13 +2,13 @@ import { randomUUID } from 'node:crypto';
 import { DynamoDBClient } from '@aws-sdk/client-dynamodb';
 import { BatchWriteCommand, DynamoDBDocumentClient } from '@aws-sdk/lib-dynamodb';
 import t, { type Test } from 'tap';
-import { StoreOverloadedError, StoreUnavailableError } from '../../../src/store/store-errors.ts';
-import type { EventStore } from '../../../src/store/event-store.ts';
-import { createCompression } from '../../../src/store/dynamodb/compression.ts';
-import { toItem } from '../../../src/store/dynamodb/event-item.ts';
-import { eventually, startDynalite } from '../../../bench/harness/dynamodb.ts';
-import { DAY, newEvent, openStore, recordingLog } from '../../support/dynamodb.ts';
-import { startFaultyEndpoint, type Fault } from '../../../bench/harness/faulty-endpoint.ts';
+import { StoreOverloadedError, StoreUnavailableError } from '../../src/store/store-errors.ts';
+import type { EventStore } from '../../src/store/event-store.ts';
+import { createCompression } from '../../src/store/dynamodb/compression.ts';
+import { toItem } from '../../src/store/dynamodb/event-item.ts';
+import { eventually, startDynalite } from '../../bench/harness/dynamodb.ts';
+import { DAY, newEvent, openStore, recordingLog } from '../support/dynamodb.ts';
+import { startFaultyEndpoint, type Fault } from '../../bench/harness/faulty-endpoint.ts';
 
 // These tests mostly wait.
 t.jobs = 4;
