@@ -11,7 +11,7 @@ const ZEROS = /^0+$/;
 
 /**
  * Reads a `traceparent` header: W3C Trace Context (https://www.w3.org/TR/trace-context/), section 3.2.2, for version 00. Of a later
- * version the parts that it shares with 00 are read, and more may follow behind a dash (section 4.3, versioning).
+ * version the parts that it shares with 00 are read, and more may follow behind a dash (section 3.2.4).
  *
  * @returns undefined for what the recommendation calls invalid; the request is then served as if the header were not there.
  */
