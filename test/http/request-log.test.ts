@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { Writable } from 'node:stream';
 import { setImmediate } from 'node:timers/promises';
 import fc from 'fast-check';
-import t from 'tap';
+import t, { type Test } from 'tap';
 import type { Exchange } from '../../src/http/exchange.ts';
 import { requestLog } from '../../src/http/request-log.ts';
 import { createLogger, infoWriter } from '../../src/log.ts';
@@ -138,24 +138,38 @@ void t.test('the fields of a line are those that the operations page explains', 
   t.same(Object.keys(line ?? {}).sort(), explained.filter((name) => name !== 'err').sort());
 });
 
-void t.test('bytes of a reply that the client did not take are not counted', async (t) => {
+/** Asks for large pages and reads none of them, until the kernel's buffers take no more and a reply waits. */
+async function waitingReply(t: Test) {
   const app = await startTestApp(t, { LOG_LEVEL: 'debug' });
   for (let index = 0; index < 8; index++) await app.send({ payload: { text: 'x'.repeat(400_000) } });
   const request = `${HEAD.replace('limit=3', 'limit=8')}\r\n`;
   const lines = (msg: string) =>
     app.logged.filter((line) => line['route'] === '/v1/inbox' && line['msg'] === msg);
   const socket = askAndReadNothing(app.url, request);
-  // The kernel's buffers take the first replies whole.
   for (let asked = 1; ; asked++) {
     await until(() => lines('request started')[asked - 1]);
     for (let turn = 0; turn < 10; turn++) await setImmediate();
-    if (lines('request').length < asked) break;
+    if (lines('request').length < asked) return { socket, lines, asked };
     socket.write(request);
   }
+}
+
+void t.test('bytes of a reply that the client did not take are not counted', async (t) => {
+  const { socket, lines } = await waitingReply(t);
   socket.resetAndDestroy();
   const line = await until(() => lines('client went away')[0]);
   t.equal(line['status'], null);
   t.ok(Number(line['bytes_out']) < 8 * 400_000, `${String(line['bytes_out'])} bytes`);
+});
+
+void t.test('bytes of a reply that the client took late are counted all', async (t) => {
+  const { socket, lines, asked } = await waitingReply(t);
+  socket.resume();
+  await until(() => lines('request')[asked - 1]);
+  socket.destroy();
+  const sizes = new Set(lines('request').map((line) => line['bytes_out']));
+  t.equal(sizes.size, 1, `the pages are alike: ${[...sizes].join()} bytes`);
+  t.ok(Number([...sizes][0]) > 8 * 400_000);
 });
 
 /** Waits until there is something. */
