@@ -7,6 +7,7 @@ import { promisify } from 'node:util';
 import type { Test } from 'tap';
 import t from 'tap';
 import { LOCAL_KEY } from '../../src/access/local.ts';
+import { healthCommand } from '../../src/cli/health-command.ts';
 import { CertificateError, readCertificate } from '../../src/http/certificate.ts';
 import type { Json } from '../support/app.ts';
 import { jsonLines, spawnMain, startService, type Service } from '../support/process.ts';
@@ -111,7 +112,7 @@ void t.test('TLS 1.2 and 1.3 are served, with the whole chain and modern ciphers
 
 void t.test('a new certificate under load: no request is lost, and no connection is closed', async (t) => {
   const { service, files } = await start(t, 'old');
-  const kept = new Agent({ keepAlive: true, maxSockets: 1, maxCachedSessions: 0 });
+  const kept = keptAgent(t);
   t.equal((await ask(service, kept, '/v1/health')).name, 'old');
   let going = true;
   const replies: string[] = [];
@@ -148,8 +149,31 @@ void t.test('a new certificate under load: no request is lost, and no connection
 
   service.child.kill('SIGTERM');
   t.equal(await service.ended, 0, 'the drain ends the connections of all certificates');
-  kept.destroy();
 });
+
+void t.test('a stop serves an open connection of a renewed certificate, too', async (t) => {
+  const { service, files } = await start(t, 'old');
+  copyFileSync(`${PLACE}/new.crt`, files.certFile);
+  copyFileSync(`${PLACE}/new.key`, files.keyFile);
+  service.child.kill('SIGHUP');
+  while ((await servedName(service)) !== 'new');
+  const kept = keptAgent(t);
+  t.same(await ask(service, kept, '/v1/health'), { status: 200, name: 'new' });
+
+  service.child.kill('SIGTERM');
+  while ((await servedName(service)) !== 'ECONNREFUSED');
+  t.same(await ask(service, kept, '/v1/events', EVENT), { status: 201, name: 'new' });
+  t.equal(await service.ended, 0);
+});
+
+/** Of one connection, which stays open between requests. */
+function keptAgent(t: Test): Agent {
+  const agent = new Agent({ keepAlive: true, maxSockets: 1, maxCachedSessions: 0 });
+  t.teardown(() => {
+    agent.destroy();
+  });
+  return agent;
+}
 
 void t.test('a pair that cannot be used is an error in the log, and the one before stays', async (t) => {
   const { service, files } = await start(t, 'old');
@@ -178,6 +202,15 @@ void t.test('the client speaks to it, given the root in NODE_EXTRA_CA_CERTS', as
   const env = { ...process.env, NODE_EXTRA_CA_CERTS: `${PLACE}/root.crt` };
   const { stdout } = await promisify(execFile)(process.execPath, args, { env });
   t.match(stdout, /^[0-9a-f-]{36}\n$/);
+});
+
+void t.test('triggers-api health asks it, whatever is in the certificate', async (t) => {
+  const { service, files } = await start(t, 'expired');
+  const env = { PORT: new URL(service.url).port, TLS_CERT_FILE: files.certFile };
+  for (const args of [[], ['--live']]) {
+    const code = await healthCommand(args, { env, stdout: () => true, stderr: (text) => t.fail(text) });
+    t.equal(code, 0);
+  }
 });
 
 void t.test('what is wrong with the files is said by name', (t) => {

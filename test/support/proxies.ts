@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import type { Test } from 'tap';
 import { freePort } from '../../src/cli/dynamodb-local.ts';
 
@@ -12,18 +12,21 @@ export interface Proxy {
   readonly url: string;
 }
 
+/** What the certificates of `test/certificates` come from. */
+const ROOT = resolve('test/certificates/root.crt');
+
 /**
  * Starts nginx, which reads a body as a whole or passes it on as it comes, and HAProxy before the service, with few connections to
- * it that all clients share. Debian's, as `.ci/install-tools` brings them. They are ended with the test.
+ * it that all clients share. To a service with `https` they speak TLS, and verify it by `ROOT`. Debian's, as `.ci/install-tools` brings them. They are ended with the test.
  */
 export async function startProxies(t: Test, service: string): Promise<Proxy[]> {
   const folder = await mkdtemp(join(tmpdir(), 'proxies-'));
   t.teardown(() => rm(folder, { recursive: true, force: true }));
   const [whole, passing, haproxy] = [await freePort(), await freePort(), await freePort()];
   const nginxConfig = join(folder, 'nginx.conf');
-  await writeFile(nginxConfig, nginxText(folder, new URL(service).host, whole, passing));
+  await writeFile(nginxConfig, nginxText(folder, new URL(service), whole, passing));
   const haproxyConfig = join(folder, 'haproxy.cfg');
-  await writeFile(haproxyConfig, haproxyText(new URL(service).host, haproxy));
+  await writeFile(haproxyConfig, haproxyText(new URL(service), haproxy));
   run(t, '/usr/sbin/nginx', ['-e', 'stderr', '-p', folder, '-c', nginxConfig]);
   run(t, '/usr/sbin/haproxy', ['-db', '-f', haproxyConfig]);
   await Promise.all([whole, passing, haproxy].map(answering));
@@ -34,7 +37,7 @@ export async function startProxies(t: Test, service: string): Promise<Proxy[]> {
   ];
 }
 
-function nginxText(folder: string, service: string, whole: number, passing: number): string {
+function nginxText(folder: string, { protocol, host }: URL, whole: number, passing: number): string {
   const temporary = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'];
   return `
 daemon off;
@@ -45,20 +48,25 @@ events { worker_connections 1024; }
 http {
   access_log off;
   ${temporary.map((name) => `${name}_temp_path ${folder}/${name};`).join('\n  ')}
-  upstream service { server ${service}; keepalive 2; }
+  upstream service { server ${host}; keepalive 2; }
+  proxy_ssl_verify on;
+  proxy_ssl_verify_depth 2;
+  proxy_ssl_trusted_certificate ${ROOT};
+  proxy_ssl_name localhost;
   proxy_http_version 1.1;
   proxy_set_header Connection "";
   proxy_read_timeout 5s;
-  server { listen 127.0.0.1:${String(whole)}; location / { proxy_pass http://service; } }
+  server { listen 127.0.0.1:${String(whole)}; location / { proxy_pass ${protocol}//service; } }
   server {
     listen 127.0.0.1:${String(passing)};
-    location / { proxy_pass http://service; proxy_request_buffering off; }
+    location / { proxy_pass ${protocol}//service; proxy_request_buffering off; }
   }
 }
 `;
 }
 
-function haproxyText(service: string, port: number): string {
+function haproxyText({ protocol, host }: URL, port: number): string {
+  const tls = protocol === 'https:' ? ` ssl verify required ca-file ${ROOT} verifyhost localhost` : '';
   return `
 global
   maxconn 1000
@@ -73,7 +81,7 @@ frontend clients
   bind 127.0.0.1:${String(port)}
   default_backend service
 backend service
-  server service ${service}
+  server service ${host}${tls}
 `;
 }
 
