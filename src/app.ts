@@ -4,6 +4,7 @@ import type { Config } from './config.ts';
 import { createClock, SYSTEM_TIME } from './events/clock.ts';
 import type { TimeSource } from './events/clock.ts';
 import { readCertificate } from './http/certificate.ts';
+import { hostInUrl } from './http/listen.ts';
 import { requestLog } from './http/request-log.ts';
 import { createServer, type Server, type ServerOptions } from './http/server.ts';
 import { READY_PATH } from './http/v1/routes.ts';
@@ -113,7 +114,7 @@ async function ready(store: Store, draining: boolean): Promise<void> {
 }
 
 function urlOf({ tls, host }: Config, port: number): string {
-  return `${tls === null ? 'http' : 'https'}://${host.includes(':') ? `[${host}]` : host}:${String(port)}`;
+  return `${tls === null ? 'http' : 'https'}://${hostInUrl(host)}:${String(port)}`;
 }
 
 interface Closable {

@@ -56,3 +56,8 @@ function whyNot(host: string, port: number): Promise<NodeJS.ErrnoException | nul
     });
   });
 }
+
+/** The host as URLs have it: an IPv6 address in brackets. */
+export function hostInUrl(host: string): string {
+  return host.includes(':') ? `[${host}]` : host;
+}

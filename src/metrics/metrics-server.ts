@@ -1,6 +1,6 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { listenError } from '../http/listen.ts';
+import { hostInUrl, listenError } from '../http/listen.ts';
 
 export interface MetricsServer {
   /** E.g. `http://127.0.0.1:9464/metrics`. */
@@ -40,7 +40,7 @@ export async function startMetricsServer(
   });
   const { port: actual } = server.address() as AddressInfo;
   return {
-    url: `http://${host.includes(':') ? `[${host}]` : host}:${String(actual)}/metrics`,
+    url: `http://${hostInUrl(host)}:${String(actual)}/metrics`,
     async close() {
       const closed = new Promise((resolve) => server.close(resolve));
       // A scrape under way gets its answer; connections that are kept alive would hold the process.
