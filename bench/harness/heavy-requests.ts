@@ -19,10 +19,12 @@ export interface HeavyRequest {
 const store: EventStore = {
   newId: () => '00000000-0000-4000-8000-000000000000',
   append: () => Promise.resolve({ outcome: 'stored' }),
+  appendMany: (_, appends) => Promise.resolve(appends.map(() => ({ outcome: 'stored' }))),
   get: () => Promise.resolve(undefined),
   listPending: () => Promise.resolve({ events: [], next: null }),
   countPending: () => Promise.resolve({ count: 0, exact: true }),
   acknowledge: () => Promise.resolve({ outcome: 'missing' }),
+  acknowledgeMany: (_, ids) => Promise.resolve(ids.map(() => ({ outcome: 'missing' }))),
   remove: () => Promise.resolve(false),
   ping: () => Promise.resolve(),
   close: () => Promise.resolve(),

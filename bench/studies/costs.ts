@@ -204,7 +204,7 @@ function createMeter(url: string): Meter {
   };
 }
 
-/** In Markdown: units an event, and dollars for a million events that are sent, listed once and acknowledged. */
+/** In Markdown: units an event, and dollars, by the units as shown, for a million events that are sent, listed once and acknowledged. */
 export function costTable(found: readonly Cost[]): string {
   const steps = Object.keys(STEPS) as Step[];
   const rows = found.map(({ bytes, calls }) => [
@@ -224,12 +224,18 @@ function unitsText(units: Units | undefined): string {
 }
 
 function short(units: number): string {
-  return String(Math.round(units * 10) / 10);
+  return String(rounded(units));
+}
+
+/** A listed event's share of a page is not a whole unit, and differs a little from run to run. */
+function rounded(units: number): number {
+  return Math.round(units * 10) / 10;
 }
 
 function dollars(calls: readonly (Units | undefined)[]): string {
   const total = calls.reduce(
-    (sum, units) => sum + (units?.write ?? 0) * DOLLARS.write + (units?.read ?? 0) * DOLLARS.read,
+    (sum, units) =>
+      sum + rounded(units?.write ?? 0) * DOLLARS.write + rounded(units?.read ?? 0) * DOLLARS.read,
     0,
   );
   return `$${total.toFixed(2)}`;

@@ -35,6 +35,20 @@ export function createEventMetrics(contracts: readonly string[]): EventMetrics {
         if (acknowledgement.outcome === 'acknowledged') outcomes.acknowledged.add(contract);
         return acknowledgement;
       },
+      async appendMany(tenant, appends) {
+        tenants.served(tenant);
+        const results = await store.appendMany(tenant, appends);
+        for (const { outcome } of results)
+          if (outcome !== 'failed') outcomes[APPENDED[outcome]].add(contract);
+        return results;
+      },
+      async acknowledgeMany(tenant, ids, at) {
+        tenants.served(tenant);
+        const results = await store.acknowledgeMany(tenant, ids, at);
+        for (const { outcome } of results)
+          if (outcome === 'acknowledged') outcomes.acknowledged.add(contract);
+        return results;
+      },
       async remove(tenant, id) {
         tenants.served(tenant);
         const existed = await store.remove(tenant, id);

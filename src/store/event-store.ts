@@ -24,6 +24,13 @@ export interface EventStore {
    */
   append(event: StoredEvent, claim?: Claim): Promise<Appended>;
 
+  /**
+   * `append` for up to `MANY` events of one tenant, all pending. They get their places in the inbox in the order of the list, and
+   * of two that bring one claim the first has it. Resolves, in that order, with what came of each: one that is `failed` may be
+   * stored, unless its error is a `StoreOverloadedError`. Rejects only when nothing was stored, and nothing will be.
+   */
+  appendMany(tenant: string, appends: readonly Append[]): Promise<readonly (Appended | Failed)[]>;
+
   /** Consistent: sees every write that resolved before the call. */
   get(tenant: string, id: string): Promise<StoredEvent | undefined>;
 
@@ -38,6 +45,17 @@ export interface EventStore {
 
   /** Moves a pending event to acknowledged at the time `at`. Of many callers at once exactly one gets `acknowledged`. */
   acknowledge(tenant: string, id: string, at: Micros): Promise<Acknowledgement>;
+
+  /**
+   * `acknowledge` for up to `MANY` events, whose ids differ. Resolves, in the order of the ids, with what came of each: one that
+   * is `failed` may be acknowledged, unless its error is a `StoreOverloadedError`. Rejects only when nothing was acknowledged, and
+   * nothing will be.
+   */
+  acknowledgeMany(
+    tenant: string,
+    ids: readonly string[],
+    at: Micros,
+  ): Promise<readonly (Acknowledgement | Failed)[]>;
 
   /** Deletes the event, pending or not. Resolves with false when there was none. */
   remove(tenant: string, id: string): Promise<boolean>;
@@ -66,6 +84,19 @@ export type Appended =
   /** Id and time of the first event with this claim. It is stored, or was. */
   | { readonly outcome: 'duplicate'; readonly id: string; readonly createdAt: Micros }
   | { readonly outcome: 'conflict' };
+
+/** One event of `appendMany`. */
+export interface Append {
+  readonly event: StoredEvent;
+  readonly claim?: Claim | undefined;
+}
+
+/** One item of a call for many of which nothing better is known than that something went wrong. */
+export interface Failed {
+  readonly outcome: 'failed';
+  /** What the same call for this one item would have rejected with. */
+  readonly error: Error;
+}
 
 export interface PageRequest {
   /** At least 1. */
@@ -107,3 +138,6 @@ export type Acknowledgement =
 
 /** A page ends with the event that brings its payloads to this size, in bytes of UTF-8. */
 export const PAGE_PAYLOAD_BYTES = 4 * 1024 * 1024;
+
+/** Items of a call for many, at most. */
+export const MANY = 500;

@@ -25,6 +25,7 @@
  */
 import type { Test } from 'tap';
 import { closing, concurrency, readingBack } from './append-contract.ts';
+import { manyAtOnce } from './batch-contract.ts';
 import { acknowledging, removing, tenantsKeptApart } from './consume-contract.ts';
 import { expiry } from './expiry-contract.ts';
 import { counting, filtering, listing, pageSize, walking } from './inbox-contract.ts';
@@ -47,6 +48,7 @@ export function storeContract(t: Test, harness: StoreHarness): void {
     counting,
     expiry,
     concurrency,
+    'many in one call': manyAtOnce,
     closing,
   };
   for (const [name, section] of Object.entries(sections)) {

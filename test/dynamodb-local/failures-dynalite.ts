@@ -137,7 +137,9 @@ void t.test('a missing table is named in the log and by ping, and found once it 
   await openStore(t, endpoint, { tables });
   await eventually(() => store.ping());
   await store.append(newEvent());
-  t.equal(log.errors.length, 1, 'said once, not at each try');
+  // While the tables are being created, the next one is missing for a moment.
+  const reasons = log.errors.map(({ fields }) => (fields as { err: Error }).err.message);
+  t.same(reasons, [...new Set(reasons)], 'said once, not at each try');
 });
 
 void t.test('a table of another shape is an error that says so', async (t) => {

@@ -27,6 +27,8 @@ interface CallOptions {
   readonly problem: () => StoreUnavailableError | undefined;
 }
 
+export type Calls = ReturnType<typeof trackCalls>;
+
 /** Every call of the store passes here. It is refused when it cannot succeed, gets the port's errors, and is waited for on close. */
 export function trackCalls({ table, callBudgetMs, retries, turns, problem }: CallOptions) {
   const underWay = new Set<Promise<unknown>>();

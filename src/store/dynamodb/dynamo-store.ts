@@ -1,13 +1,14 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { DynamoDBDocumentClient } from '@aws-sdk/lib-dynamodb';
-import type { Micros } from '../event.ts';
+import { eachOfMany } from '../each-of-many.ts';
+import type { Micros, StoredEvent } from '../event.ts';
 import { createShares } from '../shares.ts';
-import type { Acknowledgement, EventStore, PendingCount } from '../event-store.ts';
+import type { Appended, Claim, EventStore, PendingCount } from '../event-store.ts';
 import type { KeyStore } from '../key-store.ts';
 import { createAppends } from './append.ts';
 import { withShare, PAGE_BYTES } from './payload-bytes.ts';
-import { createRequestTurns, singleFlight, trackCalls } from './calls.ts';
+import { createRequestTurns, singleFlight, trackCalls, type Calls } from './calls.ts';
 import { createClient, type Connection } from './client.ts';
 import { createClockCheck, type ClockCheck } from './clock-check.ts';
 import { createCompression } from './compression.ts';
@@ -102,23 +103,22 @@ export async function openDynamoStore(options: DynamoStoreOptions): Promise<Dyna
   const keyCalls = trackCalls({ ...common, table: tables.keys });
   const pageBytes = createShares(options.pageBytes ?? PAGE_BYTES);
   const horizon = () => now() - eventTtl;
-  const count = cacheCounts(
-    (tenant) => calls.run(tenant, (deadline) => countInbox(inbox, tenant, horizon(), deadline)),
-    options.clockMs,
+  const countPending = createCount(calls, options.clockMs, (tenant, deadline) =>
+    countInbox(inbox, tenant, horizon(), deadline),
   );
 
-  const countPending = (tenant: string): Promise<PendingCount> => {
-    const refused = calls.refusal();
-    return refused ? Promise.reject(refused) : count(tenant);
-  };
+  const append = (event: StoredEvent, claim?: Claim): Promise<Appended> =>
+    claim === undefined
+      ? calls.track(() => appends.plain(event, performance.now() + callBudgetMs))
+      : calls.run(event.tenant, (deadline) => appends.claimed(event, claim, deadline));
+  const acknowledge = createAcknowledge(events, calls, horizon);
+
   return {
     keys: createDynamoKeys(open(tables.keys), (call) => keyCalls.run(KEY_LOOKUPS, call), log),
     gauges: createGauges({ inbox, calls, horizon, countPending, commitQueue: appends.queue }),
     newId: () => randomUUID(),
-    append: (event, claim) =>
-      claim === undefined
-        ? calls.track(() => appends.plain(event, performance.now() + callBudgetMs))
-        : calls.run(event.tenant, (deadline) => appends.claimed(event, claim, deadline)),
+    append,
+    appendMany: (_, many) => calls.track(() => eachOfMany(many, ({ event, claim }) => append(event, claim))),
 
     get: (tenant, id) =>
       calls.run(tenant, async (deadline) => {
@@ -133,11 +133,9 @@ export async function openDynamoStore(options: DynamoStoreOptions): Promise<Dyna
 
     countPending,
 
-    acknowledge: (tenant, id, at) =>
-      calls.run(tenant, (deadline) => {
-        const request = { id, tenant, at, horizon: horizon(), token: randomUUID() };
-        return acknowledge(events, request, deadline);
-      }),
+    acknowledge,
+    acknowledgeMany: (tenant, ids, at) =>
+      calls.track(() => eachOfMany(ids, (id) => acknowledge(tenant, id, at))),
 
     remove: (tenant, id) =>
       calls.run(tenant, (deadline) => {
@@ -162,17 +160,29 @@ async function probe(events: Table, clockCheck: ClockCheck | undefined, deadline
   clockCheck?.refuse();
 }
 
-async function acknowledge(
-  events: Table,
-  request: table.AcknowledgeRequest,
-  deadline: Deadline,
-): Promise<Acknowledgement> {
-  const { id, tenant, at, horizon } = request;
-  const found = await table.acknowledgeItem(events, request, deadline);
-  if (found === 'acknowledged') return { outcome: 'acknowledged', acknowledgedAt: at };
-  const acknowledgedAt = isVisible(found, tenant, horizon) ? acknowledgedAtOf(id, found) : null;
-  // A pending event was put between the update and the look at why the update failed.
-  return acknowledgedAt === null ? { outcome: 'missing' } : { outcome: 'already', acknowledgedAt };
+/** Counts are cached, but not served while the store refuses calls. */
+function createCount(
+  calls: Calls,
+  clockMs: DynamoStoreOptions['clockMs'],
+  countNow: (tenant: string, deadline: Deadline) => Promise<PendingCount>,
+): EventStore['countPending'] {
+  const count = cacheCounts((tenant) => calls.run(tenant, (deadline) => countNow(tenant, deadline)), clockMs);
+  return (tenant) => {
+    const refused = calls.refusal();
+    return refused ? Promise.reject(refused) : count(tenant);
+  };
+}
+
+function createAcknowledge(events: Table, calls: Calls, horizon: () => Micros): EventStore['acknowledge'] {
+  return (tenant, id, at) =>
+    calls.run(tenant, async (deadline) => {
+      const request = { id, tenant, at, horizon: horizon(), token: randomUUID() };
+      const found = await table.acknowledgeItem(events, request, deadline);
+      if (found === 'acknowledged') return { outcome: 'acknowledged', acknowledgedAt: at };
+      const acknowledgedAt = isVisible(found, tenant, request.horizon) ? acknowledgedAtOf(id, found) : null;
+      // A pending event was put between the update and the look at why the update failed.
+      return acknowledgedAt === null ? { outcome: 'missing' } : { outcome: 'already', acknowledgedAt };
+    });
 }
 
 async function prepare(

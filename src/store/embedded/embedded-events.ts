@@ -1,6 +1,7 @@
+import { eachOfMany } from '../each-of-many.ts';
 import type { Micros, StoredEvent } from '../event.ts';
 import { CorruptEventError } from '../store-errors.ts';
-import type { Acknowledgement, Appended, Claim } from '../event-store.ts';
+import type { Acknowledgement, Appended, Claim, EventStore } from '../event-store.ts';
 import type { Counts } from './counts.ts';
 import type { Disk } from './disk.ts';
 import { appendEntry, readValue } from './database.ts';
@@ -41,7 +42,7 @@ export function createEvents({ lmdb, writer, counts, claims, expiredTo, newest, 
   /** The last sequence that was given out, whether or not its event is on disk yet. Writes are committed in this order. */
   let last = newest.sequence;
 
-  return { append, get, acknowledge, remove, newest: () => last };
+  return { append, get, acknowledge, remove, newest: () => last, ...createMany(writer, append, acknowledge) };
 
   function append(event: StoredEvent, claim?: Claim): Promise<Appended> {
     const id = idKey(event.id);
@@ -107,6 +108,22 @@ export function createEvents({ lmdb, writer, counts, claims, expiredTo, newest, 
   function removePending(tenant: string, sequence: Sequence): void {
     if (inbox.removeSync(inboxKey(tenant, sequence))) counts.removed(tenant, sequence);
   }
+}
+
+function createMany(
+  writer: Writer,
+  append: EventStore['append'],
+  acknowledge: EventStore['acknowledge'],
+): Pick<EventStore, 'appendMany' | 'acknowledgeMany'> {
+  const all = async <Item, Result>(items: readonly Item[], call: (item: Item) => Promise<Result>) => {
+    const refusal = writer.refusal();
+    if (refusal !== undefined) throw refusal;
+    return eachOfMany(items, call);
+  };
+  return {
+    appendMany: (_, appends) => all(appends, ({ event, claim }) => append(event, claim)),
+    acknowledgeMany: (tenant, ids, at) => all(ids, (id) => acknowledge(tenant, id, at)),
+  };
 }
 
 /** Where an event is. */

@@ -129,8 +129,10 @@ export async function openEmbeddedStore(options: EmbeddedOptions): Promise<Embed
     }),
     newId: newEventId,
     append: events.append,
+    appendMany: events.appendMany,
     get: opened(events.get),
     acknowledge: events.acknowledge,
+    acknowledgeMany: events.acknowledgeMany,
     remove: events.remove,
     listPending: opened((tenant, page) =>
       listPending({ lmdb, expiredTo: expiredTo(), newest: newestNow(), onDamage }, tenant, page),
