@@ -14,9 +14,7 @@ import {
 } from '../harness/heavy-requests.ts';
 import type { HeavyRequest } from '../harness/heavy-requests.ts';
 import { introduction } from '../harness/machine.ts';
-
-/** From 0 to 1, as `Math.random`. */
-type Random = () => number;
+import { seeded, type Random } from '../harness/random.ts';
 
 /** How a payload is made: `names` or, where that is none, a list, of `unit`, in levels of `nest`. */
 interface Genome {
@@ -169,14 +167,4 @@ function nameOf(kind: (typeof NAMES)[number], index: number): string {
 
 function pick<Item>(random: Random, items: readonly Item[]): Item {
   return items[Math.floor(random() * items.length)] as Item;
-}
-
-/** mulberry32: the same search again for the same seed, as far as the clock allows. */
-function seeded(state: number): Random {
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 4_294_967_296;
-  };
 }

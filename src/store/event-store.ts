@@ -43,21 +43,27 @@ export interface EventStore {
 
   countPending(tenant: string): Promise<PendingCount>;
 
-  /** Moves a pending event to acknowledged at the time `at`. Of many callers at once exactly one gets `acknowledged`. */
+  /**
+   * Moves an event that is pending, leased or not, or in quarantine to acknowledged at the time `at`. Of many callers at once
+   * exactly one gets `acknowledged`.
+   */
   acknowledge(tenant: string, id: string, at: Micros): Promise<Acknowledgement>;
 
   /**
    * `acknowledge` for up to `MANY` events, whose ids differ. Resolves, in the order of the ids, with what came of each: one that
    * is `failed` may be acknowledged, unless its error is a `StoreOverloadedError`. Rejects only when nothing was acknowledged, and
    * nothing will be.
+   *
+   * @param force true: also those whose lease runs; otherwise they get `leased`.
    */
   acknowledgeMany(
     tenant: string,
     ids: readonly string[],
     at: Micros,
-  ): Promise<readonly (Acknowledgement | Failed)[]>;
+    force?: boolean,
+  ): Promise<readonly (Acknowledgement | { readonly outcome: 'leased' } | Failed)[]>;
 
-  /** Deletes the event, pending or not. Resolves with false when there was none. */
+  /** Deletes the event, pending, in quarantine or acknowledged. Resolves with false when there was none. */
   remove(tenant: string, id: string): Promise<boolean>;
 
   /** Resolves while the store can answer. */
@@ -123,6 +129,8 @@ export interface PendingPage {
    * the end of the walk.
    */
   readonly next: string | null;
+  /** Until when those of the events are leased that are, by id. Absent: none of them is. */
+  readonly leasedUntil?: ReadonlyMap<string, Micros>;
 }
 
 export interface PendingCount {

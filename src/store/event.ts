@@ -1,3 +1,5 @@
+import type { Quarantine } from './lease-store.ts';
+
 /** A point in time: whole microseconds since the Unix epoch. Exact in a double until the year 2255. */
 export type Micros = number;
 
@@ -20,4 +22,6 @@ export interface StoredEvent {
   readonly createdAt: Micros;
   /** Null while the event is pending. */
   readonly acknowledgedAt: Micros | null;
+  /** Of an event in quarantine; absent: it is pending or acknowledged. */
+  readonly quarantine?: Quarantine;
 }

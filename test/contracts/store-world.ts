@@ -12,6 +12,8 @@ export interface StoreHarness {
 export interface StoreOptions {
   readonly now: () => Micros;
   readonly eventTtl: Micros;
+  /** Absent: the store's own. */
+  readonly maxAttempts?: number;
 }
 
 export interface OpenedStore {
