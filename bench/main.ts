@@ -45,6 +45,10 @@ const COMMANDS: Readonly<Record<string, Command>> = {
     about: 'how well the group commit on DynamoDB fills its batches: batching [--events N]',
     load: async () => (await import('./studies/batching.ts')).batching,
   },
+  inserts: {
+    about: 'what events cost that are put in batches with a condition: inserts [--batches N] [--rounds N]',
+    load: async () => (await import('./studies/inserts.ts')).inserts,
+  },
   costs: {
     about: 'capacity units of DynamoDB for each call, and dollars for a million events: costs [--events N]',
     load: async () => (await import('./studies/costs.ts')).costs,

@@ -1,18 +1,20 @@
 import type { Micros, StoredEvent } from '../event.ts';
 import { StoreOverloadedError } from '../store-errors.ts';
 import { createShares } from '../shares.ts';
-import type { Appended, Claim } from '../event-store.ts';
+import type { Appended, Claim, Failed } from '../event-store.ts';
 import { CLAIMED_BYTES, withShare } from './payload-bytes.ts';
 import { appendClaimed, type PackedEvent } from './claimed-append.ts';
 import type { ClockCheck } from './clock-check.ts';
-import type { Compression } from './compression.ts';
+import { isWorthPacking, type Compression } from './compression.ts';
 import { withDeadline, type Deadline } from './deadline.ts';
 import { putItemOnce, putItems } from './events-table.ts';
-import { failureOf, isInvalid } from './failure.ts';
+import { failureOf, isInvalid, toStoreError } from './failure.ts';
+import { forMany } from './for-many.ts';
 import { createGroupCommit, type GroupCommit, type Verdict } from './group-commit.ts';
 import { toItem, type EventItem, type ItemOptions } from './event-item.ts';
 import { SINGLE_COST, SUCCESS, type Retries } from './retries.ts';
 import type { Table } from './table.ts';
+import { createTurns, type Turns } from './turns.ts';
 import type { CommitQueueState } from '../store-gauges.ts';
 import type { StoreObserver } from '../store-observer.ts';
 
@@ -30,6 +32,11 @@ export interface AppendOptions extends ItemOptions {
 export interface Appends {
   /** Puts the event in a batch with others. `deadline` is a time of `performance.now()`. */
   plain(event: StoredEvent, deadline: number): Promise<Appended>;
+  /**
+   * `plain` for many events of one tenant. Events that find no room in the queue wait for it in here. One that is `failed` may be
+   * stored, unless its error is a `StoreOverloadedError`.
+   */
+  plainMany(events: readonly StoredEvent[], deadline: number): Promise<readonly (Appended | Failed)[]>;
   /** Puts the event by itself, because a batch takes no conditions. */
   claimed(event: StoredEvent, claim: Claim, deadline: Deadline): Promise<Appended>;
   /** Plain appends that are under way. */
@@ -42,22 +49,47 @@ export function createAppends(options: AppendOptions): Appends {
   const { compression, clockCheck } = options;
   const commits = commitTo(options);
   const claimedBytes = createShares(CLAIMED_BYTES);
+  /** Events by tenant that are on their way to the queue. */
+  const beingPacked = new Map<string, number>();
 
-  const pack = async (event: StoredEvent, deadline: number): Promise<PackedEvent> => {
+  /** @param list turns of the events of one list; absent: the event comes alone. */
+  const pack = async (event: StoredEvent, deadline: number, list?: Turns): Promise<PackedEvent> => {
     clockCheck?.refuse();
     const { payload, tenant } = event;
     const payloadBytes = Buffer.byteLength(payload);
-    const packed = compression.pack(payload, payloadBytes, { tenant, deadline });
+    const job = () => compression.pack(payload, payloadBytes, { tenant, deadline });
+    const alone = list === undefined || !isWorthPacking(payloadBytes);
+    const packed = alone ? job() : list.run(tenant, async () => job());
     // Most payloads are short and need no turn of the compressor.
     if (typeof packed === 'string') return { event, payload: packed, payloadBytes };
     return { event, payload: await refusedAt(deadline, packed), payloadBytes };
   };
 
+  const plain = async (event: StoredEvent, deadline: number, list?: Turns): Promise<Appended> => {
+    const { tenant } = event;
+    beingPacked.set(tenant, (beingPacked.get(tenant) ?? 0) + 1);
+    const { payload, payloadBytes } = await pack(event, deadline, list).finally(() => {
+      const left = (beingPacked.get(tenant) ?? 0) - 1;
+      if (left > 0) beingPacked.set(tenant, left);
+      else beingPacked.delete(tenant);
+    });
+    await commits.add(toItem(event, payload, payloadBytes, options), deadline);
+    return { outcome: 'stored' };
+  };
+
   return {
-    async plain(event, deadline) {
-      const { payload, payloadBytes } = await pack(event, deadline);
-      await commits.add(toItem(event, payload, payloadBytes, options), deadline);
-      return { outcome: 'stored' };
+    plain: (event, deadline) => plain(event, deadline),
+
+    plainMany(events, deadline) {
+      const packing = createTurns(PACKED_AT_A_TIME);
+      const each = (event: StoredEvent) =>
+        plain(event, deadline, packing).catch((error: unknown) => ({
+          outcome: 'failed' as const,
+          error: toStoreError(error, options.events.name),
+        }));
+      const take = ({ tenant }: StoredEvent) =>
+        commits.room(tenant) - (beingPacked.get(tenant) ?? 0) > LEFT_TO_SINGLE_WRITES;
+      return forMany(events, each, { take, give: () => undefined });
     },
 
     claimed: (event, claim, deadline) =>
@@ -74,6 +106,9 @@ export function createAppends(options: AppendOptions): Appends {
     close: () => commits.close(),
   };
 }
+
+/** Large payloads of one list that may be with the compressor at a time. */
+const PACKED_AT_A_TIME = 8;
 
 /** At the deadline the caller gets an answer, so nothing may be stored later: a caller that is refused tries again. */
 async function refusedAt<T>(deadline: number, packing: Promise<T>): Promise<T> {
@@ -102,6 +137,9 @@ const COMMIT_LIMITS = {
   backoffMs: 25,
   backoffCapMs: 400,
 };
+
+/** Lists put no more into the queue when their tenant could then put no more than these: they are for its single events. */
+const LEFT_TO_SINGLE_WRITES = COMMIT_LIMITS.queuedItems / 4;
 
 function commitTo({ events, retries, observer }: AppendOptions): GroupCommit<EventItem> {
   const left = (deadline: number) => deadline - performance.now();

@@ -1,7 +1,9 @@
+import type { Failed } from '../event-store.ts';
 import { StoreOverloadedError, StoreUnavailableError } from '../store-errors.ts';
-import { createShares } from '../shares.ts';
-import { withDeadline, type Deadline } from './deadline.ts';
+import { createShares, type Shares } from '../shares.ts';
+import { untilSent, withDeadline, type Deadline } from './deadline.ts';
 import { toStoreError } from './failure.ts';
+import { forMany, type Places } from './for-many.ts';
 import type { Retries } from './retries.ts';
 import { createTurns, type Turns } from './turns.ts';
 
@@ -14,6 +16,12 @@ const MAX_CALLS = 2_000;
  */
 const MAX_REQUESTS = 448;
 const MAX_REQUESTS_OF_ONE = 224;
+
+/** Items of one call for many that are under way at a time: two requests each, one after the other, when they have claims. */
+const ITEMS_AT_A_TIME = 64;
+
+/** Calls for many take no further place when their tenant could then take no more than these: they are for its single calls. */
+const LEFT_TO_SINGLE_CALLS = MAX_CALLS / 8;
 
 export function createRequestTurns(): Turns {
   return createTurns(MAX_REQUESTS, MAX_REQUESTS_OF_ONE);
@@ -65,6 +73,33 @@ export function trackCalls({ table, callBudgetMs, retries, turns, problem }: Cal
       }
     },
 
+    /**
+     * One call for many items. Each takes a place of its own among the calls; items that find none wait in here. So only a call
+     * that finds not even one place is refused. The call ends by the deadline of a single one: what was not sent by then is
+     * refused, and never will be sent.
+     *
+     * @returns what came of each item, in order.
+     */
+    async runMany<Item, Result>(
+      tenant: string,
+      items: readonly Item[],
+      call: (item: Item, deadline: Deadline) => Promise<Result>,
+    ): Promise<readonly (Result | Failed)[]> {
+      if (!running.take(tenant, 1)) throw new StoreOverloadedError('too many calls are under way');
+      const endsAt = performance.now() + callBudgetMs;
+      const turn = <R>(request: () => Promise<R>) => turns.run(tenant, request);
+      const each = (item: Item) =>
+        untilSent((deadline) => call(item, deadline), endsAt, { retries, turn }).catch((error: unknown) => ({
+          outcome: 'failed' as const,
+          error: toStoreError(error, table),
+        }));
+      try {
+        return await track(() => forMany(items, each, placesOf(tenant, running)));
+      } finally {
+        running.give(tenant, 1);
+      }
+    },
+
     /** Runs a call that belongs to no tenant. It takes no share, and there is always a place for its one request. */
     runUnshared: <T>(call: (deadline: Deadline) => Promise<T>): Promise<T> =>
       track(() => withDeadline(call, callBudgetMs)),
@@ -73,6 +108,22 @@ export function trackCalls({ table, callBudgetMs, retries, turns, problem }: Cal
     async close(): Promise<void> {
       closed = true;
       await Promise.allSettled(underWay);
+    },
+  };
+}
+
+function placesOf(tenant: string, running: Shares): Places<unknown> {
+  let others = 0;
+  return {
+    take: () => {
+      if (others + 1 >= ITEMS_AT_A_TIME || running.room(tenant) <= LEFT_TO_SINGLE_CALLS) return false;
+      if (!running.take(tenant, 1)) return false;
+      others += 1;
+      return true;
+    },
+    give: () => {
+      running.give(tenant, 1);
+      others -= 1;
     },
   };
 }

@@ -64,6 +64,9 @@ export function createCommitQueue<T>(limits: QueueLimits) {
     /** Whether the next batch is full. */
     fillsBatch: () => ready.items >= limits.batchItems || ready.bytes >= limits.batchBytes,
 
+    /** Items that `admit` would take from that tenant now, if they are small. */
+    room: (tenant: string) => Math.min(limits.queuedItems, items.room(tenant)),
+
     /** Returns false when the tenant has its share already. */
     admit(entry: Entry<T>): boolean {
       if (!items.take(entry.tenant, 1)) return false;

@@ -43,13 +43,18 @@ export interface Caller {
   readonly deadline: number;
 }
 
+/** Whether `pack` tries to make text of that size shorter. */
+export function isWorthPacking(bytes: number): boolean {
+  return bytes > WORTHWHILE_BYTES;
+}
+
 export function createCompression(): Compression {
   const packing = createTurns(JOBS);
   const unpacking = createTurns(JOBS);
   const waiting = createShares(WAITING_BYTES);
   return {
     pack(text, bytes, { tenant, deadline }) {
-      if (bytes <= WORTHWHILE_BYTES) return text;
+      if (!isWorthPacking(bytes)) return text;
       if (!waiting.take(tenant, bytes)) {
         return Promise.reject(new StoreOverloadedError('too many large payloads are waiting'));
       }

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { StoreUnavailableError } from '../store-errors.ts';
+import { StoreOverloadedError, StoreUnavailableError } from '../store-errors.ts';
 import { failureOf } from './failure.ts';
 import { RETRY_COST, SUCCESS, type Retries } from './retries.ts';
 
@@ -53,6 +53,42 @@ export async function withDeadline<T>(
     clearTimeout(timer);
   }
 }
+
+/**
+ * `withDeadline` for one item of many that take turns: it may be time before its turn comes. Rejects with a `StoreOverloadedError`
+ * when nothing was sent before the deadline; nothing is sent after it.
+ *
+ * @param endsAt a time of `performance.now()`.
+ */
+export async function untilSent<T>(
+  run: (deadline: Deadline) => Promise<T>,
+  endsAt: number,
+  sending: Sending,
+): Promise<T> {
+  const left = endsAt - performance.now();
+  if (left <= 0) throw new StoreOverloadedError(NOT_SENT);
+  const state = { sent: false, over: false };
+  const noted = (deadline: Deadline): Deadline => {
+    deadline.signal.addEventListener('abort', () => (state.over = true));
+    return {
+      ...deadline,
+      turn: (request) =>
+        deadline.turn(() => {
+          if (state.over) throw new StoreOverloadedError(NOT_SENT);
+          state.sent = true;
+          return request();
+        }),
+    };
+  };
+  try {
+    return await withDeadline((deadline) => run(noted(deadline)), left, sending);
+  } catch (error) {
+    if (state.over && !state.sent) throw new StoreOverloadedError(NOT_SENT, { cause: error });
+    throw error;
+  }
+}
+
+const NOT_SENT = 'the request was not sent in time';
 
 /**
  * Repeats `attempt` until it succeeds, its error is final, the next pause would not end before the deadline, or the budget of

@@ -1,11 +1,11 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { DynamoDBDocumentClient } from '@aws-sdk/lib-dynamodb';
-import { eachOfMany } from '../each-of-many.ts';
 import type { Micros, StoredEvent } from '../event.ts';
 import { createShares } from '../shares.ts';
-import type { Appended, Claim, EventStore, PendingCount } from '../event-store.ts';
+import type { Acknowledgement, Appended, Claim, EventStore, PendingCount } from '../event-store.ts';
 import type { KeyStore } from '../key-store.ts';
+import { appendMany } from './append-many.ts';
 import { createAppends } from './append.ts';
 import { withShare, PAGE_BYTES } from './payload-bytes.ts';
 import { createRequestTurns, singleFlight, trackCalls, type Calls } from './calls.ts';
@@ -16,6 +16,7 @@ import { cacheCounts } from './count-cache.ts';
 import { CALL_BUDGET_MS, type Deadline } from './deadline.ts';
 import * as table from './events-table.ts';
 import { toStoreError } from './failure.ts';
+import { unlessRefused } from './for-many.ts';
 import { createIndexReader, type IndexReader } from './index-reader.ts';
 import { countInbox, readPage } from './inbox-reads.ts';
 import { createInboxShards, type InboxShards } from './inbox-shards.ts';
@@ -94,8 +95,7 @@ export async function openDynamoStore(options: DynamoStoreOptions): Promise<Dyna
   const compression = createCompression();
   const claims = open(tables.claims);
   const appends = createAppends({ ...options, events, claims, compression, retries, clockCheck });
-  const index = createIndexReader(events);
-  const reader = options.wrapIndex?.(index) ?? index;
+  const reader = (options.wrapIndex ?? ((index) => index))(createIndexReader(events));
   const { upcoming = now } = options;
   const inbox = { ...options, events, compression, reader, upcoming, readShards: () => shards.toRead() };
   const common = { callBudgetMs, retries, turns: createRequestTurns(), problem: readiness.problem };
@@ -111,14 +111,15 @@ export async function openDynamoStore(options: DynamoStoreOptions): Promise<Dyna
     claim === undefined
       ? calls.track(() => appends.plain(event, performance.now() + callBudgetMs))
       : calls.run(event.tenant, (deadline) => appends.claimed(event, claim, deadline));
-  const acknowledge = createAcknowledge(events, calls, horizon);
+  const acknowledge = createAcknowledge(events, horizon);
 
   return {
     keys: createDynamoKeys(open(tables.keys), (call) => keyCalls.run(KEY_LOOKUPS, call), log),
     gauges: createGauges({ inbox, calls, horizon, countPending, commitQueue: appends.queue }),
     newId: () => randomUUID(),
     append,
-    appendMany: (_, many) => calls.track(() => eachOfMany(many, ({ event, claim }) => append(event, claim))),
+    appendMany: (tenant, many) =>
+      calls.track(() => appendMany({ appends, calls, callBudgetMs }, tenant, many)),
 
     get: (tenant, id) =>
       calls.run(tenant, async (deadline) => {
@@ -133,9 +134,12 @@ export async function openDynamoStore(options: DynamoStoreOptions): Promise<Dyna
 
     countPending,
 
-    acknowledge,
-    acknowledgeMany: (tenant, ids, at) =>
-      calls.track(() => eachOfMany(ids, (id) => acknowledge(tenant, id, at))),
+    acknowledge: (tenant, id, at) => calls.run(tenant, (deadline) => acknowledge(tenant, id, at, deadline)),
+
+    acknowledgeMany: async (tenant, ids, at) =>
+      unlessRefused(
+        await calls.runMany(tenant, ids, (id, deadline) => acknowledge(tenant, id, at, deadline)),
+      ),
 
     remove: (tenant, id) =>
       calls.run(tenant, (deadline) => {
@@ -173,16 +177,15 @@ function createCount(
   };
 }
 
-function createAcknowledge(events: Table, calls: Calls, horizon: () => Micros): EventStore['acknowledge'] {
-  return (tenant, id, at) =>
-    calls.run(tenant, async (deadline) => {
-      const request = { id, tenant, at, horizon: horizon(), token: randomUUID() };
-      const found = await table.acknowledgeItem(events, request, deadline);
-      if (found === 'acknowledged') return { outcome: 'acknowledged', acknowledgedAt: at };
-      const acknowledgedAt = isVisible(found, tenant, request.horizon) ? acknowledgedAtOf(id, found) : null;
-      // A pending event was put between the update and the look at why the update failed.
-      return acknowledgedAt === null ? { outcome: 'missing' } : { outcome: 'already', acknowledgedAt };
-    });
+function createAcknowledge(events: Table, horizon: () => Micros) {
+  return async (tenant: string, id: string, at: Micros, deadline: Deadline): Promise<Acknowledgement> => {
+    const request = { id, tenant, at, horizon: horizon(), token: randomUUID() };
+    const found = await table.acknowledgeItem(events, request, deadline);
+    if (found === 'acknowledged') return { outcome: 'acknowledged', acknowledgedAt: at };
+    const acknowledgedAt = isVisible(found, tenant, request.horizon) ? acknowledgedAtOf(id, found) : null;
+    // A pending event was put between the update and the look at why the update failed.
+    return acknowledgedAt === null ? { outcome: 'missing' } : { outcome: 'already', acknowledgedAt };
+  };
 }
 
 async function prepare(

@@ -20,6 +20,8 @@ export interface GroupCommit<T> {
    * @param deadline in milliseconds of the clock. Once it has passed the item is refused, because its caller has an answer already.
    */
   add(item: T, deadline: number): Promise<void>;
+  /** The most items of that tenant that would be accepted now, if they are small. */
+  room(tenant: string): number;
   /** The number of items that are accepted and not settled. */
   unsettled(): number;
   /** Refuses new items; resolves when every accepted one is settled. */
@@ -106,6 +108,8 @@ export function createGroupCommit<T>(options: GroupCommitOptions<T>): GroupCommi
         pump();
       });
     },
+
+    room: (tenant) => queue.room(tenant),
 
     unsettled: () => unsettled,
 
