@@ -66,6 +66,8 @@ export function createMeter(): (request: HeavyRequest) => Promise<{ ms: number; 
       authMs: undefined,
       handledAt: undefined,
       extraHeaders: [],
+      replyBy: undefined,
+      open: true,
     };
     const { status } = await dispatch.answer(call, bytes);
     const { user, system } = process.cpuUsage(before);

@@ -13,11 +13,11 @@ export interface Quota {
 
 export interface RateLimiter {
   /**
-   * Counts a request. Null: its key has no limit.
+   * Counts a request, or as many as a call for many items stands for: all of them or none. Null: its key has no limit.
    *
    * @param time monotonic milliseconds.
    */
-  admit(principal: Principal, time: number): Quota | null;
+  admit(principal: Principal, time: number, requests?: number): Quota | null;
 }
 
 const WINDOW_MS = 60_000;
@@ -44,14 +44,14 @@ export function createRateLimiter({ maxKeys = 100_000 } = {}): RateLimiter {
   }
 
   return {
-    admit({ keyId, rateLimit: limit }, time) {
+    admit({ keyId, rateLimit: limit }, time, requests = 1) {
       if (limit === null) return null;
       // Whole numbers: with fractions a window that has just opened could seem to last longer than 60 s.
       const nowMs = Math.floor(time);
       let window = windows.get(keyId);
       if (!window || window.endMs <= nowMs) window = open(keyId, nowMs);
-      const admitted = window.count < limit;
-      if (admitted) window.count++;
+      const admitted = window.count + requests <= limit;
+      if (admitted) window.count += requests;
       return {
         admitted,
         limit,

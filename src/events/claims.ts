@@ -12,13 +12,24 @@ export function contentClaim(tenant: string, draft: EventDraft, expiresAt: Micro
 
 /** Events with the same idempotency key are duplicates. Their content, all but the key, must be the same as well. */
 export function idempotencyClaim(tenant: string, key: string, draft: EventDraft, expiresAt: Micros): Claim {
-  const { source, type, payload, metadata } = draft;
+  return { key: hash('idempotency', tenant, key), fingerprint: contentOf(draft), expiresAt };
+}
+
+/** As `idempotencyClaim`, for the event at a place of a batch with one key for all. No key of a single event is equal to it. */
+export function batchClaim(
+  tenant: string,
+  key: string,
+  index: number,
+  draft: EventDraft,
+  expiresAt: Micros,
+): Claim {
+  const name = hash('idempotency-batch', tenant, `${key}/${String(index)}`);
+  return { key: name, fingerprint: contentOf(draft), expiresAt };
+}
+
+function contentOf({ source, type, payload, metadata }: EventDraft): string {
   const rest = metadata === null ? EMPTY_METADATA : canonicalJson(metadata, 'idempotency_key');
-  return {
-    key: hash('idempotency', tenant, key),
-    fingerprint: hash(source, type, canonicalJson(payload), rest),
-    expiresAt,
-  };
+  return hash(source, type, canonicalJson(payload), rest);
 }
 
 /**

@@ -45,12 +45,12 @@ export function skipSpace(text: string, at: number): number {
   return at;
 }
 
-/** @param at position of the opening quote. @returns the position after the closing quote. */
+/** @param at position of the opening quote. @returns the position after the closing quote, or the end of a text without one. */
 export function skipString(text: string, at: number): number {
   // `indexOf` runs over long strings many times faster than a loop over their characters.
   let close = text.indexOf('"', at + 1);
-  while (isEscaped(text, close)) close = text.indexOf('"', close + 1);
-  return close + 1;
+  while (close !== -1 && isEscaped(text, close)) close = text.indexOf('"', close + 1);
+  return close === -1 ? text.length : close + 1;
 }
 
 function isEscaped(text: string, at: number): boolean {
@@ -59,7 +59,7 @@ function isEscaped(text: string, at: number): boolean {
   return (at - before) % 2 === 0;
 }
 
-function skipValue(text: string, at: number): number {
+export function skipValue(text: string, at: number): number {
   const first = text.charCodeAt(at);
   if (first === QUOTE) return skipString(text, at);
   if (first === OPEN_BRACE || first === OPEN_BRACKET) return skipContainer(text, at);
@@ -68,7 +68,7 @@ function skipValue(text: string, at: number): number {
 
 function skipContainer(text: string, at: number): number {
   let depth = 0;
-  for (;;) {
+  while (at < text.length) {
     const code = text.charCodeAt(at);
     if (code === QUOTE) {
       at = skipString(text, at);
@@ -78,6 +78,7 @@ function skipContainer(text: string, at: number): number {
     if (code === OPEN_BRACE || code === OPEN_BRACKET) depth++;
     else if ((code === CLOSE_BRACE || code === CLOSE_BRACKET) && --depth === 0) return at;
   }
+  return at;
 }
 
 export function skipScalar(text: string, at: number): number {

@@ -1,13 +1,15 @@
-import { BODY_LIMIT } from './body.ts';
 import type { Access, Call, Endpoint } from './endpoint.ts';
 import { compileEndpoint, refusingEndpoint } from './endpoint.ts';
-import { RequestError, toRequestError, unavailable, validationError } from './request-error.ts';
+import { bodyTooLarge, RequestError, toRequestError, unavailable, validationError } from './request-error.ts';
 import type { RequestHead } from './head.ts';
 import type { Reply } from './reply.ts';
 import { writeHeaders } from './reply.ts';
 import { takesHead, type Contract, type ErrorForm } from './route.ts';
 
-/** The longest time from the last byte of a request to its reply; then it gets 503, whatever the store is still doing. */
+/**
+ * The longest time from the last byte of a request to its reply, unless its handler has asked for more; then it gets 503, whatever
+ * the store is still doing.
+ */
 export const REPLY_DEADLINE_MS = 1_800;
 
 /** The compiled contracts. The dispatch knows no sockets; `mount.ts` brings it the requests that arrive on them. */
@@ -20,8 +22,11 @@ export interface Dispatch {
    * @param body empty if there is none.
    * @returns a reply with all of its headers; to HEAD also the length that the body would have.
    */
-  answer(call: Call, body: Buffer): Promise<Reply>;
+  answer(call: SocketlessCall, body: Buffer): Promise<Reply>;
 }
+
+/** A call that no transport keeps: the dispatch says itself when it has been answered. */
+export type SocketlessCall = Call & { open: boolean };
 
 export interface Match {
   readonly endpoint: Endpoint;
@@ -36,11 +41,12 @@ export function createDispatch(contracts: readonly Contract[], access: Access): 
   return {
     find,
 
-    async answer(call, body) {
+    async answer(call: SocketlessCall, body) {
       const match = find(call.method, call.path);
-      const reply = await inTime(respond(call, body, match), () =>
+      const reply = await inTime(call, respond(call, body, match), () =>
         lateReply(match.endpoint.contract, call.head.requestId),
       );
+      call.open = false;
       const headers: [name: string, value: string][] = [];
       const to = { writeHeader: (name: string, value: string) => headers.push([name, value]) };
       writeHeaders(to, call, reply, performance.now());
@@ -55,19 +61,24 @@ async function respond(call: Call, body: Buffer, { endpoint, params }: Match): P
   try {
     refuseAmbiguous(call.head);
     await endpoint.admit(call, body.length > 0);
-    if (body.length > BODY_LIMIT) throw bodyTooLarge();
+    if (body.length > endpoint.bodyLimit) throw bodyTooLarge(endpoint.bodyLimit);
     return await endpoint.respond(call, params, body);
   } catch (error) {
     return errorReply(endpoint.contract, error, call.head.requestId);
   }
 }
 
-async function inTime(reply: Promise<Reply>, late: () => Reply): Promise<Reply> {
+async function inTime(call: Call, reply: Promise<Reply>, late: () => Reply): Promise<Reply> {
   let timer: NodeJS.Timeout | undefined;
   const deadline = new Promise<Reply>((resolve) => {
-    timer = setTimeout(() => {
-      resolve(late());
-    }, REPLY_DEADLINE_MS);
+    const waitFor = (ms: number): void => {
+      timer = setTimeout(() => {
+        const left = (call.replyBy ?? 0) - performance.now();
+        if (left > 0) waitFor(left);
+        else resolve(late());
+      }, ms);
+    };
+    waitFor(REPLY_DEADLINE_MS);
   });
   try {
     return await Promise.race([reply, deadline]);
@@ -84,10 +95,6 @@ export function lateReply(form: ErrorForm, requestId: string): Reply {
 /** @throws a `RequestError` if it is uncertain where the request ends or who sent it. */
 export function refuseAmbiguous({ ambiguous }: RequestHead): void {
   if (ambiguous !== undefined) throw validationError([ambiguous]);
-}
-
-export function bodyTooLarge(): RequestError {
-  return new RequestError('PAYLOAD_TOO_LARGE', `the body is larger than ${String(BODY_LIMIT)} bytes`);
 }
 
 /** The reply to anything that was thrown, in the form of a contract. */

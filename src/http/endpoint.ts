@@ -1,14 +1,14 @@
 import type { TObject } from 'typebox';
 import type { Authenticator, Principal, Refusal } from '../access/authenticator.ts';
 import type { RateLimiter } from '../access/rate-limiter.ts';
-import { parseJson, requireJson } from './body.ts';
+import { BODY_LIMIT, decodeUtf8, parseJson, requireJson } from './body.ts';
 import { presentedKey, requirePrincipal, requireQuota } from './credentials.ts';
 import { UUID } from './fields.ts';
 import { invalidField, RequestError } from './request-error.ts';
 import type { RequestHead } from './head.ts';
 import { parseQuery } from './query.ts';
 import type { Headers, Reply } from './reply.ts';
-import type { Contract, Route } from './route.ts';
+import type { Contract, Control, Route } from './route.ts';
 import { compileCheck } from './validate.ts';
 
 /** One request, whatever transport brought it. Members that are not read-only are set while it is served. */
@@ -30,6 +30,10 @@ export interface Call {
   handledAt: number | undefined;
   /** Added to every reply, errors included. */
   extraHeaders: Headers;
+  /** `performance.now()` by which it is answered; undefined: within `REPLY_DEADLINE_MS`. */
+  replyBy: number | undefined;
+  /** False once a reply is on its way or the client has gone. */
+  readonly open: boolean;
 }
 
 /** The steps that requests for one path and method take, in this order. */
@@ -39,6 +43,8 @@ export interface Endpoint {
   readonly contract: Contract;
   /** Whether it answers with pages of events, which cost milliseconds and megabytes. */
   readonly paged: boolean;
+  /** Bytes that a body may have. */
+  readonly bodyLimit: number;
   /**
    * Answers that need no body: 401, 403, 404, 405, 415, 429. Sets `principal` and `extraHeaders`.
    *
@@ -67,8 +73,9 @@ export function compileEndpoint(route: Route, contract: Contract, access: Access
     path: route.path,
     contract,
     paged: route.paged === true,
+    bodyLimit: route.bodyLimit ?? BODY_LIMIT,
     admit: route.auth ? compileAdmit(access) : admitAnybody,
-    respond: compileRespond(route, contract),
+    respond: compileRespond(route, contract, access),
   };
 }
 
@@ -77,7 +84,7 @@ export function refusingEndpoint(path: string, contract: Contract, error: Reques
   const refuse = (): never => {
     throw error;
   };
-  return { path, contract, paged: false, admit: refuse, respond: refuse };
+  return { path, contract, paged: false, bodyLimit: BODY_LIMIT, admit: refuse, respond: refuse };
 }
 
 function admitAnybody(call: Call, hasBody: boolean): undefined {
@@ -105,16 +112,17 @@ function compileAdmit({ authenticator, rateLimiter }: Access): Endpoint['admit']
 
 const NOBODY: Principal = { keyId: '', tenant: '', rateLimit: null };
 
-function compileRespond(route: Route, contract: Contract): Endpoint['respond'] {
+function compileRespond(route: Route, contract: Contract, { rateLimiter }: Access): Endpoint['respond'] {
   const readParams = compileParams(route, contract);
   const readQuery = compileQuery(route.query);
-  const checkBody = route.body && compileCheck(route.body, 'body');
+  const checkBody = route.unparsed ? undefined : route.body && compileCheck(route.body, 'body');
 
   return (call, rawParams, bytes) => {
     const params = readParams(rawParams);
     const query = readQuery(call.rawQuery);
     const json = checkBody && parseJson(bytes);
     const body = checkBody?.(json?.value);
+    const bodyText = route.unparsed ? decodeUtf8(bytes) : (json?.text ?? '');
     if (route.auth) call.handledAt = performance.now();
     return route.handle({
       requestId: call.head.requestId,
@@ -123,10 +131,41 @@ function compileRespond(route: Route, contract: Contract): Endpoint['respond'] {
       params,
       query,
       body,
-      bodyText: json?.text ?? '',
+      bodyText,
+      control: route.controlled ? createControl(call, rateLimiter) : NO_CONTROL,
     });
   };
 }
+
+function createControl(call: Call, rateLimiter: RateLimiter): Control {
+  return {
+    charge(requests) {
+      const { principal = NOBODY } = call;
+      const quota = requests > 0 ? rateLimiter.admit(principal, call.startedAt, requests) : null;
+      if (quota !== null && requests >= quota.limit) {
+        const limit = String(quota.limit);
+        throw invalidField(
+          'body',
+          `has ${String(requests + 1)} items, but this API key may send ${limit} a minute`,
+        );
+      }
+      if (quota === null) return;
+      // A refusal brings the headers of the limit itself.
+      call.extraHeaders = [];
+      call.extraHeaders = requireQuota(quota);
+    },
+    prolong(ms) {
+      if (!call.open) return false;
+      call.replyBy = performance.now() + ms;
+      return true;
+    },
+  };
+}
+
+const NO_CONTROL: Control = {
+  charge: () => undefined,
+  prolong: () => true,
+};
 
 /** In their order. */
 function paramNames(path: string): string[] {

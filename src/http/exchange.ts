@@ -1,6 +1,5 @@
 import type { HttpRequest, HttpResponse } from 'uWebSockets.js';
 import type { Principal } from '../access/authenticator.ts';
-import { BODY_LIMIT } from './body.ts';
 import type { Dispatch, Match } from './dispatch.ts';
 import type { Call } from './endpoint.ts';
 import type { RequestHead } from './head.ts';
@@ -50,6 +49,7 @@ export class Exchange implements Call {
   principal: Principal | undefined;
   authMs: number | undefined;
   handledAt: number | undefined;
+  replyBy: number | undefined;
   /** The status of the reply; null if the client went away before it had all of it. */
   status: number | null = null;
   /** The reason of a 5xx, which the client does not see. */
@@ -118,10 +118,11 @@ export class Exchange implements Call {
    * Reads the body. Must be called before anything asynchronous happens.
    *
    * @param done gets the body once it is complete. Its bytes belong to uWebSockets and are gone when `done` returns.
-   * @param failed is called once if the body exceeds `BODY_LIMIT` or there is no room for it; nothing of it is kept then.
+   * @param failed is called once if the body exceeds the limit of its route or there is no room for it; nothing of it is kept then.
    */
   readBody(done: (body: Buffer) => void, failed: (why: 'too-large' | 'no-room') => void): void {
-    if ((this.head.contentLength ?? 0) > BODY_LIMIT) {
+    const { bodyLimit } = this.match.endpoint;
+    if ((this.head.contentLength ?? 0) > bodyLimit) {
       failed('too-large');
       return;
     }
@@ -129,11 +130,11 @@ export class Exchange implements Call {
     let size = 0;
     this.#receive((chunk, isLast) => {
       const total = size + chunk.byteLength;
-      if (isLast && buffer === undefined && total <= BODY_LIMIT) {
+      if (isLast && buffer === undefined && total <= bodyLimit) {
         done(Buffer.from(chunk));
         return;
       }
-      const room = total <= BODY_LIMIT ? this.#roomFor(buffer, size, total) : 'too-large';
+      const room = total <= bodyLimit ? this.#roomFor(buffer, size, total) : 'too-large';
       if (typeof room === 'string') {
         buffer = undefined;
         this.#bodyBytes.release();
@@ -150,7 +151,10 @@ export class Exchange implements Call {
   /** One buffer for the whole body: of the declared length if there is one, and otherwise twice what is needed. */
   #roomFor(buffer: Buffer | undefined, used: number, needed: number): Buffer | 'no-room' {
     if (buffer !== undefined && needed <= buffer.length) return buffer;
-    const length = Math.max(this.head.contentLength ?? Math.min(BODY_LIMIT, needed * 2), needed);
+    const length = Math.max(
+      this.head.contentLength ?? Math.min(this.match.endpoint.bodyLimit, needed * 2),
+      needed,
+    );
     if (!this.#bodyBytes.set(this.tenant, length)) return 'no-room';
     const larger = Buffer.allocUnsafe(length);
     buffer?.copy(larger, 0, 0, used);
@@ -341,6 +345,7 @@ const REASONS: Readonly<Record<string, string>> = {
   200: 'OK',
   201: 'Created',
   204: 'No Content',
+  207: 'Multi-Status',
   304: 'Not Modified',
   400: 'Bad Request',
   401: 'Unauthorized',

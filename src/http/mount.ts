@@ -3,12 +3,12 @@ import { PAGE_PAYLOAD_BYTES } from '../store/event-store.ts';
 import { StoreOverloadedError } from '../store/store-errors.ts';
 import { CorsExchange, type Origins } from './cors.ts';
 import type { Dispatch } from './dispatch.ts';
-import { bodyTooLarge, errorReply, refuseAmbiguous } from './dispatch.ts';
+import { errorReply, refuseAmbiguous } from './dispatch.ts';
 import type { ExchangeObserver } from './exchange.ts';
 import { Exchange } from './exchange.ts';
 import type { Memory } from './memory.ts';
 import type { Reply } from './reply.ts';
-import { invalidField } from './request-error.ts';
+import { bodyTooLarge, invalidField } from './request-error.ts';
 import { createLoopTurns, type LoopTurns } from './loop-turns.ts';
 
 export interface MountObserver extends ExchangeObserver {
@@ -89,7 +89,9 @@ function receive(exchange: Exchange, done: (body: Buffer) => void): void {
     const tooLarge = why === 'too-large';
     fail(
       exchange,
-      tooLarge ? bodyTooLarge() : new StoreOverloadedError('too many bytes of request bodies are under way'),
+      tooLarge
+        ? bodyTooLarge(exchange.match.endpoint.bodyLimit)
+        : new StoreOverloadedError('too many bytes of request bodies are under way'),
     );
   });
 }

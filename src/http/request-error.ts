@@ -83,6 +83,10 @@ export function invalidField(field: string, message: string): RequestError {
   return validationError([{ field, message }]);
 }
 
+export function bodyTooLarge(limit: number): RequestError {
+  return new RequestError('PAYLOAD_TOO_LARGE', `the body is larger than ${String(limit)} bytes`);
+}
+
 const RETRY_SOON: Headers = [['retry-after', '1']];
 
 export function unavailable(message: string, cause?: unknown): RequestError {

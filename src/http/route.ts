@@ -15,6 +15,25 @@ export interface RouteRequest<Params, Query, Body> {
   readonly body: Body;
   /** The body as it was sent; empty if there is none. */
   readonly bodyText: string;
+  /** Of a route that is `controlled`. */
+  readonly control: Control;
+}
+
+/** What a handler of a call for many items, or of one that takes long, may do about its request. */
+export interface Control {
+  /**
+   * Counts so many requests more against the limit of the key, of which the call itself was one.
+   *
+   * @throws `RATE_LIMITED`, or a `VALIDATION_ERROR` if they are more than the key may ever send in a minute.
+   */
+  charge(requests: number): void;
+  /**
+   * Lets the reply take `ms` from now. To be called before the store is asked to change anything, because a 503 at the usual
+   * deadline would say that nothing has been done.
+   *
+   * @returns false if there is nobody to answer any more: the request has had its 503, or the client has gone.
+   */
+  prolong(ms: number): boolean;
 }
 
 interface RouteDefinition<Params extends TObject, Query extends TObject, Body extends TObject> {
@@ -36,6 +55,12 @@ interface RouteDefinition<Params extends TObject, Query extends TObject, Body ex
   /** All optional; strings, or integers, which are read from their decimal form. */
   readonly query?: Query;
   readonly body?: Body;
+  /** Bytes that the body may have; absent: `BODY_LIMIT`. */
+  readonly bodyLimit?: number;
+  /** Whether the handler itself parses and checks `bodyText`: a large one, in turns with other work. `body` is then undefined. */
+  readonly unparsed?: true;
+  /** Whether the handler gets a `control`. */
+  readonly controlled?: true;
   /** Request headers that this route alone reads, which the handler checks. */
   readonly headers?: TObject;
   /** By status; null if there is no body. The contract adds the error replies. */

@@ -109,7 +109,7 @@ function enforceDeadlines(inFlight: ReadonlySet<Exchange>): void {
     const receivedAt = exchange.hasBody ? exchange.receivedAt : exchange.startedAt;
     if (receivedAt === undefined) {
       if (now - exchange.startedAt > BODY_DEADLINE_MS) exchange.drop();
-    } else if (now - receivedAt > REPLY_DEADLINE_MS) {
+    } else if (now > (exchange.replyBy ?? receivedAt + REPLY_DEADLINE_MS)) {
       exchange.reply(lateReply(exchange.match.endpoint.contract, exchange.requestId));
     }
   }

@@ -45,6 +45,8 @@ export class GatewayCall implements Call {
   authMs: number | undefined;
   handledAt: number | undefined;
   extraHeaders: Headers = [];
+  replyBy: number | undefined;
+  open = true;
 
   /** @throws a `TypeError` for an event of another kind. */
   constructor(event: GatewayEvent) {

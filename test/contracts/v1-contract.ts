@@ -1,13 +1,13 @@
-import type { TSchema } from 'typebox';
-import { Compile } from 'typebox/compile';
 import type { Test } from 'tap';
 import { encodeCursor } from '../../src/events/cursor.ts';
 import * as schemas from '../../src/http/v1/schemas.ts';
-import type { Answer, Json, TestApp } from '../support/app.ts';
+import type { Json, TestApp } from '../support/app.ts';
 import { v1Error } from '../support/app.ts';
 import { atOnce } from '../support/harness.ts';
 import type { ServiceHarness, Shown, Start } from '../support/harness.ts';
 import { walkHasAnEnd } from '../support/walk-end.ts';
+import { conforms } from './conforms.ts';
+import { v1BatchContract } from './v1-batch-contract.ts';
 
 const UUID_V4 = /^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/;
 const TIME = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z$/;
@@ -40,13 +40,7 @@ export function v1Contract(
   void t.test('inbox parameters and cursors that are wrong', (t) => invalidQueries(t, start, shown));
   void t.test('protected routes want a key', (t) => keys(t, start));
   void t.test('ids that are unknown or no ids', (t) => ids(t, start));
-}
-
-function conforms(t: Test, schema: TSchema, answer: Answer): void {
-  const errors = Compile(schema).Errors(answer.json);
-  t.same(errors, [], 'fits the schema of its route');
-  t.same(Object.keys(answer.json), Object.keys((schema as { properties?: object }).properties ?? {}));
-  t.equal(answer.headers.get('content-type'), 'application/json; charset=utf-8');
+  v1BatchContract(t, start, shown);
 }
 
 async function lifecycle(t: Test, start: Start, shown: Shown): Promise<void> {
@@ -406,6 +400,8 @@ async function keys(t: Test, start: Start): Promise<void> {
     ['GET', '/v1/inbox'],
     ['GET', '/v1/inbox?limit=nonsense'],
     ['POST', `/v1/events/${id}/ack`],
+    ['POST', '/v1/events/batch'],
+    ['POST', '/v1/events/ack'],
     ['DELETE', `/v1/events/${id}`],
   ] as const;
   const good = 'test-api-key-12345';

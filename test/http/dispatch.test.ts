@@ -65,6 +65,8 @@ async function ask(dispatch: Dispatch, method: string, target: string, { body = 
     authMs: undefined,
     handledAt: undefined,
     extraHeaders: [],
+    replyBy: undefined,
+    open: true,
   };
   const reply = await dispatch.answer(call, Buffer.from(body));
   return {

@@ -8,7 +8,8 @@ import { createDispatch } from '../../src/http/dispatch.ts';
 import type { Exchange } from '../../src/http/exchange.ts';
 import { createServer } from '../../src/http/server.ts';
 import { v1Contract } from '../../src/http/v1/contract.ts';
-import { READY_PATH } from '../../src/http/v1/routes.ts';
+import type { RequestHead } from '../../src/http/head.ts';
+import { READY_PATH, v1Routes } from '../../src/http/v1/routes.ts';
 import { openEmbeddedStore } from '../../src/store/embedded/embedded-store.ts';
 import {
   CorruptEventError,
@@ -88,6 +89,12 @@ const ROUTES = [
   ['GET', '/v1/ready', undefined],
 ] as const;
 
+/** Where a 503 says that nothing was done. */
+const MANY_ROUTES = [
+  ['POST', '/v1/events/batch', `{"events":[${EVENT}]}`],
+  ['POST', '/v1/events/ack', `{"event_ids":["${ID}"]}`],
+] as const;
+
 function everyMethod(behave: () => Promise<never>): Partial<EventStore> {
   return {
     append: behave,
@@ -95,6 +102,8 @@ function everyMethod(behave: () => Promise<never>): Partial<EventStore> {
     listPending: behave,
     acknowledge: behave,
     remove: behave,
+    appendMany: behave,
+    acknowledgeMany: behave,
     ping: behave,
   };
 }
@@ -108,7 +117,7 @@ void t.test('a store that cannot be reached or has too much to do is 503 with Re
       t,
       everyMethod(() => Promise.reject(error)),
     );
-    for (const [method, path, body] of ROUTES) {
+    for (const [method, path, body] of [...ROUTES, ...MANY_ROUTES]) {
       const answer = await app.request(method, path, body);
       t.equal(answer.status, 503, `${method} ${path}`);
       t.equal(answer.headers.get('retry-after'), '1');
@@ -136,6 +145,57 @@ void t.test('a store that never answers is 503 within 2 s', async (t) => {
   t.equal((await app.request('GET', '/v1/health')).status, 200);
 });
 
+void t.test('what a store that never answers has done with many events is said of each', async (t) => {
+  const app = await start(
+    t,
+    everyMethod(() => new Promise<never>(() => undefined)),
+  );
+  for (const [method, path, body] of MANY_ROUTES) {
+    const answer = await app.request(method, path, body);
+    t.equal(answer.status, 207);
+    t.match(answer.json, {
+      results: [{ outcome: 'failed', error: { code: 'SERVICE_UNAVAILABLE' }, retryable: true }],
+      summary: { failed: 1 },
+    });
+  }
+});
+
+void t.test('a store may say of each of many events how it went', async (t) => {
+  const error = new StoreUnavailableError('host db-7 is down');
+  const damaged = new CorruptEventError('record 7 of tenant acme');
+  const app = await start(t, {
+    appendMany: () => Promise.resolve([{ outcome: 'failed', error }]),
+    acknowledgeMany: () => Promise.resolve([{ outcome: 'failed', error: damaged }]),
+  });
+  const [sent, acknowledged] = await Promise.all(
+    MANY_ROUTES.map(([method, path, body]) => app.request(method, path, body)),
+  );
+  t.equal(sent?.status, 207);
+  t.match(sent?.json['results'], [{ error: { code: 'SERVICE_UNAVAILABLE' }, retryable: true }]);
+  t.match(acknowledged?.json['results'], [{ error: { code: 'INTERNAL_ERROR' }, retryable: false }]);
+  t.notMatch(JSON.stringify([sent?.json, acknowledged?.json]), /db-7|record 7/);
+});
+
+void t.test('nothing is stored for a client that has its 503 already', async (t) => {
+  let asked = false;
+  const routes = v1Routes({
+    store: { appendMany: () => ((asked = true), Promise.resolve([])) } as unknown as EventStore,
+    ...{ clock: createClock(), version: '0', idempotencyTtl: 1e12, draining: () => false },
+  });
+  const batch = routes.find(({ path }) => path === '/v1/events/batch');
+  const handled = batch?.handle({
+    ...{
+      requestId: 'r',
+      head: {} as RequestHead,
+      principal: { keyId: 'k', tenant: 'acme', rateLimit: null },
+    },
+    ...{ params: undefined, query: undefined, body: undefined, bodyText: `{"events":[${EVENT}]}` },
+    control: { charge: () => undefined, prolong: () => false },
+  });
+  await t.rejects(Promise.resolve(handled), { code: 'SERVICE_UNAVAILABLE' });
+  t.notOk(asked);
+});
+
 void t.test('an answer that comes after its deadline goes nowhere', async (t) => {
   let answer: (() => void) | undefined;
   const late = new Promise<Appended>((resolve) => {
@@ -157,7 +217,7 @@ void t.test('what is unexpected is 500 with the request id and without what happ
       t,
       everyMethod(() => Promise.reject(error)),
     );
-    for (const [method, path, body] of ROUTES) {
+    for (const [method, path, body] of [...ROUTES, ...MANY_ROUTES]) {
       const { status, headers, json } = await app.request(method, path, body);
       t.equal(status, 500, `${method} ${path}`);
       t.match(json, {

@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import t, { type Test } from 'tap';
 import { createKeyAuthenticator } from '../../src/access/key-authenticator.ts';
@@ -23,6 +24,7 @@ import { createKey, keysJson, runKeys, spawnKeys } from '../support/keys-cli.ts'
 import { quietLog } from '../support/quiet-log.ts';
 
 const EVENT = { source: 's', event_type: 't', payload: { a: 1 } };
+const MANY = '/v1/events/batch';
 const UNKNOWN_ID = '00000000-0000-4000-8000-000000000000';
 
 for (const store of ['embedded', 'dynamodb']) {
@@ -129,7 +131,10 @@ async function tryEvents(t: Test, as: As, b: string, id: string): Promise<string
     const nobodys = await as(b, method, path.replace('{event_id}', UNKNOWN_ID));
     t.same(plain(theirs, id), plain(nobodys, UNKNOWN_ID), `${method} ${path}`);
   }
-  return routes.map((route) => route.join(' '));
+  const theirs = await as(b, 'POST', '/v1/events/ack', { event_ids: [id] });
+  const nobodys = await as(b, 'POST', '/v1/events/ack', { event_ids: [UNKNOWN_ID] });
+  t.same(plain(theirs, id), plain(nobodys, UNKNOWN_ID), 'POST /v1/events/ack');
+  return [...routes.map((route) => route.join(' ')), 'POST /v1/events/ack'];
 }
 
 /** Neither events nor their number, nor by a cursor of the other. */
@@ -162,7 +167,11 @@ async function tryEqualContent(t: Test, as: As, a: string, b: string): Promise<s
     t.not(own.json['deduplicated'], true);
     t.equal((await as(b, 'GET', `/v1/events/${String(first.json['event_id'])}`)).status, 404);
   }
-  return ['POST /v1/events', 'POST /events'];
+  const batch = { events: [{ ...EVENT, metadata: { idempotency_key: 'the same' } }] };
+  const [first, own] = [await as(a, 'POST', MANY, batch), await as(b, 'POST', MANY, batch)];
+  t.match([first.json, own.json], [{ summary: { duplicate: 1 } }, { summary: { duplicate: 1 } }]);
+  t.notMatch(own.text, /"event_id":"([^"]+)"/.exec(first.text)?.[1] ?? '');
+  return ['POST /v1/events', 'POST /events', `POST ${MANY}`];
 }
 
 void t.test('over its limit a key is told when to come back; other keys are not touched', async (t) => {
@@ -196,6 +205,32 @@ void t.test('over its limit a key is told when to come back; other keys are not 
   const health = await request(small, 'GET', '/v1/health');
   t.equal(health.status, 200);
   t.equal(health.headers.get('ratelimit-limit'), null, 'a route without a key has no limit');
+});
+
+void t.test('a call for many events counts as many requests', async (t) => {
+  const { request, keys, calls } = await startCounting(t);
+  const key = await keys.make({ rateLimit: 10 });
+  const send = (count: number) =>
+    request(key, 'POST', '/v1/events/batch', { events: Array.from({ length: count }, () => EVENT) });
+  const first = await send(6);
+  t.equal(first.status, 200);
+  t.equal(first.headers.get('ratelimit-remaining'), '4');
+  const before = { ...calls };
+  const over = await send(5);
+  t.equal(over.status, 429);
+  t.ok(Number(over.headers.get('retry-after')) >= 1);
+  t.same(calls, before, 'nothing was looked at');
+  const left = over.headers.get('ratelimit-remaining');
+  t.equal((await send(Number(left))).status, 200, 'what is left can be used');
+  const other = await keys.make({ rateLimit: 10 });
+  const never = await request(other, 'POST', '/v1/events/batch', {
+    events: Array.from({ length: 11 }, () => EVENT),
+  });
+  t.equal(never.status, 400, 'waiting would not help');
+  t.match(never.json, { error: { message: /11 items, but this API key may send 10 a minute/ } });
+  const ids = Array.from({ length: 9 }, () => randomUUID());
+  t.equal((await request(other, 'POST', '/v1/events/ack', { event_ids: ids })).status, 207);
+  t.equal((await request(other, 'GET', '/v1/inbox')).status, 429);
 });
 
 void t.test('while keys cannot be looked up a known key works and an unknown one gets 503', async (t) => {

@@ -53,7 +53,9 @@ export const startDescribedApp: Start = async (t, env, time) => {
 async function describedBy(app: TestApp) {
   const document = (await app.request('GET', '/openapi.json')).json as unknown as Document;
   const schemaAt = createSchemas(document);
-  const templates = Object.keys(document.paths).map(
+  // A path without a parameter comes before one that it would fit.
+  const paths = Object.keys(document.paths).sort((a, b) => Number(a.includes('{')) - Number(b.includes('{')));
+  const templates = paths.map(
     (template) => [new RegExp(`^${template.replaceAll(/\{\w+\}/g, '[^/]+')}$`), template] as const,
   );
 

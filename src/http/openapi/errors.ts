@@ -1,4 +1,12 @@
-import { eventNotFound, invalidField, RequestError, unavailable, type ErrorCode } from '../request-error.ts';
+import { BATCH_BODY_LIMIT, BODY_LIMIT } from '../body.ts';
+import {
+  bodyTooLarge,
+  eventNotFound,
+  invalidField,
+  RequestError,
+  unavailable,
+  type ErrorCode,
+} from '../request-error.ts';
 import type { Contract, Route } from '../route.ts';
 import type { Components } from './components.ts';
 import { ADMITTED_HEADERS, type SharedHeader } from './headers.ts';
@@ -32,7 +40,7 @@ const KINDS: Readonly<Record<ErrorCode, readonly [description: string, example: 
   ],
   PAYLOAD_TOO_LARGE: [
     'The body has more than 524,288 bytes, or the payload more than the contract allows',
-    new RequestError('PAYLOAD_TOO_LARGE', 'the body is larger than 524288 bytes'),
+    bodyTooLarge(BODY_LIMIT),
   ],
   UNSUPPORTED_MEDIA_TYPE: [
     'The content type of the body is not JSON in UTF-8',
@@ -71,6 +79,21 @@ const KINDS: Readonly<Record<ErrorCode, readonly [description: string, example: 
   ],
 };
 
+/** What differs where a call is for many items. */
+const KINDS_OF_MANY = {
+  PAYLOAD_TOO_LARGE: ['The body has more than 4,194,304 bytes', bodyTooLarge(BATCH_BODY_LIMIT)],
+  SERVICE_UNAVAILABLE: [
+    'The store does not answer or the service is overloaded: nothing was done, for none of the items',
+    unavailable('too many requests are under way; try again'),
+  ],
+} satisfies Partial<typeof KINDS>;
+
+function kindsOf({ controlled, bodyLimit }: Route): typeof KINDS {
+  if (controlled !== true) return KINDS;
+  const { PAYLOAD_TOO_LARGE } = bodyLimit === undefined ? KINDS : KINDS_OF_MANY;
+  return { ...KINDS, ...KINDS_OF_MANY, PAYLOAD_TOO_LARGE };
+}
+
 const OWN_HEADERS: Readonly<Partial<Record<ErrorCode, SharedHeader>>> = {
   UNAUTHORIZED: 'WWW-Authenticate',
   RATE_LIMITED: 'Retry-After',
@@ -91,10 +114,13 @@ export function errorResponses(
   }
   return Object.fromEntries(
     [...byStatus].map(([status, codes]) => {
-      const make = () => errorResponse(codes, status, route.auth, contract, components);
+      const make = () => errorResponse(codes, status, route, contract, components);
       if (isHead) return [status, withoutBody(make())];
       const name =
-        contract.about.schemaPrefix + codes.map(pascalCase).join('Or') + (route.auth ? '' : 'WithoutKey');
+        contract.about.schemaPrefix +
+        codes.map(pascalCase).join('Or') +
+        (route.auth ? '' : 'WithoutKey') +
+        (codes.some((code) => kindsOf(route)[code] !== KINDS[code]) ? 'OfMany' : '');
       return [status, components.response(name, make)];
     }),
   );
@@ -117,22 +143,23 @@ function errorsOf(route: Route, contract: Contract): Set<ErrorCode> {
 function errorResponse(
   codes: readonly ErrorCode[],
   status: number,
-  auth: boolean,
+  route: Route,
   contract: Contract,
   components: Components,
 ): Json {
-  const admitted = auth && !codes.includes('UNAUTHORIZED') && !codes.includes('FORBIDDEN');
+  const kinds = kindsOf(route);
+  const admitted = route.auth && !codes.includes('UNAUTHORIZED') && !codes.includes('FORBIDDEN');
   const headers: SharedHeader[] = ['X-Request-ID', ...(admitted ? ADMITTED_HEADERS : [])];
   for (const code of codes) {
     const own = OWN_HEADERS[code];
     if (own !== undefined) headers.push(own);
   }
   const examples = codes.map((code) => {
-    const body: unknown = JSON.parse(contract.errorBody(KINDS[code][1], status, REQUEST_ID));
+    const body: unknown = JSON.parse(contract.errorBody(kinds[code][1], status, REQUEST_ID));
     return [code, { value: body }] as const;
   });
   return {
-    description: codes.map((code) => `\`${code}\`: ${KINDS[code][0]}`).join('. '),
+    description: codes.map((code) => `\`${code}\`: ${kinds[code][0]}`).join('. '),
     headers: Object.fromEntries(headers.map((name) => [name, components.header(name)])),
     content: {
       'application/json': {

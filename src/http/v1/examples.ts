@@ -2,7 +2,9 @@ import type { Static, TSchema } from 'typebox';
 import type * as schemas from './schemas.ts';
 
 const EVENT_ID = '3f0e6c1e-6d6c-4f3c-9a54-0d8f6f8a4c11';
+const OTHER_ID = '8d0c7a52-3c1f-4a4e-8a61-5f0a9f2d7e10';
 const CREATED_AT = '2026-01-01T12:00:00.123456Z';
+const ACKNOWLEDGED_AT = '2026-01-01T12:00:01.456789Z';
 const request_id = '0b1d4f0e-9d0a-4c9e-8a58-6a1f6c0e2b77';
 
 const event = {
@@ -42,6 +44,39 @@ export const createEvent: Reply<typeof schemas.Created> & { body: Static<typeof 
   },
 };
 
+export const createEvents: Reply<typeof schemas.CreatedMany> & {
+  body: Static<typeof schemas.CreateEventsBody>;
+} = {
+  body: {
+    events: [
+      { source: 'shop', event_type: 'order.paid', payload: { order: 7 } },
+      { source: 'shop', event_type: 'order.shipped', payload: { order: 7, parcels: 1 } },
+    ],
+  },
+  reply: {
+    results: [
+      { index: 0, outcome: 'created', event_id: EVENT_ID, created_at: CREATED_AT },
+      { index: 1, outcome: 'created', event_id: OTHER_ID, created_at: '2026-01-01T12:00:00.123457Z' },
+    ],
+    summary: { created: 2 },
+    request_id,
+  },
+};
+
+export const acknowledgeEvents: Reply<typeof schemas.AcknowledgedMany> & {
+  body: Static<typeof schemas.AcknowledgeEventsBody>;
+} = {
+  body: { event_ids: [EVENT_ID, OTHER_ID] },
+  reply: {
+    results: [
+      { index: 0, outcome: 'acknowledged', event_id: EVENT_ID, acknowledged_at: ACKNOWLEDGED_AT },
+      { index: 1, outcome: 'already_acknowledged', event_id: OTHER_ID, acknowledged_at: CREATED_AT },
+    ],
+    summary: { acknowledged: 1, already_acknowledged: 1 },
+    request_id,
+  },
+};
+
 export const readEvent: Reply<typeof schemas.EventWithRequestId> = { reply: { ...event, request_id } };
 
 export const inboxPage: Reply<typeof schemas.InboxPage> = {
@@ -52,7 +87,7 @@ export const acknowledge: Reply<typeof schemas.Acknowledged> = {
   reply: {
     event_id: EVENT_ID,
     status: 'acknowledged',
-    acknowledged_at: '2026-01-01T12:00:01.456789Z',
+    acknowledged_at: ACKNOWLEDGED_AT,
     message: 'event acknowledged',
     request_id,
   },

@@ -11,6 +11,7 @@ import { inboxQuery } from '../inbox-query.ts';
 import type { Reply } from '../reply.ts';
 import type { Route } from '../route.ts';
 import { route } from '../route.ts';
+import { acknowledgeEvents, createEvents, keyReused } from './batch.ts';
 import * as examples from './examples.ts';
 import * as schemas from './schemas.ts';
 import { eventMembers, idempotencyKey, readDraft } from './wire.ts';
@@ -29,9 +30,10 @@ export const READY_PATH = '/v1/ready';
 
 /** The whole `/v1` contract. */
 export function v1Routes(services: V1Services): Route[] {
-  return [health, ready, createEvent, readEvent, inboxPage, acknowledge, deleteEvent].map((define) =>
-    define(services),
-  );
+  return [
+    ...[health, ready, createEvent, createEvents, readEvent],
+    ...[inboxPage, acknowledge, acknowledgeEvents, deleteEvent],
+  ].map((define) => define(services));
 }
 
 const health = ({ clock, version }: V1Services): Route =>
@@ -199,11 +201,4 @@ const deleteEvent = ({ store }: V1Services): Route =>
 
 function json(status: number, body: object): Reply {
   return { status, body: JSON.stringify(body) };
-}
-
-function keyReused(): RequestError {
-  return new RequestError(
-    'IDEMPOTENCY_KEY_REUSED',
-    'this idempotency key has come with another event before; use a new key for a new event',
-  );
 }

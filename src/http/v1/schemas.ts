@@ -1,4 +1,5 @@
-import Type from 'typebox';
+import Type, { type TSchema } from 'typebox';
+import { MANY } from '../../store/event-store.ts';
 import {
   cursor,
   errorCode,
@@ -30,6 +31,24 @@ export const CreateEventBody = Type.Object(
     event_type: name('What has happened'),
     payload,
     metadata: Type.Optional(Metadata),
+  },
+  { additionalProperties: false },
+);
+
+export const CreateEventsBody = Type.Object(
+  {
+    events: Type.Array(CreateEventBody, {
+      minItems: 1,
+      maxItems: MANY,
+      description: 'Each is checked by itself: a wrong one is `rejected`, and the others are stored',
+    }),
+  },
+  { additionalProperties: false },
+);
+
+export const AcknowledgeEventsBody = Type.Object(
+  {
+    event_ids: Type.Array(eventId, { minItems: 1, maxItems: MANY, description: 'All different' }),
   },
   { additionalProperties: false },
 );
@@ -100,6 +119,49 @@ export const Created = Type.Object({
   status: Type.Literal('pending'),
   message: Type.String(),
   request_id: requestId,
+});
+
+const itemError = Type.Optional(
+  Type.Object(
+    {
+      code: errorCode,
+      message: Type.String({ description: 'Meant for people: what to fix' }),
+      details: Type.Optional(fieldErrors),
+    },
+    { description: 'Of an item that is not good' },
+  ),
+);
+
+/** The results of a call for many items. */
+function many<Members extends Record<string, TSchema>>(outcomes: readonly string[], members: Members) {
+  return Type.Object({
+    results: Type.Array(
+      Type.Object({
+        index: Type.Integer({ description: 'Place of the item in the request' }),
+        outcome: Type.Enum([...outcomes]),
+        ...members,
+        error: itemError,
+        retryable: Type.Optional(
+          Type.Boolean({ description: 'Of an item that is not good: whether the same may succeed later' }),
+        ),
+      }),
+      { description: 'One for each item, in the order of the request' },
+    ),
+    summary: Type.Record(Type.String(), Type.Integer(), {
+      description: 'How often each outcome came',
+    }),
+    request_id: requestId,
+  });
+}
+
+export const CreatedMany = many(['created', 'duplicate', 'rejected', 'failed'], {
+  event_id: Type.Optional(eventId),
+  created_at: Type.Optional(time),
+});
+
+export const AcknowledgedMany = many(['acknowledged', 'already_acknowledged', 'not_found', 'failed'], {
+  event_id: eventId,
+  acknowledged_at: Type.Optional(time),
 });
 
 export const EventWithRequestId = Type.Object({ ...event, request_id: requestId });

@@ -22,6 +22,21 @@ export function readDraft(text: string, body: Static<typeof CreateEventBody>): E
 
 const checkKey = compileCheck(Type.Object({ 'Idempotency-Key': name('') }), 'headers');
 
+/** The key of a whole batch. */
+export function headerKey({ idempotencyKey: header }: RequestHead): string | undefined {
+  if (header !== undefined) checkHeaderKey(header);
+  return header;
+}
+
+function checkHeaderKey(header: string): void {
+  checkKey({ 'Idempotency-Key': header });
+  // uWebSockets trims bytes beyond ASCII from the end of a header as if they were blanks, and replaces what is no UTF-8, so
+  // different keys would become one.
+  if (!/^[ -~]*$/.test(header)) {
+    throw invalidField('Idempotency-Key', 'must be printable ASCII; metadata.idempotency_key takes any text');
+  }
+}
+
 /** The key from the header or from metadata; throws if they differ. */
 export function idempotencyKey(
   { idempotencyKey: header }: RequestHead,
@@ -29,12 +44,7 @@ export function idempotencyKey(
 ): string | undefined {
   const member = metadata?.idempotency_key;
   if (header === undefined) return member;
-  checkKey({ 'Idempotency-Key': header });
-  // uWebSockets trims bytes beyond ASCII from the end of a header as if they were blanks, and replaces what is no UTF-8, so
-  // different keys would become one.
-  if (!/^[ -~]*$/.test(header)) {
-    throw invalidField('Idempotency-Key', 'must be printable ASCII; metadata.idempotency_key takes any text');
-  }
+  checkHeaderKey(header);
   if (member !== undefined && member !== header) {
     throw invalidField('metadata.idempotency_key', 'differs from the Idempotency-Key header; send one');
   }
