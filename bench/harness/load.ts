@@ -11,6 +11,10 @@ export function measure(
   return runJob(job, place);
 }
 
+export function measureDrain(job: Omit<Job & { kind: 'drain' }, 'kind'>, place: Place): Promise<Measurement> {
+  return runJob({ ...job, kind: 'drain' }, place);
+}
+
 export function measureColdKeys(job: Job & { kind: 'cold-keys' }, place: Place): Promise<ColdMeasurements> {
   return runJob(job, place);
 }

@@ -2,6 +2,7 @@
 import { runAppends } from './append.ts';
 import { runClosedLoop } from './closed.ts';
 import { runColdKeys } from './cold-keys.ts';
+import { runDrain } from './drain.ts';
 import { runIdle } from './idle.ts';
 import type { Call, Job } from './job.ts';
 import { runFill, runSaturation } from './saturate.ts';
@@ -24,6 +25,8 @@ function run(job: Job): Promise<unknown> {
       return runSaturation(job, requestOf(job.traffic));
     case 'fill':
       return runFill(job, requestOf('create-v1')).then(() => null);
+    case 'drain':
+      return runDrain(job);
     case 'append':
       return runAppends(job);
     case 'cold-keys':

@@ -33,6 +33,14 @@ export function uniqueEvent(): string {
 export const HEALTH: Call = { method: 'GET', path: '/v1/health', status: 200 };
 const STATUS: Call = { method: 'GET', path: '/status', status: 200 };
 export const CREATE: Call = { method: 'POST', path: '/v1/events', body: EVENT, status: 201 };
+/** Events of a call for many. */
+export const BATCH_SIZE = 100;
+const CREATE_BATCH: Call = {
+  method: 'POST',
+  path: '/v1/events/batch',
+  body: `{"events":[${Array.from({ length: BATCH_SIZE }, () => EVENT).join(',')}]}`,
+  status: 200,
+};
 const V1_PAGE: Call = { method: 'GET', path: '/v1/inbox?limit=50', status: 200 };
 const PAGE: Call = { method: 'GET', path: '/inbox?limit=50', status: 200 };
 
@@ -40,6 +48,7 @@ export const TRAFFIC: Readonly<Record<string, () => Traffic>> = {
   health: () => constant(HEALTH),
   status: () => constant(STATUS),
   'create-v1': () => constant(CREATE),
+  'create-batch': () => constant(CREATE_BATCH),
   'create-unversioned': () => ({
     next: () => ({ method: 'POST', path: '/events', body: uniqueEvent(), status: 200 }),
   }),

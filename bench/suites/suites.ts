@@ -1,3 +1,4 @@
+import { batch } from './batch.ts';
 import { clients } from './clients.ts';
 import { create, createRate, createV1 } from './create.ts';
 import { health } from './health.ts';
@@ -15,6 +16,7 @@ export const SUITES: readonly Suite[] = [
   create,
   createRate,
   ingest,
+  batch,
   tenants,
   inbox,
   walk,

@@ -1,77 +1,34 @@
-import { eachOfMany } from '../each-of-many.ts';
 import type { Micros, StoredEvent } from '../event.ts';
 import { CorruptEventError } from '../store-errors.ts';
-import type { Acknowledgement, Appended, Claim, EventStore } from '../event-store.ts';
+import { eachOfMany } from '../each-of-many.ts';
+import type { Acknowledgement, Failed } from '../event-store.ts';
 import type { Counts } from './counts.ts';
-import type { Disk } from './disk.ts';
-import { appendEntry, readValue } from './database.ts';
+import { readValue } from './database.ts';
 import type { Lmdb } from './database.ts';
 import type { Writer } from './writer.ts';
-import type { Claims } from './embedded-claims.ts';
 import { idKey, locate } from './event-id.ts';
-import { acknowledgedEntry, decodeEvent, eventEntry, recordedId, recordedTenant } from './event-record.ts';
-import { decodeIdEntry, idEntry } from './id-index.ts';
-import { inboxEntry, inboxKey } from './inbox-index.ts';
+import { acknowledgedEntry, decodeEvent, recordedId, recordedTenant } from './event-record.ts';
+import { decodeIdEntry } from './id-index.ts';
+import { inboxKey } from './inbox-index.ts';
 import { isIntact } from './seal.ts';
 import { sequenceKey } from './sequence.ts';
 import type { Sequence } from './sequence.ts';
-
-/** The newest event that a store held when it was opened. */
-export interface NewestRecord {
-  /** Sequence of the newest intact record; 0 without one. */
-  readonly sequence: Sequence;
-  /** Places after it that damaged records occupy. Their keys may be damaged as well, and show any time. */
-  readonly damagedAfter: ReadonlySet<Sequence>;
-}
+import { oneOfMany, partsOf, writeMany } from './write-many.ts';
 
 interface Parts {
   readonly lmdb: Lmdb;
   readonly writer: Writer;
   readonly counts: Counts;
-  readonly claims: Claims;
   /** Events up to this time have expired. */
   readonly expiredTo: () => Micros;
-  readonly newest: NewestRecord;
-  readonly disk: Disk | undefined;
 }
 
-/** Writes and reads single events. */
-export function createEvents({ lmdb, writer, counts, claims, expiredTo, newest, disk }: Parts) {
+/** Reads, acknowledges and removes events by their ids. */
+export function createEvents({ lmdb, writer, counts, expiredTo }: Parts) {
   const { events, ids, inbox } = lmdb;
   const find = createLookup(lmdb, expiredTo);
-  /** The last sequence that was given out, whether or not its event is on disk yet. Writes are committed in this order. */
-  let last = newest.sequence;
 
-  return { append, get, acknowledge, remove, newest: () => last, ...createMany(writer, append, acknowledge) };
-
-  function append(event: StoredEvent, claim?: Claim): Promise<Appended> {
-    const id = idKey(event.id);
-    if (id === undefined) {
-      return Promise.reject(new TypeError(`The id of an event is a UUID in lower case, not ${event.id}`));
-    }
-    const refusal = disk?.refusal();
-    if (refusal !== undefined) return Promise.reject(refusal);
-    // Writes keep the order of their calls, so the sequence is known, and the record is made, before the transaction.
-    do {
-      last = Math.max(last + 1, event.createdAt);
-    } while (newest.damagedAfter.has(last));
-    const sequence = last;
-    const record = eventEntry(event, id, sequence);
-    const index = locate(id, event.tenant) === sequence ? undefined : idEntry(id, sequence, event.tenant);
-    const pending = event.acknowledgedAt === null ? inboxEntry(event, sequence) : undefined;
-    return writer.write(event.tenant, record.value.length, () => {
-      disk?.admit(record.value.length);
-      const held = claim && claims.take(claim, event);
-      if (held !== undefined) return held;
-      appendEntry(events, record);
-      if (index !== undefined) ids.putSync(index.key, index.value);
-      if (pending !== undefined) {
-        inbox.putSync(pending.key, pending.value);
-        counts.added(event.tenant, sequence);
-      }
-      return STORED;
-    });
-  }
+  return { get, writes: { acknowledge, acknowledgeMany, remove } };
 
   function get(tenant: string, id: string): StoredEvent | undefined {
     const place = find(tenant, id);
@@ -79,17 +36,37 @@ export function createEvents({ lmdb, writer, counts, claims, expiredTo, newest, 
   }
 
   async function acknowledge(tenant: string, id: string, at: Micros): Promise<Acknowledgement> {
-    return writer.write(tenant, SMALL_WRITE_BYTES, () => {
-      const place = find(tenant, id);
-      if (place === undefined) return { outcome: 'missing' };
-      const record = recordAt(place, id);
-      const { acknowledgedAt } = decodeEvent(record);
-      if (acknowledgedAt !== null) return { outcome: 'already', acknowledgedAt };
-      const entry = acknowledgedEntry(place.key, record, at);
-      events.putSync(entry.key, entry.value);
-      removePending(tenant, place.sequence);
-      return { outcome: 'acknowledged', acknowledgedAt: at };
-    });
+    return writer.write(tenant, SMALL_WRITE_BYTES, () => acknowledgeNow(tenant, id, at));
+  }
+
+  function acknowledgeNow(tenant: string, id: string, at: Micros): Acknowledgement {
+    const place = find(tenant, id);
+    if (place === undefined) return { outcome: 'missing' };
+    const record = recordAt(place, id);
+    const { acknowledgedAt } = decodeEvent(record);
+    if (acknowledgedAt !== null) return { outcome: 'already', acknowledgedAt };
+    const entry = acknowledgedEntry(place.key, record, at);
+    events.putSync(entry.key, entry.value);
+    removePending(tenant, place.sequence);
+    return { outcome: 'acknowledged', acknowledgedAt: at };
+  }
+
+  async function acknowledgeMany(
+    tenant: string,
+    ids: readonly string[],
+    at: Micros,
+  ): Promise<readonly (Acknowledgement | Failed)[]> {
+    const refusal = writer.refusal();
+    if (refusal !== undefined) throw refusal;
+    const parts = partsOf(ids, ACKNOWLEDGED_TOGETHER);
+    const results = await eachOfMany(parts, (part) =>
+      writeMany(writer, tenant, SMALL_WRITE_BYTES * part.length, part.length, () =>
+        part.map((id) => oneOfMany(() => acknowledgeNow(tenant, id, at))),
+      ),
+    );
+    return results.flatMap((result, index) =>
+      'outcome' in result ? (parts[index] ?? []).map(() => result) : result,
+    );
   }
 
   /** Needs only the place of the event, so that a damaged event can be removed. */
@@ -108,22 +85,6 @@ export function createEvents({ lmdb, writer, counts, claims, expiredTo, newest, 
   function removePending(tenant: string, sequence: Sequence): void {
     if (inbox.removeSync(inboxKey(tenant, sequence))) counts.removed(tenant, sequence);
   }
-}
-
-function createMany(
-  writer: Writer,
-  append: EventStore['append'],
-  acknowledge: EventStore['acknowledge'],
-): Pick<EventStore, 'appendMany' | 'acknowledgeMany'> {
-  const all = async <Item, Result>(items: readonly Item[], call: (item: Item) => Promise<Result>) => {
-    const refusal = writer.refusal();
-    if (refusal !== undefined) throw refusal;
-    return eachOfMany(items, call);
-  };
-  return {
-    appendMany: (_, appends) => all(appends, ({ event, claim }) => append(event, claim)),
-    acknowledgeMany: (tenant, ids, at) => all(ids, (id) => acknowledge(tenant, id, at)),
-  };
 }
 
 /** Where an event is. */
@@ -203,7 +164,8 @@ function createLookup({ events, ids, inbox }: Lmdb, expiredTo: () => Micros) {
   }
 }
 
-const STORED: Appended = { outcome: 'stored' };
+/** A record of up to 400 KB is written again for each: more of them would hold a transaction, and with it the event loop. */
+const ACKNOWLEDGED_TOGETHER = 20;
 
 /** About the bytes of memory that a write without a payload holds while it waits. */
 const SMALL_WRITE_BYTES = 256;

@@ -12,7 +12,7 @@ import { createCounts } from './counts.ts';
 import { createDisk } from './disk.ts';
 import { createEvents } from './embedded-events.ts';
 import { createGauges } from './embedded-gauges.ts';
-import type { NewestRecord } from './embedded-events.ts';
+import { createAppends, type NewestRecord } from './embedded-appends.ts';
 import type { Statfs } from './file-system.ts';
 import type { Folder } from './folder.ts';
 import { openFolder } from './open-folder.ts';
@@ -110,9 +110,10 @@ export async function openEmbeddedStore(options: EmbeddedOptions): Promise<Embed
 
   const { opened, requireOpen, closeOnce } = createGuard();
 
-  const events = createEvents({ lmdb, writer, counts, claims, expiredTo, newest, disk });
+  const appends = createAppends({ lmdb, writer, counts, claims, newest, disk });
+  const events = createEvents({ lmdb, writer, counts, expiredTo });
   // Only the process that appends knows the newest event in memory; a command beside it has to look.
-  const newestNow = exclusive ? events.newest : () => newestRecord(lmdb).sequence;
+  const newestNow = exclusive ? appends.newest : () => newestRecord(lmdb).sequence;
   const keys = createKeys({ lmdb, writer, onDamage });
   return {
     keys: { ...keys, get: opened(keys.get), getMany: opened(keys.getMany), list: opened(keys.list) },
@@ -128,12 +129,9 @@ export async function openEmbeddedStore(options: EmbeddedOptions): Promise<Embed
       requireOpen,
     }),
     newId: newEventId,
-    append: events.append,
-    appendMany: events.appendMany,
+    ...appends.writes,
+    ...events.writes,
     get: opened(events.get),
-    acknowledge: events.acknowledge,
-    acknowledgeMany: events.acknowledgeMany,
-    remove: events.remove,
     listPending: opened((tenant, page) =>
       listPending({ lmdb, expiredTo: expiredTo(), newest: newestNow(), onDamage }, tenant, page),
     ),

@@ -44,7 +44,8 @@ export function createWriteQueue(limits: WriterLimits, observer: Pick<StoreObser
     next(size: number, bytes: number): Write | undefined {
       const write = byTurns ? lines.inTurn() : lines.oldest();
       if (write === undefined) return undefined;
-      if (size > 0 && (size >= batchWrites || bytes + write.bytes > batchBytes)) return undefined;
+      const isFull = size + write.writes > batchWrites || bytes + write.bytes > batchBytes;
+      if (size > 0 && isFull) return undefined;
       return take(write);
     },
 
@@ -69,15 +70,15 @@ export function createWriteQueue(limits: WriterLimits, observer: Pick<StoreObser
     }
   }
 
-  function hold({ tenant, bytes }: Call): boolean {
-    if (!places.take(tenant, 1)) return false;
+  function hold({ tenant, bytes, writes }: Call): boolean {
+    if (!places.take(tenant, writes)) return false;
     if (memory.take(tenant, bytes)) return true;
-    places.give(tenant, 1);
+    places.give(tenant, writes);
     return false;
   }
 
   function take(write: Write): Write {
-    places.give(write.tenant, 1);
+    places.give(write.tenant, write.writes);
     memory.give(write.tenant, write.bytes);
     lines.take(write);
     return write;

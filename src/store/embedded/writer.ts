@@ -20,8 +20,9 @@ export interface Writer {
    *
    * @param tenant the tenant whose share of the queue the write takes; `NO_TENANT` for internal writes.
    * @param bytes about the bytes that the write holds in memory while it waits.
+   * @param writes how many writes it counts as: more than 1 for a call for many events.
    */
-  write<T>(tenant: string, bytes: number, run: () => T): Promise<T>;
+  write<T>(tenant: string, bytes: number, run: () => T, writes?: number): Promise<T>;
   /** The reason why no more writes are taken; undefined: writes are taken. */
   refusal(): StoreUnavailableError | undefined;
   /** How long the transaction under way has taken so far, in milliseconds; 0 without one. */
@@ -109,12 +110,12 @@ export function createWriter(options: WriterOptions): Writer {
   const busyFor = () => (begun === undefined ? 0 : monotonic() - begun);
 
   return {
-    write<T>(tenant: string, bytes: number, run: () => T): Promise<T> {
+    write<T>(tenant: string, bytes: number, run: () => T, writes = 1): Promise<T> {
       if (refusal !== undefined) return Promise.reject(refusal);
       const since = monotonic();
       waiting.rejectLate(since);
       return new Promise<T>((resolve, reject) => {
-        const call: Call = { tenant, bytes, since, run, resolve: resolve as Call['resolve'], reject };
+        const call: Call = { tenant, bytes, writes, since, run, resolve: resolve as Call['resolve'], reject };
         if (waiting.push(call)) committing ??= commitAll();
         else reject(new StoreOverloadedError('Too many writes wait for the disk already'));
       });
@@ -145,14 +146,14 @@ export function createWriter(options: WriterOptions): Writer {
       try {
         const run = (): void => {
           runInto(batch, waiting, oneByOne() ? 0 : limits.batchMs, monotonic);
-          beforeCommit(batch.length);
+          beforeCommit(writesOf(batch));
         };
         waiting.synced(await timeSync(transact, monotonic, run));
       } catch (error) {
         fail(await commitCause(error));
         break;
       }
-      observer.committed(batch.length, monotonic() - begun);
+      observer.committed(writesOf(batch), monotonic() - begun);
       settle(batch);
     }
     committing = undefined;
@@ -188,13 +189,21 @@ function runInto(batch: Write[], waiting: WriteQueue, batchMs: number, monotonic
   const start = monotonic();
   waiting.begin(start);
   let bytes = 0;
+  let writes = 0;
   do {
-    const write = waiting.next(batch.length, bytes);
+    const write = waiting.next(writes, bytes);
     if (write === undefined) break;
     batch.push(write);
     bytes += write.bytes;
+    writes += write.writes;
     runOne(write);
   } while (monotonic() < start + batchMs);
+}
+
+function writesOf(batch: readonly Write[]): number {
+  let writes = 0;
+  for (const write of batch) writes += write.writes;
+  return writes;
 }
 
 function settle(batch: readonly Write[]): void {

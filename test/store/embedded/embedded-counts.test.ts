@@ -6,6 +6,7 @@ import type { Test } from 'tap';
 import t from 'tap';
 import { createCounts } from '../../../src/store/embedded/counts.ts';
 import { openLmdb } from '../../../src/store/embedded/database.ts';
+import { createAppends } from '../../../src/store/embedded/embedded-appends.ts';
 import { createEvents } from '../../../src/store/embedded/embedded-events.ts';
 import { createSweep } from '../../../src/store/embedded/sweep.ts';
 import { createWriter } from '../../../src/store/embedded/writer.ts';
@@ -55,11 +56,12 @@ function openParts(path: string) {
   });
   const claims = createClaims(lmdb);
   const newest = { sequence: 0, damagedAfter: new Set<number>() };
-  const events = createEvents({ lmdb, writer, counts, claims, expiredTo, newest, disk: undefined });
+  const appends = createAppends({ lmdb, writer, counts, claims, newest, disk: undefined });
+  const events = createEvents({ lmdb, writer, counts, expiredTo });
   const append = async (tenant: string) => {
     const createdAt = ++clock.time;
     const id = newEventId(tenant, createdAt);
-    await events.append(sampleEvent(createdAt, { tenant, id }));
+    await appends.writes.append(sampleEvent(createdAt, { tenant, id }));
     return id;
   };
   const truth = (tenant: string) =>
@@ -125,7 +127,7 @@ const steps: fc.Arbitrary<Step> = fc.oneof(
 function withOne(index: number, what: 'acknowledge' | 'remove'): Step {
   return ({ events, clock }, ids) => {
     const one = ids[index % Math.max(1, ids.length)];
-    return one === undefined ? Promise.resolve() : events[what](...one, ++clock.time);
+    return one === undefined ? Promise.resolve() : events.writes[what](...one, ++clock.time);
   };
 }
 
@@ -182,7 +184,7 @@ void t.test('a known count needs no look at the inbox, and no write', async (t) 
   trips.count = 0;
   const id = await append('a');
   t.equal(await counts.pending('a'), 51);
-  await events.acknowledge('a', id, ++clock.time);
+  await events.writes.acknowledge('a', id, ++clock.time);
   t.equal(await counts.pending('a'), 50);
   clock.time += LIFETIME - 100;
   t.equal(await counts.pending('a'), 50);

@@ -1,0 +1,82 @@
+import { createMeter } from './measuring.ts';
+import { bodyOf, openConnection, requestBytes, type Connection } from './connection.ts';
+import type { Call, Measurement, Target } from './job.ts';
+import { EVENT } from './traffic.ts';
+
+export interface Drain extends Target {
+  readonly clients: number;
+  /** Events of one call; 1: by the route of one event. */
+  readonly perCall: number;
+  /** Events to send first, and then to acknowledge. */
+  readonly count: number;
+}
+
+/** Events of one call while the inbox is filled. */
+const FILL_PER_CALL = 500;
+
+/**
+ * Sends events, and measures how fast clients acknowledge them: all together once, each client its next call when the one before
+ * is answered. `requests` and the rate count events, the latency is that of calls.
+ */
+export async function runDrain(job: Drain): Promise<Measurement> {
+  const ids = await fill(job);
+  const calls: Call[] = [];
+  for (let at = 0; at < ids.length; at += job.perCall) calls.push(callFor(ids.slice(at, at + job.perCall)));
+  const connections = Array.from({ length: job.clients }, () => openConnection(job.url));
+  const requests = calls.map((call) => requestBytes(job, call));
+  const meter = createMeter(job);
+  meter.begin();
+  await Promise.all(
+    connections.map(async (connection) => {
+      for (let request = requests.pop(); request !== undefined; request = requests.pop()) {
+        const sentAt = performance.now();
+        const { status, reply } = await exchange(connection, request);
+        meter.answered(performance.now() - sentAt, status === 200 ? undefined : `answered ${reply}`);
+      }
+    }),
+  );
+  const measured = meter.end();
+  for (const connection of connections) connection.close();
+  return {
+    ...measured,
+    requests: measured.requests * job.perCall,
+    perSecond: measured.perSecond * job.perCall,
+  };
+}
+
+async function fill(job: Drain): Promise<string[]> {
+  const connection = openConnection(job.url);
+  const ids: string[] = [];
+  while (ids.length < job.count) {
+    const events = Array.from({ length: Math.min(FILL_PER_CALL, job.count - ids.length) }, () => EVENT);
+    const call = {
+      method: 'POST',
+      path: '/v1/events/batch',
+      body: `{"events":[${events.join(',')}]}`,
+    } as const;
+    const { status, reply } = await exchange(connection, requestBytes(job, { ...call, status: 200 }));
+    if (status !== 200) throw new Error(`cannot fill the inbox: ${reply}`);
+    const { results } = JSON.parse(bodyOf(reply)) as { results: { event_id: string }[] };
+    for (const { event_id } of results) ids.push(event_id);
+  }
+  connection.close();
+  return ids;
+}
+
+function callFor(ids: readonly string[]): Call {
+  const [first = ''] = ids;
+  return ids.length === 1
+    ? { method: 'POST', path: `/v1/events/${first}/ack`, status: 200 }
+    : { method: 'POST', path: '/v1/events/ack', body: JSON.stringify({ event_ids: ids }), status: 200 };
+}
+
+function exchange(connection: Connection, request: Buffer): Promise<{ status: number; reply: string }> {
+  return new Promise((resolve, reject) => {
+    connection.exchange(request, {
+      answered: (status, reply) => {
+        resolve({ status, reply });
+      },
+      failed: reject,
+    });
+  });
+}
