@@ -24,14 +24,24 @@ export async function readCall(
   return { until, tokens: new Map(pairs.map(([event = '', token = '']) => [event, token])) };
 }
 
-/** Writes the record, over an older one. */
+/**
+ * Writes the record, over one whose leases have run out by `now`.
+ *
+ * @returns false: the same call is under way elsewhere, and has its own record.
+ */
 export async function recordCall(
   claims: Table,
   id: string,
   { until, tokens }: RecordedCall,
+  now: Micros,
   deadline: Deadline,
-): Promise<void> {
+): Promise<boolean> {
   const leases = [...tokens].map(([event, token]) => `${event}/${token}`).join(' ');
-  const Item = { claim_key: id, leased_until: until, leases, ttl: physicalTtl(until) };
-  await claims.put({ Item }, deadline);
+  const put = {
+    Item: { claim_key: id, leased_until: until, leases, ttl: physicalTtl(Math.max(until, now)) },
+    // An earlier try of this request, whose answer was lost, has written the same text.
+    ConditionExpression: 'attribute_not_exists(claim_key) OR leased_until <= :now OR leases = :leases',
+    ExpressionAttributeValues: { ':now': now, ':leases': leases },
+  };
+  return (await claims.put(put, deadline)).written;
 }

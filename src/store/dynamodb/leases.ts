@@ -67,12 +67,20 @@ export async function leaseFree(
     }));
     if (takes.length === 0) break;
     for (const { id, token } of takes) attempted.tokens.set(id, token);
-    if (call !== undefined) await recordCall(claims, call, { until, tokens: attempted.tokens }, deadline);
+    if (
+      call !== undefined &&
+      !(await recordCall(claims, call, { until, tokens: attempted.tokens }, now(), deadline))
+    ) {
+      for (const { id } of takes) options.candidates.returned(tenant, id);
+      const other = await readCall(claims, call, deadline);
+      return other === undefined ? [] : stillLeased(options, tenant, other, deadline);
+    }
     leased.push(...(await takeAll(options, tenant, takes, attempted.unclear, deadline)));
     if (found.full) break;
   }
   if (call !== undefined && leased.length === 0 && attempted.tokens.size > 0) {
-    await recordCall(claims, call, { until: 0, tokens: new Map() }, deadline);
+    // The call may find something when it is repeated.
+    await recordCall(claims, call, { until: 0, tokens: attempted.tokens }, now(), deadline);
   }
   if (refused && leased.length === 0) {
     throw new StoreOverloadedError('too many bytes of events are under way');
