@@ -2,10 +2,13 @@ import t, { type Test } from 'tap';
 import { eventually, freshTables, startDynalite } from '../../bench/harness/dynamodb.ts';
 import { startFaultyEndpoint, type FaultyEndpoint } from '../../bench/harness/faulty-endpoint.ts';
 import { claimsContract } from '../contracts/claims-contract.ts';
+import { leaseContract } from '../contracts/lease-contract.ts';
 import { storeContract } from '../contracts/store-contract.ts';
 import { startTestApp } from '../support/app.ts';
+import { openStore } from '../support/dynamodb.ts';
 import { dynamoHarness } from '../support/dynamodb-contract.ts';
 import { createKey, keysJson, runKeys } from '../support/keys-cli.ts';
+import { createOldEventsTable } from '../support/old-table.ts';
 import { permissionsOf, readTemplate, type Permission } from '../support/templates.ts';
 
 /** What is sent to make the tables of a test. */
@@ -19,7 +22,16 @@ void t.test('the policy of the service allows what it does, and nothing else', a
   await t.test('the contract of the store', (t) => {
     storeContract(t, harness);
     claimsContract(t, harness);
+    leaseContract(t, harness);
     t.end();
+  });
+  await t.test('a table of a version without leases', async (t) => {
+    const { endpoint, engine } = await recorded(t, done);
+    const tables = freshTables();
+    await createOldEventsTable(engine, tables.events);
+    const store = await openStore(t, endpoint, { tables });
+    await eventually(() => store.ping());
+    await store.listPending('acme', { limit: 1, after: null });
   });
   await t.test('a key in use', async (t) => {
     const { endpoint, engine } = await recorded(t, done);

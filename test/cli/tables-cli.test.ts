@@ -35,6 +35,7 @@ void t.test('--help says what it takes, anything unknown too, with exit code 2',
     [[], 'no command'],
     [['drop'], 'unknown command: drop'],
     [['create', 'more'], 'unknown command: create more'],
+    [['upgrade', 'more'], 'unknown command: upgrade more'],
     [['create', '--force'], '--force'],
   ] as const) {
     const { code, err } = await run(args);

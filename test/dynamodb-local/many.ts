@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import t, { type Test } from 'tap';
 import { eventually } from '../../bench/harness/dynamodb.ts';
 import type { Append } from '../../src/store/event-store.ts';
+import type { Leased } from '../../src/store/lease-store.ts';
 import { UNOBSERVED } from '../../src/store/store-observer.ts';
 import { localEndpoint, newEvent, openStore, PATIENT_MS } from '../support/dynamodb.ts';
 
@@ -76,3 +77,28 @@ async function metered(t: Test) {
   spent();
   return { store, spent };
 }
+
+void t.test('what a lease and its end cost', async (t) => {
+  const { store, spent } = await metered(t);
+  const events = Array.from({ length: COUNT }, () => newEvent({ payload }));
+  await store.appendMany(
+    'acme',
+    events.map((event) => ({ event })),
+  );
+  spent();
+  const leased: Leased[] = [];
+  while (leased.length < COUNT) {
+    leased.push(...(await store.lease('acme', { limit: 100, leaseFor: 3600e6 })).leased);
+  }
+  const { write, read } = spent();
+  t.equal(write, 3, 'a lease');
+  t.comment(`${String(read)} read units for each leased event, 100 a call`);
+  t.ok(read < 0.2);
+  const at = Date.now() * 1000;
+  const settled = await store.settle(
+    'acme',
+    leased.map(({ event, lease }) => ({ action: 'ack', eventId: event.id, leaseId: lease.id, at })),
+  );
+  t.ok(settled.every(({ outcome }) => outcome === 'acknowledged'));
+  t.strictSame(spent(), { write: 3, read: 0 }, 'its acknowledgement');
+});

@@ -8,13 +8,14 @@ import { openStore, PATIENT_MS } from './dynamodb.ts';
 export function dynamoHarness(name: string, endpoint: (t: Test) => Promise<string>): StoreHarness {
   return {
     name,
-    async open(t, { now, eventTtl }) {
+    async open(t, { now, eventTtl, maxAttempts }) {
       let clockMs = 0;
       const url = await endpoint(t);
       const options = {
         tables: freshTables(),
         now,
         eventTtl,
+        ...(maxAttempts === undefined ? {} : { maxAttempts }),
         clockMs: () => clockMs,
         callBudgetMs: PATIENT_MS,
       };

@@ -63,11 +63,13 @@ export function trackCalls({ table, callBudgetMs, retries, turns, problem }: Cal
     refusal,
     track,
 
-    async run<T>(tenant: string, call: (deadline: Deadline) => Promise<T>): Promise<T> {
+    /** @param endsAt a time of `performance.now()`; absent: the budget of a call from now. */
+    async run<T>(tenant: string, call: (deadline: Deadline) => Promise<T>, endsAt?: number): Promise<T> {
       if (!running.take(tenant, 1)) throw new StoreOverloadedError('too many calls are under way');
       const turn = <R>(request: () => Promise<R>) => turns.run(tenant, request);
       try {
-        return await track(() => withDeadline(call, callBudgetMs, { retries, turn }));
+        const budgetMs = endsAt === undefined ? callBudgetMs : Math.max(0, endsAt - performance.now());
+        return await track(() => withDeadline(call, budgetMs, { retries, turn }));
       } finally {
         running.give(tenant, 1);
       }
@@ -84,9 +86,9 @@ export function trackCalls({ table, callBudgetMs, retries, turns, problem }: Cal
       tenant: string,
       items: readonly Item[],
       call: (item: Item, deadline: Deadline) => Promise<Result>,
+      endsAt = performance.now() + callBudgetMs,
     ): Promise<readonly (Result | Failed)[]> {
       if (!running.take(tenant, 1)) throw new StoreOverloadedError('too many calls are under way');
-      const endsAt = performance.now() + callBudgetMs;
       const turn = <R>(request: () => Promise<R>) => turns.run(tenant, request);
       const each = (item: Item) =>
         untilSent((deadline) => call(item, deadline), endsAt, { retries, turn }).catch((error: unknown) => ({

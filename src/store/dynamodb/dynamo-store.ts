@@ -3,8 +3,10 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { DynamoDBDocumentClient } from '@aws-sdk/lib-dynamodb';
 import type { Micros, StoredEvent } from '../event.ts';
 import { createShares } from '../shares.ts';
-import type { Acknowledgement, Appended, Claim, EventStore, PendingCount } from '../event-store.ts';
+import type { Appended, Claim, EventStore, PendingCount } from '../event-store.ts';
 import type { KeyStore } from '../key-store.ts';
+import type { LeaseStore } from '../lease-store.ts';
+import { createAcknowledgements } from './acknowledge.ts';
 import { appendMany } from './append-many.ts';
 import { createAppends } from './append.ts';
 import { withShare, PAGE_BYTES } from './payload-bytes.ts';
@@ -16,12 +18,13 @@ import { cacheCounts } from './count-cache.ts';
 import { CALL_BUDGET_MS, type Deadline } from './deadline.ts';
 import * as table from './events-table.ts';
 import { toStoreError } from './failure.ts';
-import { unlessRefused } from './for-many.ts';
 import { createIndexReader, type IndexReader } from './index-reader.ts';
 import { countInbox, readPage } from './inbox-reads.ts';
+import { createInboxIndex, type InboxIndex } from './inbox-index.ts';
 import { createInboxShards, type InboxShards } from './inbox-shards.ts';
-import { acknowledgedAtOf, fromItem, isVisible } from './event-item.ts';
+import { fromItem, isVisible } from './event-item.ts';
 import { createGauges } from './dynamo-gauges.ts';
+import { createLeaseStore } from './lease-store.ts';
 import { createDynamoKeys } from './dynamo-keys.ts';
 import type { StoreGauges } from '../store-gauges.ts';
 import type { StoreLog } from '../store-log.ts';
@@ -29,7 +32,7 @@ import type { StoreObserver } from '../store-observer.ts';
 import { becomeReady } from './readiness.ts';
 import { createRetries, type Retries } from './retries.ts';
 import { openTable, type Table } from './table.ts';
-import { checkTable, createTable, tableDefinitions, type TableNames } from './table-definitions.ts';
+import { checkTable, createTable, describe, tableDefinitions, type TableNames } from './table-definitions.ts';
 
 export interface DynamoStoreOptions extends Connection {
   readonly tables: TableNames;
@@ -43,10 +46,14 @@ export interface DynamoStoreOptions extends Connection {
   readonly servesEvents?: boolean;
   /** How often the number of shards is read again, in milliseconds. */
   readonly shardsEveryMs?: number;
+  /** How often a table without an index for leases is looked at again, in milliseconds. */
+  readonly indexEveryMs?: number;
   readonly now: () => Micros;
   /** The latest time that an event of this instance may have by now; absent: `now`. */
   readonly upcoming?: () => Micros;
   readonly eventTtl: Micros;
+  /** Leases without an acknowledgement, after which an event goes into quarantine; 0: never. Absent: 10. */
+  readonly maxAttempts?: number;
   /** The clocks that date and judge events, to be compared with the engine's. Absent in tests whose time is made up. */
   readonly checkedClocks?: readonly (() => Micros)[];
   readonly log: StoreLog;
@@ -67,13 +74,15 @@ export interface DynamoStoreOptions extends Connection {
 }
 
 /** The event store and its API keys. They become ready together, and are closed together. */
-export interface DynamoStore extends EventStore {
+export interface DynamoStore extends EventStore, LeaseStore {
   readonly keys: KeyStore;
   readonly gauges: StoreGauges;
 }
 
 /** Key look-ups come before the tenant is known. They have a share under a name that no tenant can have. */
 const KEY_LOOKUPS = '#keys';
+
+const MAX_ATTEMPTS = 10;
 
 /** How long `openDynamoStore` waits for the first check of the tables. */
 const FIRST_TRY_MS = 2_000;
@@ -90,12 +99,13 @@ export async function openDynamoStore(options: DynamoStoreOptions): Promise<Dyna
   const events = open(tables.events);
   const retries = options.retries ?? createRetries({ clockMs: () => performance.now(), random: Math.random });
   const shards = createInboxShards({ ...options, events, callBudgetMs, retries });
-  const readiness = becomeReady((signal) => prepare(client, options, shards, signal), log);
+  const index = createInboxIndex(() => describe(client, tables.events), log, options.indexEveryMs);
+  const readiness = becomeReady((signal) => prepare(client, options, { shards, index }, signal), log);
   await Promise.race([readiness.tried, sleep(FIRST_TRY_MS, undefined, { ref: false })]);
   const compression = createCompression();
   const claims = open(tables.claims);
   const appends = createAppends({ ...options, events, claims, compression, retries, clockCheck });
-  const reader = (options.wrapIndex ?? ((index) => index))(createIndexReader(events));
+  const reader = (options.wrapIndex ?? ((index) => index))(createIndexReader(events, index.name));
   const { upcoming = now } = options;
   const inbox = { ...options, events, compression, reader, upcoming, readShards: () => shards.toRead() };
   const common = { callBudgetMs, retries, turns: createRequestTurns(), problem: readiness.problem };
@@ -111,9 +121,11 @@ export async function openDynamoStore(options: DynamoStoreOptions): Promise<Dyna
     claim === undefined
       ? calls.track(() => appends.plain(event, performance.now() + callBudgetMs))
       : calls.run(event.tenant, (deadline) => appends.claimed(event, claim, deadline));
-  const acknowledge = createAcknowledge(events, horizon);
+  const { maxAttempts = MAX_ATTEMPTS, clockMs = () => performance.now() } = options;
+  const leaseOptions = { inbox, claims, calls, callBudgetMs, pageBytes, index, maxAttempts, now, clockMs };
 
   return {
+    ...createLeaseStore({ ...leaseOptions, shards: options.shards }),
     keys: createDynamoKeys(open(tables.keys), (call) => keyCalls.run(KEY_LOOKUPS, call), log),
     gauges: createGauges({ inbox, calls, horizon, countPending, commitQueue: appends.queue }),
     newId: () => randomUUID(),
@@ -134,12 +146,7 @@ export async function openDynamoStore(options: DynamoStoreOptions): Promise<Dyna
 
     countPending,
 
-    acknowledge: (tenant, id, at) => calls.run(tenant, (deadline) => acknowledge(tenant, id, at, deadline)),
-
-    acknowledgeMany: async (tenant, ids, at) =>
-      unlessRefused(
-        await calls.runMany(tenant, ids, (id, deadline) => acknowledge(tenant, id, at, deadline)),
-      ),
+    ...createAcknowledgements(events, calls, now, eventTtl),
 
     remove: (tenant, id) =>
       calls.run(tenant, (deadline) => {
@@ -151,6 +158,7 @@ export async function openDynamoStore(options: DynamoStoreOptions): Promise<Dyna
 
     async close() {
       readiness.stop();
+      index.stop();
       await Promise.all([shards.stop(), calls.close(), keyCalls.close()]);
       await appends.close();
       client.destroy();
@@ -177,21 +185,10 @@ function createCount(
   };
 }
 
-function createAcknowledge(events: Table, horizon: () => Micros) {
-  return async (tenant: string, id: string, at: Micros, deadline: Deadline): Promise<Acknowledgement> => {
-    const request = { id, tenant, at, horizon: horizon(), token: randomUUID() };
-    const found = await table.acknowledgeItem(events, request, deadline);
-    if (found === 'acknowledged') return { outcome: 'acknowledged', acknowledgedAt: at };
-    const acknowledgedAt = isVisible(found, tenant, request.horizon) ? acknowledgedAtOf(id, found) : null;
-    // A pending event was put between the update and the look at why the update failed.
-    return acknowledgedAt === null ? { outcome: 'missing' } : { outcome: 'already', acknowledgedAt };
-  };
-}
-
 async function prepare(
   client: DynamoDBDocumentClient,
   { tables, createTables, servesEvents = true }: DynamoStoreOptions,
-  shards: InboxShards,
+  { shards, index }: { readonly shards: InboxShards; readonly index: InboxIndex },
   signal: AbortSignal,
 ): Promise<void> {
   for (const definition of tableDefinitions(tables)) {
@@ -203,7 +200,7 @@ async function prepare(
     }
   }
   if (!servesEvents) return;
-  await shards.join().catch((error: unknown) => {
+  await Promise.all([shards.join(), index.follow()]).catch((error: unknown) => {
     throw toStoreError(error, tables.events);
   });
 }

@@ -1,5 +1,6 @@
 import { crc32 } from 'node:zlib';
 import type { Micros, StoredEvent } from '../event.ts';
+import type { Quarantine } from '../lease-store.ts';
 import { CorruptEventError } from '../store-errors.ts';
 import type { Compression, Encoding, Packed } from './compression.ts';
 
@@ -7,7 +8,7 @@ import type { Compression, Encoding, Packed } from './compression.ts';
 export interface EventItem {
   readonly event_id: string;
   readonly tenant: string;
-  readonly status: 'pending' | 'acknowledged';
+  readonly status: 'pending' | 'acknowledged' | 'quarantined';
   readonly source?: string;
   readonly event_type: string;
   /** JSON text; compressed when there is a `payload_encoding`. */
@@ -20,14 +21,27 @@ export interface EventItem {
   readonly acknowledged_at?: Micros;
   /** Seconds since the epoch, a day after the event expires. Readers use `created_at`; this only frees the space. */
   readonly ttl: number;
-  /** Keys of the index. Only pending events have them, so that the index contains no others. */
+  /** Keys of the index. Only pending and quarantined events have them, so that the index contains no others. */
   readonly inbox_shard?: string;
   readonly inbox_position?: string;
   /** Token of the request that acknowledged, by which a repeated request recognizes its own first try. */
   readonly ack_token?: string;
+  /** The current lease, running or not. It stays on an event that it acknowledged. */
+  readonly lease_token?: string;
+  /** The event is not free until this time: it is leased, or was given back with a delay. */
+  readonly lease_until?: Micros;
+  /** Leases so far that were not given back. */
+  readonly attempts?: number;
+  /** What came with the last release that had a reason. */
+  readonly last_reason?: string;
+  /** Token of the last request that settled a lease, or moved the event into quarantine or back. */
+  readonly settle_token?: string;
   /** Always on claimed events: the `ttl` of the claim, and of the tombstone that the event leaves. */
   readonly claim_ttl?: number;
-  /** On an event that was completed late: its lifetime and its place in the inbox count from this time. */
+  /**
+   * Lifetime and place in the inbox count from this time: on an event that was completed late, or was quarantined or redriven
+   * then.
+   */
   readonly kept_from?: Micros;
 }
 
@@ -117,11 +131,31 @@ export async function fromItem(
   if (metadata !== null && typeof metadata !== 'string') throw broken('metadata');
   if (!isTime(createdAt)) throw broken('created_at');
   if (acknowledgedAt !== null && !isTime(acknowledgedAt)) throw broken('acknowledged_at');
-  if (item['status'] !== (acknowledgedAt === null ? 'pending' : 'acknowledged')) throw broken('status');
+  const quarantine = quarantineOf(item);
+  if (quarantine !== undefined && !isTime(quarantine.since)) throw broken('kept_from');
+  const status = quarantine === undefined ? 'pending' : 'quarantined';
+  if (item['status'] !== (acknowledgedAt === null ? status : 'acknowledged')) throw broken('status');
   const payload = await readPayload(item, compression).catch((error: unknown) => {
     throw broken('payload', error);
   });
-  return { id, tenant, source, type, payload, metadata, createdAt, acknowledgedAt };
+  const event = { id, tenant, source, type, payload, metadata, createdAt, acknowledgedAt };
+  return quarantine === undefined ? event : { ...event, quarantine };
+}
+
+function quarantineOf(item: Readonly<Record<string, unknown>>): Quarantine | undefined {
+  if (item['status'] !== 'quarantined') return undefined;
+  const { kept_from: since, attempts, last_reason: reason } = item;
+  return {
+    since: Number(since),
+    attempts: Number(attempts ?? 0),
+    lastReason: typeof reason === 'string' ? reason : null,
+  };
+}
+
+/** Until when the event is leased; undefined: no lease of it runs at that time. */
+export function leasedUntil(item: Readonly<Record<string, unknown>>, now: Micros): Micros | undefined {
+  const { status, lease_token: lease, lease_until: until } = item;
+  return status === 'pending' && lease !== undefined && isTime(until) && until > now ? until : undefined;
 }
 
 /** Whether the record is an event that the tenant may see. A damaged one counts, so that its reader learns of the damage. */
@@ -136,7 +170,7 @@ export function isVisible(
 }
 
 /**
- * When the event was acknowledged, from a record of which only this is checked. Null: it is pending.
+ * When the event was acknowledged, from a record of which only this is checked. Null: it is pending or in quarantine.
  *
  * @throws a `CorruptEventError` when the record does not say.
  */
@@ -144,7 +178,8 @@ export function acknowledgedAtOf(id: string, item: Readonly<Record<string, unkno
   const { tenant, status, acknowledged_at: acknowledgedAt } = item;
   if (typeof tenant === 'string' && status === 'acknowledged' && isTime(acknowledgedAt))
     return acknowledgedAt;
-  if (typeof tenant === 'string' && status === 'pending' && acknowledgedAt === undefined) return null;
+  const isOpen = status === 'pending' || status === 'quarantined';
+  if (typeof tenant === 'string' && isOpen && acknowledgedAt === undefined) return null;
   throw new CorruptEventError(`event ${id}: tenant, status or acknowledged_at is damaged`);
 }
 
@@ -170,6 +205,11 @@ function isTime(value: unknown): value is Micros {
 /** No tenant's name contains `#`. */
 export function shardKey(tenant: string, shard: number): string {
   return `${tenant}#${String(shard)}`;
+}
+
+/** Quarantined events are in the index beside the inbox. */
+export function quarantineShardKey(tenant: string, shard: number): string {
+  return `${tenant}#q${String(shard)}`;
 }
 
 export function shardOf(id: string, shards: number): number {

@@ -63,31 +63,39 @@ export interface RemoveRequest {
 
 export interface AcknowledgeRequest extends RemoveRequest {
   readonly at: Micros;
+  /** Only unless a lease runs at this time; null: in any case. */
+  readonly unlessLeasedAt: Micros | null;
 }
 
-/** The event is the tenant's and has not expired. A tombstone has none of these attributes. */
-const VISIBLE = 'tenant = :tenant AND (created_at > :horizon OR kept_from > :horizon)';
+/** The event is the tenant's and has not expired by `:horizon`. A tombstone has none of these attributes. */
+export const VISIBLE = 'tenant = :tenant AND (created_at > :horizon OR kept_from > :horizon)';
 
 /**
- * Acknowledges the event if it is the tenant's, pending, and created after `horizon`. The payload is not transferred.
+ * Acknowledges the event if it is the tenant's, pending or in quarantine, and kept from after `horizon`. The payload is not
+ * transferred. A lease of it is over.
  *
  * @returns `acknowledged` when this request did it; otherwise the item that exists instead, with at least the attributes of
  *   `DECIDING_ATTRIBUTES`; undefined when there is none.
  */
 export async function acknowledgeItem(
   events: Table,
-  { id, tenant, at, horizon, token }: AcknowledgeRequest,
+  { id, tenant, at, horizon, token, unlessLeasedAt }: AcknowledgeRequest,
   deadline: Deadline,
 ): Promise<'acknowledged' | FoundItem | undefined> {
   const update = {
     Key: { event_id: id },
     UpdateExpression:
-      'SET #status = :acknowledged, acknowledged_at = :at, ack_token = :token REMOVE inbox_shard, inbox_position',
-    ConditionExpression: `#status = :pending AND ${VISIBLE}`,
+      'SET #status = :acknowledged, acknowledged_at = :at, ack_token = :token ' +
+      `REMOVE inbox_shard, inbox_position, ${LEASE_ATTRIBUTES.join(', ')}`,
+    ConditionExpression:
+      `(#status = :pending OR #status = :quarantined) AND ${VISIBLE}` +
+      (unlessLeasedAt === null ? '' : ' AND (attribute_not_exists(lease_token) OR lease_until <= :now)'),
     ExpressionAttributeNames: { '#status': 'status' },
     ExpressionAttributeValues: {
       ':acknowledged': 'acknowledged',
       ':pending': 'pending',
+      ':quarantined': 'quarantined',
+      ...(unlessLeasedAt === null ? {} : { ':now': unlessLeasedAt }),
       ':tenant': tenant,
       ':at': at,
       ':horizon': horizon,
@@ -102,7 +110,13 @@ export async function acknowledgeItem(
 }
 
 /** The attributes that show why an event could not be acknowledged. Only `status` is a reserved word. */
-const DECIDING_ATTRIBUTES = ['tenant', '#status', 'created_at', 'kept_from', 'acknowledged_at', 'ack_token'];
+const DECIDING_ATTRIBUTES = [
+  ...['tenant', '#status', 'created_at', 'kept_from', 'acknowledged_at', 'ack_token'],
+  ...['lease_token', 'lease_until'],
+];
+
+/** What leases leave on an event. */
+const LEASE_ATTRIBUTES = ['lease_token', 'lease_until', 'attempts', 'last_reason', 'settle_token'] as const;
 
 /**
  * Deletes the event; a claimed event leaves a tombstone. That takes two requests: the first one fails on a claimed event and
@@ -145,6 +159,7 @@ const REMOVED_ATTRIBUTES = [
     'created_at',
   ],
   ...['acknowledged_at', 'kept_from', 'inbox_shard', 'inbox_position', 'ack_token'],
+  ...LEASE_ATTRIBUTES,
 ] as const satisfies Exclude<keyof EventItem, keyof Tombstone>[];
 
 async function leaveTombstone(

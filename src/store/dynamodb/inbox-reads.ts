@@ -6,7 +6,15 @@ import type { Deadline } from './deadline.ts';
 import { getItems } from './events-table.ts';
 import type { IndexEntry, IndexReader } from './index-reader.ts';
 import { walkInbox, type InboxWalk } from './inbox-walk.ts';
-import { fromItem, idOfPosition, shardKey, timeOfPosition, timePosition } from './event-item.ts';
+import {
+  fromItem,
+  idOfPosition,
+  leasedUntil,
+  quarantineShardKey,
+  shardKey,
+  timeOfPosition,
+  timePosition,
+} from './event-item.ts';
 import type { StoreLog } from '../store-log.ts';
 import type { FoundItem, Table } from './table.ts';
 import { formatWalkPosition, parseWalkPosition } from './walk-position.ts';
@@ -22,13 +30,14 @@ export interface InboxOptions {
   /** Absent: `PAGE_PAYLOAD_BYTES`. */
   readonly pagePayloadBytes?: number;
   readonly log: StoreLog;
+  readonly eventTtl: Micros;
 }
 
 /** Where a count stops. */
 const COUNT_LIMIT = 10_000;
 
 /**
- * One page of the tenant's events that were created after `horizon`.
+ * One page of the tenant's events that were created after `horizon`, which is `eventTtl` ago.
  *
  * @param take is called with bytes of payload before they are read. When it refuses, the page ends early; if it is still empty,
  *   the call is refused.
@@ -40,8 +49,10 @@ export async function readPage(
   horizon: Micros,
   deadline: Deadline,
   take: (bytes: number) => boolean,
+  of: 'pending' | 'quarantined' = 'pending',
 ): Promise<PendingPage> {
-  const shards = shardKeys(tenant, options.readShards());
+  const key = of === 'pending' ? shardKey : quarantineShardKey;
+  const shards = shardKeys(tenant, options.readShards(), key);
   const oldest = oldestPosition(horizon);
   const { after, end } = position === null ? { after: oldest, end: null } : parseWalkPosition(position);
   const walkEnd = end ?? endOfWalkFrom(options.upcoming());
@@ -55,6 +66,7 @@ export async function readPage(
     deadline,
   });
   const page: StoredEvent[] = [];
+  const leases = new Map<string, Micros>();
   let room = options.pagePayloadBytes ?? PAGE_PAYLOAD_BYTES;
   let cutAt: string | undefined;
   while (page.length < limit && room > 0 && cutAt === undefined) {
@@ -64,18 +76,21 @@ export async function readPage(
     if (entries.length === 0) break;
     const found = await getItems(options.events, entries.map(idOf), deadline);
     const events = await Promise.all(
-      entries.map((entry) => readPending(found.get(idOf(entry)), tenant, options)),
+      entries.map((entry) => readOpen(found.get(idOf(entry)), tenant, of, options)),
     );
     for (const [index, event] of events.entries()) {
       if (event === undefined) continue;
       page.push(event);
+      const until = leasedUntil(found.get(event.id) ?? {}, horizon + options.eventTtl);
+      if (until !== undefined) leases.set(event.id, until);
       room -= entries[index]?.payloadBytes ?? 0;
     }
   }
   if (cutAt !== undefined && page.length === 0) {
     throw new StoreOverloadedError('too many bytes of inbox pages are under way');
   }
-  return { events: page, next: await nextPosition(walk, walkEnd, cutAt) };
+  const next = await nextPosition(walk, walkEnd, cutAt);
+  return leases.size === 0 ? { events: page, next } : { events: page, next, leasedUntil: leases };
 }
 
 /** @param cutAt where the page was cut short, if it was. @returns null when the walk is over. */
@@ -111,13 +126,16 @@ async function takeEntries(
   return { entries };
 }
 
-/** Undefined: the index lags and the event is no longer pending, or its record is damaged, which is logged. */
-async function readPending(
+/** Undefined: the index lags and the event is there no longer, or its record is damaged, which is logged. */
+async function readOpen(
   item: FoundItem | undefined,
   tenant: string,
+  of: 'pending' | 'quarantined',
   { compression, log }: InboxOptions,
 ): Promise<StoredEvent | undefined> {
-  if (item === undefined || item['tenant'] !== tenant || item['status'] === 'acknowledged') return undefined;
+  const elsewhere = ['acknowledged', of === 'pending' ? 'quarantined' : 'pending'];
+  if (item === undefined || item['tenant'] !== tenant || elsewhere.includes(String(item['status'])))
+    return undefined;
   try {
     return await fromItem(item, compression);
   } catch (error) {
@@ -166,8 +184,8 @@ export async function oldestPending(
   return times.length === 0 ? null : Math.min(...times);
 }
 
-function shardKeys(tenant: string, shards: number): readonly string[] {
-  return Array.from({ length: shards }, (_, shard) => shardKey(tenant, shard));
+function shardKeys(tenant: string, shards: number, key = shardKey): readonly string[] {
+  return Array.from({ length: shards }, (_, shard) => key(tenant, shard));
 }
 
 /** Expired events that the engine has not deleted yet are never even read. */

@@ -50,7 +50,7 @@ export function walkInbox(options: WalkOptions): InboxWalk {
     return { key, entries: [], taken: 0, ...start };
   });
   const walk = { reached: options.after, scanned: 0 };
-  const filtered = filter.source !== undefined || filter.type !== undefined;
+  const filtered = Object.values(filter).some((value) => value !== undefined);
 
   return {
     async next() {

@@ -1,6 +1,6 @@
+import type { Micros } from '../event.ts';
 import type { Deadline } from './deadline.ts';
 import type { Table } from './table.ts';
-import { INBOX_INDEX } from './table-definitions.ts';
 
 /** Reads one shard of the inbox index, which is eventually consistent and may lag behind the table. */
 export interface IndexReader {
@@ -20,6 +20,8 @@ export interface Span {
 export interface Filter {
   readonly source?: string;
   readonly type?: string;
+  /** Only events whose `lease_until`, if they have one, is not after this time. */
+  readonly freeAt?: Micros;
 }
 
 export interface IndexEntry {
@@ -40,9 +42,10 @@ export interface IndexCount {
   readonly readTo: string | null;
 }
 
-export function createIndexReader(events: Table): IndexReader {
+/** @param index the name of the index to read now. */
+export function createIndexReader(events: Table, index: () => string): IndexReader {
   const within = (shard: string, { after, to }: Span) => ({
-    IndexName: INBOX_INDEX,
+    IndexName: index(),
     KeyConditionExpression: `inbox_shard = :shard AND inbox_position ${to === null ? '> :after' : 'BETWEEN :from AND :to'}`,
     ExpressionAttributeValues: {
       ':shard': shard,
@@ -52,11 +55,12 @@ export function createIndexReader(events: Table): IndexReader {
   });
 
   return {
-    async query(shard, span, limit, { source, type }, deadline) {
+    async query(shard, span, limit, { source, type, freeAt }, deadline) {
       const input = within(shard, span);
       const filters = [
         ...(source === undefined ? [] : ['#source = :source']),
         ...(type === undefined ? [] : ['event_type = :type']),
+        ...(freeAt === undefined ? [] : ['(attribute_not_exists(lease_until) OR lease_until <= :free)']),
       ];
       const query = {
         ...input,
@@ -67,6 +71,7 @@ export function createIndexReader(events: Table): IndexReader {
           ...input.ExpressionAttributeValues,
           ...(source === undefined ? {} : { ':source': source }),
           ...(type === undefined ? {} : { ':type': type }),
+          ...(freeAt === undefined ? {} : { ':free': freeAt }),
         },
         Limit: limit,
       };

@@ -11,6 +11,7 @@ import type { StoredEvent } from '../../../src/store/event.ts';
 import { appendClaimed } from '../../../src/store/dynamodb/claimed-append.ts';
 import { createClient } from '../../../src/store/dynamodb/client.ts';
 import { acknowledgeItem, removeItem } from '../../../src/store/dynamodb/events-table.ts';
+import { LEASE_INDEX } from '../../../src/store/dynamodb/table-definitions.ts';
 import { createIndexReader } from '../../../src/store/dynamodb/index-reader.ts';
 import { idOfPosition, isVisible } from '../../../src/store/dynamodb/event-item.ts';
 import { openTable } from '../../../src/store/dynamodb/table.ts';
@@ -207,7 +208,13 @@ void t.test('model and engine agree', async (t) => {
         : await consume(send, kind, id, { now: time, token: `token ${String(step)}` });
     outcomes.add(JSON.stringify({ ...(answer as object), id: undefined, createdAt: undefined }));
   }
-  const shown = await createIndexReader(tablesThrough(send).events).query('acme#0', WHOLE, 5, {}, never);
+  const shown = await createIndexReader(tablesThrough(send).events, () => LEASE_INDEX).query(
+    'acme#0',
+    WHOLE,
+    5,
+    {},
+    never,
+  );
   t.ok(shown.entries.length > 0);
   t.comment(`${String(requests)} requests; ${[...outcomes].join('; ')}`);
   t.equal(outcomes.size, 7, 'everything that can happen did');
@@ -290,7 +297,13 @@ function consumer(name: string, kind: 'acknowledge' | 'remove'): Actor {
     name,
     async run(send, now) {
       const { events } = tablesThrough(send);
-      const { entries } = await createIndexReader(events).query('acme#0', WHOLE, 1, {}, never);
+      const { entries } = await createIndexReader(events, () => LEASE_INDEX).query(
+        'acme#0',
+        WHOLE,
+        1,
+        {},
+        never,
+      );
       const [entry] = entries;
       if (entry === undefined) return undefined;
       const id = idOfPosition(entry.position);
@@ -308,7 +321,7 @@ async function consume(
   const { events } = tablesThrough(send);
   const request = { id, tenant: 'acme', horizon: now - EVENT_TTL, token };
   if (kind === 'remove') return { id, removed: await removeItem(events, request, never) };
-  const found = await acknowledgeItem(events, { ...request, at: now }, never);
+  const found = await acknowledgeItem(events, { ...request, at: now, unlessLeasedAt: null }, never);
   return { id, acknowledged: found === 'acknowledged' };
 }
 
