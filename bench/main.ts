@@ -19,6 +19,10 @@ const COMMANDS: Readonly<Record<string, Command>> = {
     about: 'what a request costs in the metrics: our counters and those of prom-client',
     load: async () => (await import('./studies/counters.ts')).counters,
   },
+  metrics: {
+    about: 'what metrics cost ingest, switched on and off within one process: metrics [--seconds 60]',
+    load: async () => (await import('./studies/metrics-cost.ts')).metricsCost,
+  },
   report: {
     about:
       'docs/performance.md from docs/performance/results.jsonl; report FILE ... takes new results into it',
