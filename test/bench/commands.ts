@@ -17,6 +17,7 @@ async function bench(...args: string[]): Promise<{ code: number; stdout: string;
 const COMMANDS = [
   'compare',
   'counters',
+  'metrics',
   'report',
   'memory',
   'profile',

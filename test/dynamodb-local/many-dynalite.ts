@@ -1,12 +1,12 @@
 import { createHash } from 'node:crypto';
 import t, { type Test } from 'tap';
-import { freshTables, startDynalite } from '../../../bench/harness/dynamodb.ts';
-import { startFaultyEndpoint, type Fault } from '../../../bench/harness/faulty-endpoint.ts';
-import type { DynamoStoreOptions } from '../../../src/store/dynamodb/dynamo-store.ts';
-import type { Append, Failed } from '../../../src/store/event-store.ts';
-import type { StoredEvent } from '../../../src/store/event.ts';
-import { StoreOverloadedError, StoreUnavailableError } from '../../../src/store/store-errors.ts';
-import { newEvent, openStore, PATIENT_MS } from '../../support/dynamodb.ts';
+import { freshTables, startDynalite } from '../../bench/harness/dynamodb.ts';
+import { startFaultyEndpoint, type Fault } from '../../bench/harness/faulty-endpoint.ts';
+import type { DynamoStoreOptions } from '../../src/store/dynamodb/dynamo-store.ts';
+import type { Append, Failed } from '../../src/store/event-store.ts';
+import type { StoredEvent } from '../../src/store/event.ts';
+import { StoreOverloadedError, StoreUnavailableError } from '../../src/store/store-errors.ts';
+import { newEvent, openStore, PATIENT_MS } from '../support/dynamodb.ts';
 
 /** A budget that a test can wait for. */
 const SHORT_MS = 600;

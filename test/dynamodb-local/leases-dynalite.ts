@@ -1,10 +1,10 @@
 import t, { type Test } from 'tap';
-import { eventually, startDynalite } from '../../../bench/harness/dynamodb.ts';
-import { startFaultyEndpoint } from '../../../bench/harness/faulty-endpoint.ts';
-import type { DynamoStoreOptions } from '../../../src/store/dynamodb/dynamo-store.ts';
-import type { Leased, Settlement } from '../../../src/store/lease-store.ts';
-import { StoreUnavailableError } from '../../../src/store/store-errors.ts';
-import { newEvent, openStore, PATIENT_MS } from '../../support/dynamodb.ts';
+import { eventually, startDynalite } from '../../bench/harness/dynamodb.ts';
+import { startFaultyEndpoint } from '../../bench/harness/faulty-endpoint.ts';
+import type { DynamoStoreOptions } from '../../src/store/dynamodb/dynamo-store.ts';
+import type { Leased, Settlement } from '../../src/store/lease-store.ts';
+import { StoreUnavailableError } from '../../src/store/store-errors.ts';
+import { newEvent, openStore, PATIENT_MS } from '../support/dynamodb.ts';
 
 const REQUEST = { limit: 1, leaseFor: 60e6 };
 
