@@ -2,14 +2,14 @@ import { deflateRawSync } from 'node:zlib';
 import { DynamoDBClient } from '@aws-sdk/client-dynamodb';
 import { DynamoDBDocumentClient, PutCommand } from '@aws-sdk/lib-dynamodb';
 import t, { type Test } from 'tap';
-import type { StoredEvent } from '../../../src/store/event.ts';
-import type { EventStore, PageRequest } from '../../../src/store/event-store.ts';
-import type { IndexReader } from '../../../src/store/dynamodb/index-reader.ts';
-import { endless } from '../../support/deadline.ts';
-import { startDynalite } from '../../../bench/harness/dynamodb.ts';
-import { DAY, newEvent, openStore, recordingLog } from '../../support/dynamodb.ts';
-import { startFaultyEndpoint } from '../../../bench/harness/faulty-endpoint.ts';
-import { noise } from '../../support/noise.ts';
+import type { StoredEvent } from '../../src/store/event.ts';
+import type { EventStore, PageRequest } from '../../src/store/event-store.ts';
+import type { IndexReader } from '../../src/store/dynamodb/index-reader.ts';
+import { endless } from '../support/deadline.ts';
+import { startDynalite } from '../../bench/harness/dynamodb.ts';
+import { DAY, newEvent, openStore, recordingLog } from '../support/dynamodb.ts';
+import { startFaultyEndpoint } from '../../bench/harness/faulty-endpoint.ts';
+import { noise } from '../support/noise.ts';
 
 void t.test('a walk while two instances with clocks a minute apart write', async (t) => {
   const endpoint = await startDynalite(t);
