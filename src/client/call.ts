@@ -12,9 +12,13 @@ export interface Request {
   readonly headers?: Readonly<Record<string, string>>;
   readonly signal?: AbortSignal | undefined;
   /** What a good reply has: anything else that calls itself a success comes from somebody else. */
-  readonly success: { readonly status: number; readonly member: string };
+  readonly success: { readonly statuses: readonly number[]; readonly member: string };
   /** The status that says that this was done before: after a failed try, that try may have been the one. */
   readonly doneBefore?: number;
+  /** Whether a good reply has left something to be done by another try. After the last one it is the answer all the same. */
+  readonly unfinished?: (body: unknown) => boolean;
+  /** Where several requests make one call: its `deadline`. */
+  readonly deadline?: number;
 }
 
 export interface Answer {
@@ -27,7 +31,11 @@ export interface Answer {
  * Sends a request until it is answered or there is no more sense in it. Rejects with a `TriggersError`, or with the reason
  * of the caller's signal.
  */
-export type Call = (request: Request) => Promise<Answer>;
+export interface Call {
+  (request: Request): Promise<Answer>;
+  /** The deadline of a call that begins now. */
+  readonly deadline: () => number;
+}
 
 /** The service answers within 2 s of the last byte of a request. */
 const ENOUGH_FOR_A_TRY_MS = 5_000;
@@ -37,12 +45,20 @@ export function createCall(settings: Settings, world: World): Call {
   // A reply that never comes must leave time for the other tries.
   const tryMs = Math.max(timeoutMs / (maxRetries + 1), ENOUGH_FOR_A_TRY_MS);
 
-  return async (request) => {
-    const deadline = world.now() + timeoutMs;
+  const newDeadline = (): number => world.now() + timeoutMs;
+
+  const call = async (request: Request): Promise<Answer> => {
+    const { deadline = newDeadline() } = request;
     for (let tries = 1; ; tries++) {
       const left = Math.min(tryMs, deadline - world.now());
       const { answer, failure, headers } = await tryOnce(settings, world, request, left);
-      if (answer !== undefined) return answer;
+      if (answer !== undefined) {
+        const wait = waitMs(tries, answer.headers, world.random);
+        const isOver = tries > maxRetries || world.now() + wait >= deadline;
+        if (isOver || request.unfinished?.(answer.body) !== true) return answer;
+        await sleep(world, wait, request.signal);
+        continue;
+      }
       if (tries > 1 && headers && failure.status === request.doneBefore) return { body: null, headers };
       if (!failure.retryable || tries > maxRetries) throw failure;
       const wait = waitMs(tries, headers, world.random);
@@ -50,6 +66,7 @@ export function createCall(settings: Settings, world: World): Call {
       await sleep(world, wait, request.signal);
     }
   };
+  return Object.assign(call, { deadline: newDeadline });
 }
 
 type Outcome =
@@ -106,7 +123,7 @@ function readReply({ success }: Request, response: Response, text: string): Outc
   const { status, headers } = response;
   const body = parseObject(text);
   if (response.ok) {
-    if (status === success.status && body?.[success.member] !== undefined)
+    if (success.statuses.includes(status) && body?.[success.member] !== undefined)
       return { answer: { body, headers } };
     // Cut short on its way, perhaps.
     return { failure: unexpected(response, true), headers };

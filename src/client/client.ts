@@ -29,7 +29,7 @@ export class Triggers {
       method: 'GET',
       path: '/v1/health',
       signal,
-      success: { status: 200, member: 'status' },
+      success: { statuses: [200], member: 'status' },
     });
     return body as Health;
   }

@@ -1,32 +1,9 @@
+import { createBatches, type Batches } from './batches.ts';
 import type { Call } from './call.ts';
 import { eventFrom, type TriggersEvent } from './event.ts';
-import type { CallOptions } from './options.ts';
-import type {
-  Metadata,
-  WireAcknowledged,
-  WireCreated,
-  WireDeleted,
-  WireEvent,
-  WireNewEvent,
-} from './wire.ts';
-
-export interface NewEvent {
-  /** Where the event comes from: 1-255 characters. */
-  readonly source: string;
-  /** What has happened: 1-255 characters. */
-  readonly eventType: string;
-  /** A JSON object of up to 409,600 bytes. */
-  readonly payload: object;
-  readonly metadata?: Metadata | undefined;
-}
-
-export interface SendOptions extends CallOptions {
-  /**
-   * The same event sent again with the same key is stored once: 1-255 characters of printable ASCII. Give one that comes
-   * from your data (`order-7-paid`) where your own process may send an event twice. Without one each call makes its own.
-   */
-  readonly idempotencyKey?: string | undefined;
-}
+import { keyHeader, wireFrom, type NewEvent } from './new-event.ts';
+import type { CallOptions, SendOptions } from './options.ts';
+import type { WireAcknowledged, WireCreated, WireDeleted, WireEvent } from './wire.ts';
 
 export interface Sent {
   readonly eventId: string;
@@ -44,7 +21,7 @@ export interface Deleted {
   readonly eventId: string;
 }
 
-export interface Events {
+export interface Events extends Batches {
   /** Sends an event. Once this resolves the event is durable, and stored once, whatever happened on the way. */
   send(event: NewEvent, options?: SendOptions): Promise<Sent>;
   /** Reads an event, pending or acknowledged. Rejects with `NOT_FOUND` where there is none. */
@@ -60,6 +37,8 @@ export interface Events {
 
 export function createEvents(call: Call): Events {
   const events: Events = {
+    ...createBatches(call),
+
     async send(event, { signal, idempotencyKey } = {}) {
       const { body, headers } = await call({
         method: 'POST',
@@ -68,7 +47,7 @@ export function createEvents(call: Call): Events {
         body: JSON.stringify(wireFrom(event)),
         headers: keyHeader(event.metadata, idempotencyKey),
         signal,
-        success: { status: 201, member: 'event_id' },
+        success: { statuses: [201], member: 'event_id' },
       });
       const created = body as WireCreated;
       return {
@@ -83,7 +62,7 @@ export function createEvents(call: Call): Events {
         method: 'GET',
         path: pathOf(eventId),
         signal,
-        success: { status: 200, member: 'event_id' },
+        success: { statuses: [200], member: 'event_id' },
       });
       return eventFrom(body as WireEvent);
     },
@@ -93,7 +72,7 @@ export function createEvents(call: Call): Events {
         method: 'POST',
         path: `${pathOf(eventId)}/ack`,
         signal: options.signal,
-        success: { status: 200, member: 'acknowledged_at' },
+        success: { statuses: [200], member: 'acknowledged_at' },
         doneBefore: 409,
       });
       if (body === null) {
@@ -109,33 +88,12 @@ export function createEvents(call: Call): Events {
         method: 'DELETE',
         path: pathOf(eventId),
         signal,
-        success: { status: 200, member: 'event_id' },
+        success: { statuses: [200], member: 'event_id' },
       });
       return { eventId: (body as WireDeleted).event_id };
     },
   };
   return events;
-}
-
-function wireFrom({ source, eventType, payload, metadata }: NewEvent): WireNewEvent {
-  return { source, event_type: eventType, payload, ...(metadata === undefined ? {} : { metadata }) };
-}
-
-function keyHeader(metadata: Metadata | undefined, given: string | undefined): Record<string, string> {
-  if (given === undefined && metadata?.idempotency_key !== undefined) return {};
-  const key = given ?? randomKey();
-  if (!/^[ -~]{1,255}$/.test(key)) {
-    throw new TypeError(
-      'idempotencyKey must be 1-255 characters of printable ASCII; metadata.idempotency_key takes any text',
-    );
-  }
-  return { 'idempotency-key': key };
-}
-
-/** 128 random bits. `crypto.randomUUID` is missing in browsers on pages that came without TLS. */
-function randomKey(): string {
-  const bytes = crypto.getRandomValues(new Uint8Array(16));
-  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('');
 }
 
 function pathOf(eventId: string): string {

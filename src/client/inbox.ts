@@ -73,7 +73,7 @@ async function readPage<Payload>(
     method: 'GET',
     path: `/v1/inbox${queryText({ limit, cursor, source, event_type: eventType })}`,
     signal,
-    success: { status: 200, member: 'pagination' },
+    success: { statuses: [200], member: 'pagination' },
   });
   const { events, pagination } = body as WirePage;
   return {

@@ -15,6 +15,14 @@ export interface CallOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
+export interface SendOptions extends CallOptions {
+  /**
+   * The same event sent again with the same key is stored once: 1-255 characters of printable ASCII. Give one that comes
+   * from your data (`order-7-paid`) where your own process may send an event twice. Without one each call makes its own.
+   */
+  readonly idempotencyKey?: string | undefined;
+}
+
 /** With everything filled in. */
 export interface Settings {
   /** Without a slash at its end. */

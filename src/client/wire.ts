@@ -1,3 +1,5 @@
+import type { FieldError } from './error.ts';
+
 /** What the service takes and answers: a test compares these with its OpenAPI document. */
 export interface WireEvent {
   readonly event_id: string;
@@ -30,6 +32,35 @@ export interface WirePage {
 export interface WireAcknowledged {
   readonly event_id: string;
   readonly acknowledged_at: string;
+}
+
+export interface WireItemError {
+  readonly code: string;
+  readonly message: string;
+  readonly details?: readonly FieldError[] | null;
+}
+
+/** What every result of a call for many has. */
+export interface WireItem {
+  readonly index: number;
+  readonly error?: WireItemError;
+  readonly retryable?: boolean;
+}
+
+export interface WireCreatedItem extends WireItem {
+  readonly outcome: 'created' | 'duplicate' | 'rejected' | 'failed';
+  readonly event_id?: string;
+  readonly created_at?: string;
+}
+
+export interface WireAcknowledgedItem extends WireItem {
+  readonly outcome: 'acknowledged' | 'already_acknowledged' | 'not_found' | 'failed';
+  readonly event_id: string;
+  readonly acknowledged_at?: string;
+}
+
+export interface WireMany<Item extends WireItem> {
+  readonly results: readonly Item[];
 }
 
 export interface WireDeleted {

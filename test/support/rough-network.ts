@@ -27,12 +27,14 @@ export async function startRoughNetwork(
   random: () => number,
 ): Promise<RoughNetwork> {
   const counts: Record<string, number> = {};
+  const made = { request: 0, answer: 0 };
   const open = new Set<Socket>();
   const { hostname, port } = new URL(target);
 
   const decide = (direction: 'request' | 'answer'): Fault | undefined => {
     if (random() >= chance) return undefined;
-    const fault = FAULTS[Math.floor(random() * FAULTS.length)];
+    // In turn, so that a short run meets all of them.
+    const fault = FAULTS[made[direction]++ % FAULTS.length];
     const name = `${direction} ${String(fault)}`;
     counts[name] = (counts[name] ?? 0) + 1;
     return fault;

@@ -70,4 +70,41 @@ export async function roughSends(t: Test, url: string, count: number): Promise<v
   }
   t.equal(acknowledged, count, 'all acknowledged through the same network');
   t.same(await direct.inbox.list().next(), { done: true, value: undefined });
+  await roughBatches(t, triggers, direct, count);
+}
+
+/** The same with lists of events: each is there exactly once, in the order of its list. */
+async function roughBatches(t: Test, triggers: Triggers, direct: Triggers, count: number): Promise<void> {
+  const size = 25;
+  const lists = Array.from({ length: Math.ceil(count / size) }, (_, list) =>
+    Array.from({ length: size }, (_, n) => ({
+      ...{ source: 'rough', eventType: 'listed' },
+      payload: { list, n },
+    })),
+  );
+  const outcomes = await Promise.all(lists.map((list) => triggers.events.sendBatch(list)));
+  t.ok(
+    outcomes.every(({ results }) => results.every(({ eventId }) => eventId !== null)),
+    'all lists were sent',
+  );
+  const stored: string[] = [];
+  const order = new Map<number, number[]>();
+  for await (const { eventId, payload } of direct.inbox.list<{ list: number; n: number }>({ limit: 100 })) {
+    stored.push(eventId);
+    order.set(payload.list, [...(order.get(payload.list) ?? []), payload.n]);
+  }
+  t.equal(stored.length, lists.length * size, 'as many events as were in the lists');
+  for (const numbers of order.values())
+    t.same(
+      numbers,
+      numbers.toSorted((a, b) => a - b),
+    );
+  t.same(
+    new Set(outcomes.flatMap(({ results }) => results.map(({ eventId }) => eventId))),
+    new Set(stored),
+    'under the ids that the client got',
+  );
+  const { summary } = await triggers.events.ackMany(stored);
+  t.equal((summary.acknowledged ?? 0) + (summary.already_acknowledged ?? 0), stored.length);
+  t.same(await direct.inbox.list().next(), { done: true, value: undefined });
 }

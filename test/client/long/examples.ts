@@ -36,7 +36,7 @@ void t.test('the README of the client, pasted into a file', async (t) => {
   const blocks = [...readme.matchAll(/^```js\n([^]*?)^```$/gm)].map(([, block = '']) => block);
   t.ok(blocks.length >= 5);
   writeFileSync(join(folder, 'readme.mjs'), blocks.join('').replace('http://127.0.0.1:8080', url));
-  t.equal(await runExample('readme.mjs', url), '7\ntrue\nCONFLICT 409 false\n');
+  t.equal(await runExample('readme.mjs', url), '7\n{ created: 2 }\ntrue\nCONFLICT 409 false\n');
 });
 
 void t.test('the quick start of the README, pasted into a file', async (t) => {
