@@ -25,6 +25,7 @@ const COMMANDS = [
   'batching',
   'costs',
   'lmdb-writes',
+  'layouts',
   'disk',
   'worst',
   'help',
