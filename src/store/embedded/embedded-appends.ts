@@ -62,8 +62,12 @@ export function createAppends({ lmdb, writer, counts, claims, newest, disk }: Pa
     } while (newest.damagedAfter.has(last));
     const sequence = last;
     const record = eventEntry(event, id, sequence);
+    // One literal: an object made by spreading costs microseconds.
     return {
-      ...{ event, sequence, record, bytes: record.value.length },
+      event,
+      sequence,
+      record,
+      bytes: record.value.length,
       index: locate(id, event.tenant) === sequence ? undefined : idEntry(id, sequence, event.tenant),
       pending: event.acknowledgedAt === null ? inboxEntry(event, sequence) : undefined,
     };
