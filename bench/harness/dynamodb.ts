@@ -1,4 +1,5 @@
 /** A DynamoDB store for tests and for what is measured without HTTP, and an engine under it. */
+import { Server } from 'node:http';
 import { randomUUID } from 'node:crypto';
 import type { AddressInfo } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -20,7 +21,8 @@ export async function startDynalite(scope: Scope): Promise<string> {
   const server = dynalite({ createTableMs: 0, deleteTableMs: 0 });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   scope.teardown(() => {
-    server.close();
+    // Without dynalite's own `close`, which closes its data too: a request whose client has gone would then end the process.
+    Server.prototype.close.call(server);
     server.closeAllConnections();
   });
   return `http://127.0.0.1:${String((server.address() as AddressInfo).port)}`;
