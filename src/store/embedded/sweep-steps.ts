@@ -35,7 +35,8 @@ export function createLane(backlog: Backlog, onDeleted: (count: number) => void 
       deleted = 0;
     },
     async refill() {
-      if (isLast || ready.length > AHEAD / 2) return;
+      // Also after nothing more was found: the run lasts as long as the other kind has something, and more may have expired.
+      if (ready.length > AHEAD / 2) return;
       const more = await backlog.next(AHEAD / 2);
       ready.push(...more);
       isLast = more.length === 0;
