@@ -24,6 +24,7 @@ const COMMANDS = [
   'sweep',
   'brownout',
   'batching',
+  'inserts',
   'costs',
   'lmdb-writes',
   'layouts',
