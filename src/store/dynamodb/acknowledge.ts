@@ -5,7 +5,7 @@ import type { Calls } from './calls.ts';
 import type { Deadline } from './deadline.ts';
 import { acknowledgedAtOf, isVisible, leasedUntil } from './event-item.ts';
 import { acknowledgeItem } from './events-table.ts';
-import { unlessRefused } from './for-many.ts';
+import { unlessRefused } from '../unless-refused.ts';
 import type { Table } from './table.ts';
 
 /** Acknowledgements by id: one update each, also in a call for many. */

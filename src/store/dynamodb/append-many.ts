@@ -4,7 +4,7 @@ import { StoreOverloadedError } from '../store-errors.ts';
 import type { Appends } from './append.ts';
 import type { Calls } from './calls.ts';
 import type { Deadline } from './deadline.ts';
-import { unlessRefused } from './for-many.ts';
+import { unlessRefused } from '../unless-refused.ts';
 
 interface Ways {
   readonly appends: Appends;

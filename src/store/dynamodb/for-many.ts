@@ -1,6 +1,3 @@
-import type { Failed } from '../event-store.ts';
-import { StoreOverloadedError } from '../store-errors.ts';
-
 /** How many items of one call may be under way. The first one needs no leave, so that a call which was let in goes on. */
 export interface Places<Item> {
   /** Returns false, and takes nothing, when the item must wait until another one of this call is over. */
@@ -42,19 +39,4 @@ export function forMany<Item, Result>(
     };
     startMore();
   });
-}
-
-/** @throws the first error when every item was refused, because then nothing was done and the whole call may be repeated. */
-export function unlessRefused<Result extends { readonly outcome: string }>(
-  results: readonly (Result | Failed)[],
-): readonly (Result | Failed)[] {
-  const refusals = results.flatMap((result) =>
-    isFailed(result) && result.error instanceof StoreOverloadedError ? [result.error] : [],
-  );
-  if (refusals.length === results.length && refusals[0] !== undefined) throw refusals[0];
-  return results;
-}
-
-function isFailed(result: { readonly outcome: string }): result is Failed {
-  return result.outcome === 'failed';
 }

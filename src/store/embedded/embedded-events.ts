@@ -1,6 +1,5 @@
 import type { Micros, StoredEvent } from '../event.ts';
 import { CorruptEventError } from '../store-errors.ts';
-import { eachOfMany } from '../each-of-many.ts';
 import type { Acknowledgement, Failed } from '../event-store.ts';
 import type { Counts } from './counts.ts';
 import { readValue } from './database.ts';
@@ -14,7 +13,8 @@ import { inboxKey } from './inbox-index.ts';
 import { isIntact } from './seal.ts';
 import { sequenceKey } from './sequence.ts';
 import type { Sequence } from './sequence.ts';
-import { oneOfMany, partsOf, writeMany } from './write-many.ts';
+import { unlessRefused } from '../unless-refused.ts';
+import { failure, oneOfMany, partsOf, writeMany } from './write-many.ts';
 
 interface Parts {
   readonly lmdb: Lmdb;
@@ -62,14 +62,14 @@ export function createEvents({ lmdb, writer, counts, expiredTo }: Parts) {
     const refusal = writer.refusal();
     if (refusal !== undefined) throw refusal;
     const parts = partsOf(ids, ACKNOWLEDGED_TOGETHER);
-    const results = await eachOfMany(parts, (part) =>
-      writeMany(writer, tenant, SMALL_WRITE_BYTES * part.length, part.length, () =>
-        part.map((id) => oneOfMany(() => acknowledgeNow(tenant, id, at))),
+    const results = await Promise.all(
+      parts.map((part) =>
+        writeMany(writer, tenant, SMALL_WRITE_BYTES * part.length, part.length, () =>
+          part.map((id) => oneOfMany(() => acknowledgeNow(tenant, id, at))),
+        ).catch((error: unknown) => part.map(() => failure(error))),
       ),
     );
-    return results.flatMap((result, index) =>
-      'outcome' in result ? (parts[index] ?? []).map(() => result) : result,
-    );
+    return unlessRefused(results.flat());
   }
 
   /** Needs only the place of the event, so that a damaged event can be removed. */

@@ -34,7 +34,7 @@ export async function writeMany<Result>(
     );
   } catch (error) {
     if (!ran || !(error instanceof StoreUnavailableError)) throw error;
-    return Array.from({ length: writes }, () => ({ outcome: 'failed', error }));
+    return Array.from({ length: writes }, () => failure(error));
   }
 }
 
@@ -44,6 +44,10 @@ export function oneOfMany<Result>(run: () => Result): Result | Failed {
     return run();
   } catch (error) {
     if (!(error instanceof CorruptEventError)) throw error;
-    return { outcome: 'failed', error };
+    return failure(error);
   }
+}
+
+export function failure(error: unknown): Failed {
+  return { outcome: 'failed', error: error instanceof Error ? error : new Error(String(error)) };
 }
