@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import type { Failed } from '../store/event-store.ts';
 import type { Micros } from '../store/event.ts';
+import { unused } from '../store/lease-store.ts';
 import type { Leased, LeaseStore, Settled, Settlement } from '../store/lease-store.ts';
 import type { Clock } from './clock.ts';
 import { decodeLeaseToken, encodeLeaseToken, type HeldLease } from './lease-token.ts';
@@ -86,10 +87,7 @@ export async function giveBack(store: LeaseStore, tenant: string, leased: readon
   if (leased.length === 0) return;
   await store.settle(
     tenant,
-    leased.map(({ event, lease }) => ({
-      ...{ action: 'release', eventId: event.id, leaseId: lease.id },
-      ...{ delay: 0, failed: false, reason: null },
-    })),
+    leased.map(({ event, lease }) => unused(event.id, lease.id)),
   );
 }
 

@@ -106,6 +106,11 @@ export type Settlement = { readonly eventId: string; readonly leaseId: string } 
     }
 );
 
+/** Gives a lease back of which nobody has heard: it counts as no attempt. */
+export function unused(eventId: string, leaseId: string): Settlement {
+  return { action: 'release', eventId, leaseId, delay: 0, failed: false, reason: null };
+}
+
 export type Settled =
   /** `acknowledged` also when this lease acknowledged it before. */
   | { readonly outcome: 'acknowledged'; readonly acknowledgedAt: Micros }

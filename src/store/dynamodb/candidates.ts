@@ -93,12 +93,7 @@ export function createCandidates(options: CandidatesOptions): Candidates {
       places: new Map<string, Place>(),
       picked: new Map<string, PickedEvent>(),
     };
-    inboxes.delete(tenant);
-    inboxes.set(tenant, inbox);
-    for (const oldest of inboxes.keys()) {
-      if (inboxes.size <= PLACES) break;
-      inboxes.delete(oldest);
-    }
+    putLast(inboxes, tenant, inbox, PLACES);
     return inbox;
   };
 
@@ -164,16 +159,21 @@ function placeOf({ places }: Inbox, { source, type, leaseFor }: Wanted, time: Mi
   const again = Math.min(AGAIN_MAX, Math.max(AGAIN_MIN, leaseFor / 10));
   if (known !== undefined && Math.abs(time - known.headAt) < again) return known;
   const fresh = { reached: '', headAt: time };
-  places.delete(key);
-  places.set(key, fresh);
-  for (const oldest of places.keys()) {
-    if (places.size <= PLACES_OF_ONE) break;
-    places.delete(oldest);
-  }
+  putLast(places, key, fresh, PLACES_OF_ONE);
   return fresh;
 }
 
 const PLACES_OF_ONE = 100;
+
+/** Drops the entries that were put first, beyond so many. */
+function putLast<Value>(entries: Map<string, Value>, key: string, value: Value, most: number): void {
+  entries.delete(key);
+  entries.set(key, value);
+  for (const oldest of entries.keys()) {
+    if (entries.size <= most) return;
+    entries.delete(oldest);
+  }
+}
 
 /** They are in the order of their times. */
 function dropOld(picked: Map<string, PickedEvent>, nowMs: number): void {

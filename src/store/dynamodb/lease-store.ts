@@ -1,13 +1,14 @@
 import type { Micros } from '../event.ts';
+import { unused } from '../lease-store.ts';
 import type { LeaseStore, LeaseRequest, LeaseResult, Settlement } from '../lease-store.ts';
 import type { Shares } from '../shares.ts';
 import type { Calls } from './calls.ts';
 import { createCandidates } from './candidates.ts';
-import { unlessRefused } from './for-many.ts';
+import { unlessRefused } from '../unless-refused.ts';
 import type { InboxIndex } from './inbox-index.ts';
 import { readPage, type InboxOptions } from './inbox-reads.ts';
 import { createLeaseItems } from './lease-items.ts';
-import { givingBack, leaseFree, settleLease, type Attempted } from './leases.ts';
+import { leaseFree, settleLease, type Attempted } from './leases.ts';
 import { withShare } from './payload-bytes.ts';
 import type { Table } from './table.ts';
 
@@ -42,7 +43,8 @@ export function createLeaseStore(options: LeaseStoreOptions): LeaseStore {
 
   /** Behind the call: nobody waits for it, and if it fails the leases run out. */
   const giveBack = (tenant: string, tokens: ReadonlyMap<string, string>) => {
-    if (tokens.size > 0) void settleMany(tenant, givingBack(tokens)).catch(() => undefined);
+    const settlements = [...tokens].map(([eventId, leaseId]) => unused(eventId, leaseId));
+    if (settlements.length > 0) void settleMany(tenant, settlements).catch(() => undefined);
   };
 
   const leaseNow = async (tenant: string, request: LeaseRequest, endsAt: number) => {

@@ -7,7 +7,7 @@ import type { StoreLog } from '../store-log.ts';
 import type { Candidate, Candidates } from './candidates.ts';
 import type { Compression } from './compression.ts';
 import type { Deadline } from './deadline.ts';
-import { fromItem, leasedUntil } from './event-item.ts';
+import { fromItem, isVisible, leasedUntil } from './event-item.ts';
 import { getItems } from './events-table.ts';
 import type { LeaseItems } from './lease-items.ts';
 import { readCall, recordCall, type RecordedCall } from './lease-calls.ts';
@@ -132,9 +132,8 @@ async function stillLeased(
   const leased: Leased[] = [];
   for (const [id, token] of tokens) {
     const item = items.get(id);
-    if (item?.['tenant'] !== tenant || item['lease_token'] !== token) continue;
+    if (!isVisible(item, tenant, now() - eventTtl) || item['lease_token'] !== token) continue;
     if (leasedUntil(item, now()) === undefined) continue;
-    if (Number(item['kept_from'] ?? item['created_at']) <= now() - eventTtl) continue;
     const one = await toLeased(options, item);
     if (one !== undefined) leased.push(one);
   }
@@ -166,16 +165,6 @@ export async function settleLease(
   const settled = await items.settle(tenant, settlement, deadline);
   if (settled.outcome === 'released') candidates.returned(tenant, settlement.eventId);
   return settled;
-}
-
-/** Gives back what a call has leased that nobody will hear of. */
-export function givingBack(tokens: ReadonlyMap<string, string>): readonly Settlement[] {
-  return [...tokens].map(([eventId, leaseId]) => ({
-    action: 'release',
-    eventId,
-    leaseId,
-    ...{ delay: 0, failed: false, reason: null },
-  }));
 }
 
 function callId(tenant: string, callKey: string): string {
