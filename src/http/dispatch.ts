@@ -5,6 +5,7 @@ import type { RequestHead } from './head.ts';
 import type { Reply } from './reply.ts';
 import { writeHeaders } from './reply.ts';
 import { takesHead, type Contract, type ErrorForm } from './route.ts';
+import { within } from './within.ts';
 
 /**
  * The longest time from the last byte of a request to its reply, unless its handler has asked for more; then it gets 503, whatever
@@ -68,23 +69,14 @@ async function respond(call: Call, body: Buffer, { endpoint, params }: Match): P
   }
 }
 
-async function inTime(call: Call, reply: Promise<Reply>, late: () => Reply): Promise<Reply> {
-  let timer: NodeJS.Timeout | undefined;
-  const deadline = new Promise<Reply>((resolve) => {
-    const waitFor = (ms: number): void => {
-      timer = setTimeout(() => {
-        const left = (call.replyBy ?? 0) - performance.now();
-        if (left > 0) waitFor(left);
-        else resolve(late());
-      }, ms);
-    };
-    waitFor(REPLY_DEADLINE_MS);
-  });
-  try {
-    return await Promise.race([reply, deadline]);
-  } finally {
-    clearTimeout(timer);
-  }
+/** The handler may ask for more time meanwhile. */
+function inTime(call: Call, reply: Promise<Reply>, late: () => Reply): Promise<Reply> {
+  const waitFor = (ms: number): Promise<Reply> =>
+    within(reply, ms, () => {
+      const left = (call.replyBy ?? 0) - performance.now();
+      return left > 0 ? waitFor(left) : late();
+    });
+  return waitFor(REPLY_DEADLINE_MS);
 }
 
 /** The reply to a request that has waited for `REPLY_DEADLINE_MS`, in the form of a contract. */

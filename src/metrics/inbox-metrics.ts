@@ -1,3 +1,4 @@
+import { within } from '../http/within.ts';
 import type { InboxState } from '../store/store-gauges.ts';
 import type { Family, Value } from './families.ts';
 
@@ -85,12 +86,7 @@ function refreshed<T>(read: () => Promise<T>, monotonicMs: () => number): () => 
 
   return async () => {
     if (monotonicMs() - readAt >= MAX_AGE_MS) reading ??= refresh();
-    if (reading !== undefined) {
-      let timer: NodeJS.Timeout | undefined;
-      const patience = new Promise((resolve) => (timer = setTimeout(resolve, PATIENCE_MS)));
-      await Promise.race([reading, patience]);
-      clearTimeout(timer);
-    }
+    if (reading !== undefined) await within(reading, PATIENCE_MS, () => undefined);
     return latest;
   };
 }

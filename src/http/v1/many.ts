@@ -3,6 +3,7 @@ import { StoreUnavailableError } from '../../store/store-errors.ts';
 import type { Reply } from '../reply.ts';
 import { toRequestError, unavailable, type RequestError } from '../request-error.ts';
 import type { Control } from '../route.ts';
+import { within } from '../within.ts';
 
 /** What came of one item of a call for many. */
 export interface ItemResult {
@@ -14,7 +15,7 @@ export interface ItemResult {
 }
 
 /** The reply to a call for many items: 200 if all are good, else 207. */
-export function manyReply(results: readonly ItemResult[], requestId: string, more = ''): Reply {
+export function manyReply(results: readonly ItemResult[], requestId: string): Reply {
   const summary: Record<string, number> = {};
   let good = true;
   for (const { outcome, failure } of results) {
@@ -23,13 +24,8 @@ export function manyReply(results: readonly ItemResult[], requestId: string, mor
   }
   return {
     status: good ? 200 : 207,
-    body: `{"results":${resultsText(results)},"summary":${JSON.stringify(summary)}${more},"request_id":"${requestId}"}`,
+    body: `{"results":[${results.map(resultText).join(',')}],"summary":${JSON.stringify(summary)},"request_id":"${requestId}"}`,
   };
-}
-
-/** JSON text of the results, in their order. */
-export function resultsText(results: readonly ItemResult[]): string {
-  return `[${results.map(resultText).join(',')}]`;
 }
 
 function resultText({ outcome, members = '', failure = '' }: ItemResult, index: number): string {
@@ -67,18 +63,10 @@ export async function carryOut<Result>(
   control.charge(items - 1);
   if (!control.prolong(STORE_MS + REPLY_MS))
     throw unavailable('this takes too long at the moment; try again');
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<readonly Failed[]>((resolve) => {
-    timer = setTimeout(() => {
-      const error = new StoreUnavailableError('no answer from the store in time');
-      resolve(Array.from({ length: items }, () => ({ outcome: 'failed', error })));
-    }, STORE_MS);
+  return within<readonly (Result | Failed)[]>(call(), STORE_MS, () => {
+    const error = new StoreUnavailableError('no answer from the store in time');
+    return Array.from({ length: items }, () => ({ outcome: 'failed', error }));
   });
-  try {
-    return await Promise.race([call(), late]);
-  } finally {
-    clearTimeout(timer);
-  }
 }
 
 /** An item of which nobody knows, or which a fault of ours kept from being done. */
