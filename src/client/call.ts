@@ -52,17 +52,14 @@ export function createCall(settings: Settings, world: World): Call {
     for (let tries = 1; ; tries++) {
       const left = Math.min(tryMs, deadline - world.now());
       const { answer, failure, headers } = await tryOnce(settings, world, request, left);
-      if (answer !== undefined) {
-        const wait = waitMs(tries, answer.headers, world.random);
-        const isOver = tries > maxRetries || world.now() + wait >= deadline;
-        if (isOver || request.unfinished?.(answer.body) !== true) return answer;
-        await sleep(world, wait, request.signal);
-        continue;
-      }
-      if (tries > 1 && headers && failure.status === request.doneBefore) return { body: null, headers };
-      if (!failure.retryable || tries > maxRetries) throw failure;
+      if (answer !== undefined && request.unfinished?.(answer.body) !== true) return answer;
+      if (tries > 1 && headers && failure && failure.status === request.doneBefore)
+        return { body: null, headers };
       const wait = waitMs(tries, headers, world.random);
-      if (world.now() + wait >= deadline) throw failure;
+      if (failure?.retryable === false || tries > maxRetries || world.now() + wait >= deadline) {
+        if (answer !== undefined) return answer;
+        throw failure;
+      }
       await sleep(world, wait, request.signal);
     }
   };
@@ -70,7 +67,7 @@ export function createCall(settings: Settings, world: World): Call {
 }
 
 type Outcome =
-  | { readonly answer: Answer; readonly failure?: never; readonly headers?: never }
+  | { readonly answer: Answer; readonly failure?: never; readonly headers: Headers }
   | { readonly answer?: never; readonly failure: TriggersError; readonly headers?: Headers };
 
 /** Rejects with the reason of the caller's signal, and with nothing else. */
@@ -124,7 +121,7 @@ function readReply({ success }: Request, response: Response, text: string): Outc
   const body = parseObject(text);
   if (response.ok) {
     if (success.statuses.includes(status) && body?.[success.member] !== undefined)
-      return { answer: { body, headers } };
+      return { answer: { body, headers }, headers };
     // Cut short on its way, perhaps.
     return { failure: unexpected(response, true), headers };
   }
