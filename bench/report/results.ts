@@ -55,6 +55,10 @@ export type Measured = Pick<Row, 'rounds'>;
 /** The round in the middle, by rate or by a quantile: a machine has moments, and a mean would keep them. */
 export function median({ rounds }: Measured, by: 'perSecond' | 'p50' | LatencyTarget['quantile']): number {
   const values = rounds.map((round) => (by === 'perSecond' ? round.perSecond : round.latency[by]));
+  return medianOf(values);
+}
+
+export function medianOf(values: readonly number[]): number {
   const sorted = values.toSorted((a, b) => a - b);
   const middle = sorted.length / 2;
   return ((sorted[Math.floor(middle)] ?? NaN) + (sorted[Math.ceil(middle) - 1] ?? NaN)) / 2;

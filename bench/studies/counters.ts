@@ -10,6 +10,7 @@ import type { StoredEvent } from '../../src/store/event.ts';
 import type { EventStore } from '../../src/store/event-store.ts';
 import { introduction } from '../harness/machine.ts';
 import { UsageError } from '../harness/arguments.ts';
+import { medianOf } from '../report/results.ts';
 
 const CALLS = 500_000;
 const ROUNDS = 7;
@@ -38,8 +39,7 @@ export async function counters(args: string[]): Promise<number> {
 }
 
 function print(name: string, rounds: readonly number[]): void {
-  const median = rounds.toSorted((a, b) => a - b)[ROUNDS >> 1] ?? NaN;
-  console.log(`${name.padEnd(14)} ${median.toFixed(0).padStart(6)} ns`);
+  console.log(`${name.padEnd(14)} ${medianOf(rounds).toFixed(0).padStart(6)} ns`);
 }
 
 const EVENT = { tenant: 'acme' } as StoredEvent;

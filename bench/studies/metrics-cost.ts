@@ -14,6 +14,7 @@ import { LOADER } from '../harness/process.ts';
 import { seeded } from '../harness/random.ts';
 import { startService } from '../harness/service.ts';
 import type { Slice, Slices } from '../harness/switched-service.ts';
+import { medianOf } from '../report/results.ts';
 import { address, CROWD } from '../suites/setting.ts';
 
 const WARM_UP_SECONDS = 5;
@@ -28,7 +29,7 @@ export async function metricsCost(args: string[]): Promise<number> {
   const seconds = positive('seconds', values.seconds);
   console.error(introduction());
   const { slices, idle } = await run(seconds);
-  const perEvent = median(slices.filter((each) => each.called === 'off').map(cpuPerEvent));
+  const perEvent = medianOf(slices.filter((each) => each.called === 'off').map(cpuPerEvent));
   console.log(`CPU an event, metrics off: ${perEvent.toFixed(2)} µs`);
   for (const pair of ['test', 'control'] as const) {
     const differences = differencesOf(slices, pair);
@@ -74,7 +75,7 @@ async function run(seconds: number): Promise<Slices> {
 
 /** Whole pairs, after the warm-up, in which both slices were busy. */
 function underLoad(slices: readonly Slice[]): Slice[] {
-  const least = BUSY_PART * median(slices.map(({ events }) => events));
+  const least = BUSY_PART * medianOf(slices.map(({ events }) => events));
   const pairs: Slice[][] = [];
   for (let at = 0; at + 1 < slices.length; at += 2) pairs.push(slices.slice(at, at + 2));
   const busy = pairs.filter((pair) => pair.every(({ events }) => events > least));
@@ -102,14 +103,10 @@ function cpuPerEvent({ cpu, events }: Slice): number {
 function interval(differences: readonly number[]): [low: number, middle: number, high: number] {
   const random = seeded(2);
   const medians = Array.from({ length: DRAWS }, () =>
-    median(differences.map(() => differences[Math.floor(random() * differences.length)] ?? NaN)),
+    medianOf(differences.map(() => differences[Math.floor(random() * differences.length)] ?? NaN)),
   ).sort((a, b) => a - b);
   const at = (part: number) => medians[Math.floor(part * DRAWS)] ?? NaN;
-  return [at(0.025), median(differences), at(0.975)];
-}
-
-function median(values: readonly number[]): number {
-  return values.toSorted((a, b) => a - b)[values.length >> 1] ?? NaN;
+  return [at(0.025), medianOf(differences), at(0.975)];
 }
 
 function percent(value: number | undefined): string {

@@ -4,7 +4,7 @@ import { BATCH_SIZE } from '../load/traffic.ts';
 import { checkRatio, type RatioTarget, type Row } from '../report/results.ts';
 import { startFloor, type Yardstick } from '../yardsticks/start.ts';
 import { address, CROWD, loadPlace, measureOne, type Setting } from './setting.ts';
-import { HERE, type Suite } from './suite.ts';
+import { HERE, measureContest, type Contestant, type Suite } from './suite.ts';
 
 export const batch: Suite = {
   name: 'batch',
@@ -17,9 +17,7 @@ export const batch: Suite = {
 const CLIENTS = 16;
 
 /** One row. */
-interface Contest {
-  readonly what: string;
-  readonly start: (setting: Setting) => Promise<Yardstick>;
+interface Contest extends Contestant {
   /** Its rate is of events. */
   readonly measure: (setting: Setting, server: Yardstick) => Promise<Measurement>;
   readonly targets?: readonly RatioTarget[];
@@ -98,22 +96,10 @@ function drain(what: string, clients: number, perCall: number): Contest['measure
   };
 }
 
-/** They take turns, forwards and backwards, each time in a fresh process. Targets are for the embedded store. */
+/** Targets are for the embedded store. */
 async function batchSuite(setting: Setting): Promise<Row[]> {
   const contests = setting.store === 'embedded' ? CONTESTS : CONTESTS.filter(({ what }) => what !== FLOOR);
-  const rounds = new Map(contests.map(({ what }) => [what, [] as Measurement[]]));
-  for (let round = 0; round < setting.rounds; round++) {
-    for (const { what, start, measure } of round % 2 === 0 ? contests : contests.toReversed()) {
-      setting.progress(`${what}, round ${String(round + 1)} of ${String(setting.rounds)}`);
-      const server = await start(setting);
-      try {
-        rounds.get(what)?.push(await measure(setting, server));
-      } finally {
-        await server.stop();
-      }
-    }
-  }
-  const measured = (what: string) => ({ rounds: rounds.get(what) ?? [] });
+  const measured = await measureContest(setting, contests, ({ measure }, server) => measure(setting, server));
   const checked = setting.withTargets && setting.store === 'embedded';
   return contests.map(({ what, targets = [] }) => ({
     ...{ suite: 'batch', store: setting.storeLabel, what },

@@ -1,12 +1,10 @@
-import type { Measurement } from '../load/job.ts';
 import type { RatioTarget, Row } from '../report/results.ts';
 import { checkRatio } from '../report/results.ts';
-import type { Yardstick } from '../yardsticks/start.ts';
 import { startFloor, startPlain } from '../yardsticks/start.ts';
 import type { Setting } from './setting.ts';
 import { CROWD, measureOne } from './setting.ts';
-import type { Suite } from './suite.ts';
-import { EVERYWHERE } from './suite.ts';
+import type { Contestant, Suite } from './suite.ts';
+import { EVERYWHERE, measureContest } from './suite.ts';
 
 export const ingest: Suite = {
   name: 'ingest',
@@ -14,12 +12,6 @@ export const ingest: Suite = {
   on: EVERYWHERE,
   run: ingestSuite,
 };
-
-/** Something that takes `POST /v1/events`, in a fresh process. */
-interface Contestant {
-  readonly what: string;
-  readonly start: (setting: Setting) => Promise<Yardstick>;
-}
 
 const endpointOf = ({ dynamodb }: Setting) => dynamodb?.endpoint ?? '';
 const SERVICE: Contestant = { what: 'service', start: (setting) => setting.start() };
@@ -50,26 +42,13 @@ const TARGETS: Record<Setting['store'], readonly RatioTarget[]> = {
   remote: [],
 };
 
-/**
- * How many events go through, of the service and of what it is measured by. They take turns, forwards and backwards, so
- * that what slows the machine down for a while slows all of them.
- */
+/** How many events go through, of the service and of what it is measured by. */
 async function ingestSuite(setting: Setting): Promise<Row[]> {
   const contestants = CONTESTANTS[setting.store];
-  const rounds = new Map(contestants.map(({ what }) => [what, [] as Measurement[]]));
-  for (let round = 0; round < setting.rounds; round++) {
-    for (const contestant of round % 2 === 0 ? contestants : contestants.toReversed()) {
-      setting.progress(`${contestant.what}, round ${String(round + 1)} of ${String(setting.rounds)}`);
-      const server = await contestant.start(setting);
-      try {
-        const load = { kind: 'saturate', traffic: 'create-v1', clients: CROWD } as const;
-        rounds.get(contestant.what)?.push(await measureOne(setting, server, load));
-      } finally {
-        await server.stop();
-      }
-    }
-  }
-  const measured = (what: string) => ({ rounds: rounds.get(what) ?? [] });
+  const load = { kind: 'saturate', traffic: 'create-v1', clients: CROWD } as const;
+  const measured = await measureContest(setting, contestants, (_, server) =>
+    measureOne(setting, server, load),
+  );
   const targets = setting.withTargets ? TARGETS[setting.store] : [];
   return contestants.map(({ what }) => ({
     suite: 'ingest',

@@ -1,7 +1,8 @@
 import { fill } from '../harness/load.ts';
 import type { Measurement, Target } from '../load/job.ts';
-import type { LatencyTarget, Row } from '../report/results.ts';
+import type { LatencyTarget, Measured, Row } from '../report/results.ts';
 import { checkLatency } from '../report/results.ts';
+import type { Yardstick } from '../yardsticks/start.ts';
 import type { Load, Setting } from './setting.ts';
 import { address, loadPlace, measureOne } from './setting.ts';
 
@@ -20,6 +21,38 @@ export interface Measure {
   readonly targets?: Partial<Record<Setting['store'], readonly LatencyTarget[]>>;
   /** On the axis of a plot. */
   readonly at?: number;
+}
+
+/** One of those that a suite compares. */
+export interface Contestant {
+  readonly what: string;
+  readonly start: (setting: Setting) => Promise<Yardstick>;
+}
+
+/**
+ * Measures them in turn, forwards and backwards, each time in a fresh process, so that what slows the machine down for a while slows
+ * all of them.
+ *
+ * @returns what was measured of one of them.
+ */
+export async function measureContest<Each extends Contestant>(
+  setting: Setting,
+  contestants: readonly Each[],
+  measure: (contestant: Each, server: Yardstick) => Promise<Measurement>,
+): Promise<(what: string) => Measured> {
+  const rounds = new Map(contestants.map(({ what }) => [what, [] as Measurement[]]));
+  for (let round = 0; round < setting.rounds; round++) {
+    for (const contestant of round % 2 === 0 ? contestants : contestants.toReversed()) {
+      setting.progress(`${contestant.what}, round ${String(round + 1)} of ${String(setting.rounds)}`);
+      const server = await contestant.start(setting);
+      try {
+        rounds.get(contestant.what)?.push(await measure(contestant, server));
+      } finally {
+        await server.stop();
+      }
+    }
+  }
+  return (what) => ({ rounds: rounds.get(what) ?? [] });
 }
 
 export const EVERYWHERE: Suite['on'] = ['embedded', 'dynamodb', 'remote'];
