@@ -1,8 +1,7 @@
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
 import t from 'tap';
 import { startDynalite } from '../../bench/harness/dynamodb.ts';
 import { openStore } from '../support/dynamodb.ts';
+import { runTables } from '../support/tables-cli.ts';
 
 void t.test('create makes the tables that the store needs, and can be repeated', async (t) => {
   const DYNAMODB_ENDPOINT_URL = await startDynalite(t);
@@ -49,25 +48,7 @@ void t.test('--help says what it takes, anything unknown too, with exit code 2',
   });
 });
 
-async function run(args: readonly string[], env: Record<string, string> = {}) {
-  const child = spawn(
-    process.execPath,
-    ['--import=./.ci/typescript.mjs', 'src/cli/triggers-api.ts', 'tables', ...args],
-    {
-      env: {
-        ...process.env,
-        AWS_REGION: '',
-        EVENTS_TABLE: '',
-        CLAIMS_TABLE: '',
-        DYNAMODB_ENDPOINT_URL: '',
-        ...env,
-      },
-    },
-  );
-  let out = '';
-  let err = '';
-  child.stdout.on('data', (chunk: Buffer) => (out += chunk.toString()));
-  child.stderr.on('data', (chunk: Buffer) => (err += chunk.toString()));
-  const [code] = (await once(child, 'close')) as [number | null];
-  return { code, out, err };
+function run(args: readonly string[], env: Record<string, string> = {}) {
+  const unset = { AWS_REGION: '', EVENTS_TABLE: '', CLAIMS_TABLE: '', DYNAMODB_ENDPOINT_URL: '' };
+  return runTables(args, { ...unset, ...env });
 }

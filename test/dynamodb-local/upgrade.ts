@@ -1,5 +1,3 @@
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
 import t from 'tap';
 import { eventually, freshTables } from '../../bench/harness/dynamodb.ts';
@@ -7,6 +5,7 @@ import { startDynamoDbLocal } from '../../src/cli/dynamodb-local.ts';
 import { StoreUnavailableError } from '../../src/store/store-errors.ts';
 import { newEvent, openStore, PATIENT_MS } from '../support/dynamodb.ts';
 import { createOldEventsTable } from '../support/old-table.ts';
+import { runTables } from '../support/tables-cli.ts';
 
 void t.test('a table without leases is upgraded while instances use it', async (t) => {
   // Its own: an engine with hundreds of tables was seen to leave the new index unfinished.
@@ -61,16 +60,6 @@ void t.test('a table without leases is upgraded while instances use it', async (
   }
 });
 
-async function run(endpoint: string, events: string, name: string) {
-  const child = spawn(
-    process.execPath,
-    ['--import=./.ci/typescript.mjs', 'src/cli/triggers-api.ts', 'tables', name],
-    { env: { ...process.env, DYNAMODB_ENDPOINT_URL: endpoint, EVENTS_TABLE: events } },
-  );
-  let out = '';
-  let err = '';
-  child.stdout.on('data', (chunk: Buffer) => (out += chunk.toString()));
-  child.stderr.on('data', (chunk: Buffer) => (err += chunk.toString()));
-  const [code] = (await once(child, 'close')) as [number | null];
-  return { code, out, err };
+function run(endpoint: string, events: string, name: string) {
+  return runTables([name], { DYNAMODB_ENDPOINT_URL: endpoint, EVENTS_TABLE: events });
 }
