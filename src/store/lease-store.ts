@@ -140,3 +140,6 @@ export interface Redriven {
 
 /** By how much the clocks of instances that share a store may differ before an event can be leased by two at once. */
 export const LEASE_SKEW: Micros = 2e6;
+
+/** Leases without an acknowledgement that bring an event into quarantine, unless the store is told otherwise. */
+export const MAX_ATTEMPTS = 10;

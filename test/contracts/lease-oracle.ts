@@ -13,6 +13,8 @@ interface Known {
   maybeEnded: boolean;
   quarantined?: { readonly round: number };
   maybeQuarantined: boolean;
+  /** The round of the last answer that it was redriven. */
+  redriven?: number;
   /** The last lease that was handed out. */
   holder?: Holder;
   /** Attempts that are counted, the one under way included. */
@@ -88,16 +90,16 @@ export class LeaseOracle {
 
   /** @param stored whether the store said so; false: it may be stored. */
   appended({ id }: StoredEvent, stored: boolean): void {
-    this.#known.set(id, {
-      ...{
-        id,
-        born: this.#since(),
-        sure: stored ? this.#round : undefined,
-        maybeEnded: false,
-        maybeQuarantined: false,
-      },
-      attempts: { least: 0, most: 0 },
-    });
+    const sure = stored ? this.#round : undefined;
+    const known = this.#known.get(id);
+    // Others may have been told about it before its producer was.
+    if (known !== undefined) known.sure ??= sure;
+    else {
+      this.#known.set(id, {
+        ...{ id, born: this.#since(), sure, maybeEnded: false, maybeQuarantined: false },
+        attempts: { least: 0, most: 0 },
+      });
+    }
   }
 
   /**
@@ -235,7 +237,9 @@ export class LeaseOracle {
   }
 
   #quarantined(event: Known, settlement: Settlement): void {
-    event.quarantined = { round: this.#round };
+    // Of two answers of one round nobody knows which tells the last.
+    if (event.redriven === this.#round) event.maybeQuarantined = true;
+    else event.quarantined = { round: this.#round };
     event.born = this.#since();
     if (settlement.action === 'release' && event.attempts.most < this.#promises.maxAttempts) {
       this.#violated(event.id, 'in quarantine before its last attempt');
@@ -308,6 +312,7 @@ export class LeaseOracle {
       this.#violated(id, `redriven, though ${event.ended.as}`);
     }
     if (outcome === 'failed') event.maybeQuarantined ||= event.quarantined !== undefined;
+    event.redriven = this.#round;
     delete event.quarantined;
     event.born.most = this.#now;
     if (outcome === 'failed') {

@@ -77,7 +77,8 @@ export function lastPage(file: string): number {
 
 export const TTL = 1e12;
 
-export type Name = 'events' | 'ids' | 'inbox' | 'done' | 'keys' | 'claims' | 'claims-by-expiry';
+export type Name =
+  'events' | 'ids' | 'inbox' | 'leases' | 'quarantine' | 'done' | 'keys' | 'claims' | 'claims-by-expiry';
 
 /** Time from expiry to deletion. */
 export const MARGIN = 86_400e6;
@@ -112,6 +113,8 @@ export function tablesOf(root: ReturnType<typeof openRoot>) {
     events: table('events'),
     ids: table('ids'),
     inbox: table('inbox'),
+    leases: table('leases'),
+    quarantine: table('quarantine'),
     done: table('done'),
     keys: table('keys'),
     claims: table('claims'),

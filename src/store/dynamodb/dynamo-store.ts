@@ -5,7 +5,7 @@ import type { Micros, StoredEvent } from '../event.ts';
 import { createShares } from '../shares.ts';
 import type { Appended, Claim, EventStore, PendingCount } from '../event-store.ts';
 import type { KeyStore } from '../key-store.ts';
-import type { LeaseStore } from '../lease-store.ts';
+import { MAX_ATTEMPTS, type LeaseStore } from '../lease-store.ts';
 import { createAcknowledgements } from './acknowledge.ts';
 import { appendMany } from './append-many.ts';
 import { createAppends } from './append.ts';
@@ -81,8 +81,6 @@ export interface DynamoStore extends EventStore, LeaseStore {
 
 /** Key look-ups come before the tenant is known. They have a share under a name that no tenant can have. */
 const KEY_LOOKUPS = '#keys';
-
-const MAX_ATTEMPTS = 10;
 
 /** How long `openDynamoStore` waits for the first check of the tables. */
 const FIRST_TRY_MS = 2_000;

@@ -16,6 +16,10 @@ export interface Lmdb {
   readonly ids: Table;
   /** (tenant, sequence) -> source and type, of pending events */
   readonly inbox: Table;
+  /** sequence -> who has leased the event, and how often it was leased */
+  readonly leases: Table;
+  /** (tenant, sequence) -> why an event is in quarantine, and not in the inbox */
+  readonly quarantine: Table;
   /** sequence -> when the event was acknowledged. Older versions wrote that into the record of the event. */
   readonly done: Table;
   /** id of an API key -> its record */
@@ -78,6 +82,8 @@ export function openLmdb(file: string, check: (meta: Table) => void): Lmdb {
     events: table('events'),
     ids: table('ids'),
     inbox: table('inbox'),
+    leases: table('leases'),
+    quarantine: table('quarantine'),
     done: table('done'),
     keys: table('keys'),
     claims: table('claims'),

@@ -3,7 +3,6 @@ import type { StoredEvent } from '../event.ts';
 import type { Counts } from './counts.ts';
 import { appendEntry, type Lmdb } from './database.ts';
 import type { Disk } from './disk.ts';
-import { newestDone } from './done.ts';
 import type { Claims } from './embedded-claims.ts';
 import { idKey, locate } from './event-id.ts';
 import { eventEntry } from './event-record.ts';
@@ -11,36 +10,23 @@ import { idEntry } from './id-index.ts';
 import { inboxEntry } from './inbox-index.ts';
 import type { Entry } from './seal.ts';
 import type { Sequence } from './sequence.ts';
+import type { Sequences } from './sequences.ts';
 import { oneOfMany, writeMany } from './write-many.ts';
 import type { Writer } from './writer.ts';
-
-/** The newest event that a store held when it was opened. */
-export interface NewestRecord {
-  /** Sequence of the newest intact record; 0 without one. */
-  readonly sequence: Sequence;
-  /** Places after it that damaged records occupy. Their keys may be damaged as well, and show any time. */
-  readonly damagedAfter: ReadonlySet<Sequence>;
-}
 
 interface Parts {
   readonly lmdb: Lmdb;
   readonly writer: Writer;
   readonly counts: Counts;
   readonly claims: Claims;
-  readonly newest: NewestRecord;
+  readonly sequences: Sequences;
   readonly disk: Disk | undefined;
 }
 
 /** Stores new events. */
-export function createAppends({ lmdb, writer, counts, claims, newest, disk }: Parts) {
+export function createAppends({ lmdb, writer, counts, claims, sequences, disk }: Parts) {
   const { events, ids, inbox } = lmdb;
-  /**
-   * The last sequence that was given out, whether or not its event is on disk yet. Writes are committed in this order. When damage
-   * has taken the newest event, its acknowledgement may be left, and would be taken for that of an event in its place.
-   */
-  let last = Math.max(newest.sequence, newestDone(lmdb.done));
-
-  return { writes: { append, appendMany }, newest: () => last };
+  return { append, appendMany };
 
   function append(event: StoredEvent, claim?: Claim): Promise<Appended> {
     const refusal = disk?.refusal();
@@ -57,10 +43,7 @@ export function createAppends({ lmdb, writer, counts, claims, newest, disk }: Pa
   function make(event: StoredEvent): NewRecord | undefined {
     const id = idKey(event.id);
     if (id === undefined) return undefined;
-    do {
-      last = Math.max(last + 1, event.createdAt);
-    } while (newest.damagedAfter.has(last));
-    const sequence = last;
+    const sequence = sequences.next(event.createdAt);
     const record = eventEntry(event, id, sequence);
     // One literal: an object made by spreading costs microseconds.
     return {

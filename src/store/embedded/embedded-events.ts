@@ -1,75 +1,45 @@
 import type { Micros, StoredEvent } from '../event.ts';
 import { CorruptEventError } from '../store-errors.ts';
-import type { Acknowledgement, Failed } from '../event-store.ts';
 import type { Counts } from './counts.ts';
 import { readValue } from './database.ts';
-import { doneAt, doneEntry } from './done.ts';
+import { doneAt } from './done.ts';
 import type { Lmdb } from './database.ts';
 import type { Writer } from './writer.ts';
 import { idKey, locate } from './event-id.ts';
-import { decodeEvent, recordedAcknowledgement, recordedId, recordedTenant } from './event-record.ts';
+import { decodeEvent, recordedId, recordedTenant } from './event-record.ts';
 import { decodeIdEntry } from './id-index.ts';
 import { inboxKey } from './inbox-index.ts';
+import type { LeaseTable } from './lease-table.ts';
+import { quarantineAt } from './quarantine.ts';
 import { isIntact } from './seal.ts';
 import { sequenceKey } from './sequence.ts';
 import type { Sequence } from './sequence.ts';
-import { unlessRefused } from '../unless-refused.ts';
-import { failure, oneOfMany, partsOf, writeMany } from './write-many.ts';
+import { SMALL_WRITE_BYTES } from './write-many.ts';
 
 interface Parts {
   readonly lmdb: Lmdb;
   readonly writer: Writer;
   readonly counts: Counts;
+  readonly leases: LeaseTable;
   /** Events up to this time have expired. */
   readonly expiredTo: () => Micros;
 }
 
-/** Reads, acknowledges and removes events by their ids. */
-export function createEvents({ lmdb, writer, counts, expiredTo }: Parts) {
-  const { events, ids, inbox, done } = lmdb;
+/** Finds, reads and removes events by their ids. */
+export function createEvents({ lmdb, writer, counts, leases, expiredTo }: Parts) {
+  const { events, ids, inbox, done, quarantine } = lmdb;
   const find = createLookup(lmdb, expiredTo);
 
-  return { get, writes: { acknowledge, acknowledgeMany, remove } };
+  return { get, find, remove, removePending };
 
   function get(tenant: string, id: string): StoredEvent | undefined {
     const place = find(tenant, id);
     if (place === undefined) return undefined;
     const event = decodeEvent(recordAt(place, id));
-    const acknowledgedAt = event.acknowledgedAt ?? doneAt(done, place.sequence);
-    return acknowledgedAt === null ? event : { ...event, acknowledgedAt };
-  }
-
-  async function acknowledge(tenant: string, id: string, at: Micros): Promise<Acknowledgement> {
-    return writer.write(tenant, SMALL_WRITE_BYTES, () => acknowledgeNow(tenant, id, at));
-  }
-
-  function acknowledgeNow(tenant: string, id: string, at: Micros): Acknowledgement {
-    const place = find(tenant, id);
-    if (place === undefined) return { outcome: 'missing' };
-    const acknowledgedAt = recordedAcknowledgement(recordAt(place, id)) ?? doneAt(done, place.sequence);
-    if (acknowledgedAt !== null) return { outcome: 'already', acknowledgedAt };
-    const entry = doneEntry(place.sequence, at);
-    done.putSync(entry.key, entry.value);
-    removePending(tenant, place.sequence);
-    return { outcome: 'acknowledged', acknowledgedAt: at };
-  }
-
-  async function acknowledgeMany(
-    tenant: string,
-    ids: readonly string[],
-    at: Micros,
-  ): Promise<readonly (Acknowledgement | Failed)[]> {
-    const refusal = writer.refusal();
-    if (refusal !== undefined) throw refusal;
-    const parts = partsOf(ids, ACKNOWLEDGED_TOGETHER);
-    const results = await Promise.all(
-      parts.map((part) =>
-        writeMany(writer, tenant, SMALL_WRITE_BYTES * part.length, part.length, () =>
-          part.map((id) => oneOfMany(() => acknowledgeNow(tenant, id, at))),
-        ).catch((error: unknown) => part.map(() => failure(error))),
-      ),
-    );
-    return unlessRefused(results.flat());
+    const acknowledgedAt = event.acknowledgedAt ?? doneAt(done, place.sequence)?.at;
+    if (acknowledgedAt !== undefined) return { ...event, acknowledgedAt };
+    const held = quarantineAt(lmdb, tenant, place.sequence);
+    return held === undefined ? event : { ...event, quarantine: held };
   }
 
   /** Needs only the place of the event, so that a damaged event can be removed. */
@@ -86,13 +56,17 @@ export function createEvents({ lmdb, writer, counts, expiredTo }: Parts) {
     });
   }
 
+  /** Takes an event that has not been acknowledged out of the inbox or the quarantine, within a transaction. */
   function removePending(tenant: string, sequence: Sequence): void {
-    if (inbox.removeSync(inboxKey(tenant, sequence))) counts.removed(tenant, sequence);
+    const key = inboxKey(tenant, sequence);
+    if (inbox.removeSync(key)) counts.removed(tenant, sequence);
+    else quarantine.removeSync(key);
+    leases.remove(sequence);
   }
 }
 
 /** Where an event is. */
-interface Place {
+export interface Place {
   readonly sequence: Sequence;
   /** Of the record. */
   readonly key: Buffer;
@@ -107,7 +81,7 @@ type Damage = 'damaged' | 'not where it should be' | typeof REPLACED;
 /** The key of the record was damaged, and its place was given to another event. */
 const REPLACED = 'lost: another event is in its place';
 
-function recordAt({ record }: Place, id: string): Buffer {
+export function recordAt({ record }: Place, id: string): Buffer {
   if (typeof record === 'string') throw new CorruptEventError(`The record of event ${id} is ${record}`);
   return record;
 }
@@ -167,9 +141,3 @@ function createLookup({ events, ids, inbox }: Lmdb, expiredTo: () => Micros) {
     return isIntact(key, value) ? value : 'damaged';
   }
 }
-
-/** The checksum of a record of up to 400 KB is made for each: more of them would hold a transaction, and with it the event loop. */
-const ACKNOWLEDGED_TOGETHER = 20;
-
-/** About the bytes of memory that a write without a payload holds while it waits. */
-const SMALL_WRITE_BYTES = 256;

@@ -2,34 +2,37 @@ import { statfsSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Micros } from '../event.ts';
 import { StoreUnavailableError } from '../store-errors.ts';
-import type { EventStore } from '../event-store.ts';
+import type { EventStore, PageRequest, PendingPage } from '../event-store.ts';
+import { MAX_ATTEMPTS, type LeaseStore, type QuarantinePage } from '../lease-store.ts';
 import type { KeyStore } from '../key-store.ts';
 import type { StoreGauges } from '../store-gauges.ts';
 import type { StoreLog } from '../store-log.ts';
 import { UNOBSERVED, type StoreObserver } from '../store-observer.ts';
 import type { Lmdb } from './database.ts';
-import { createCounts } from './counts.ts';
-import { createDisk } from './disk.ts';
+import { createCounts, type Counts } from './counts.ts';
+import { createDisk, type Disk } from './disk.ts';
 import { createEvents } from './embedded-events.ts';
 import { createGauges } from './embedded-gauges.ts';
-import { createAppends, type NewestRecord } from './embedded-appends.ts';
+import { createAcknowledgements } from './acknowledgements.ts';
+import { createAppends } from './embedded-appends.ts';
 import type { Statfs } from './file-system.ts';
 import type { Folder } from './folder.ts';
 import { openFolder } from './open-folder.ts';
 import { listPending } from './inbox-page.ts';
 import { createRetention } from './retention.ts';
 import { createSweep } from './sweep.ts';
+import { createLeaseTable, runningUntil } from './lease-table.ts';
+import { createQuarantine, listQuarantined } from './quarantine.ts';
 import { openTail } from './tail.ts';
-import { createWriter, NO_TENANT } from './writer.ts';
-import type { WriterLimits } from './writer.ts';
-import { createClaims } from './embedded-claims.ts';
+import { createWriter, NO_TENANT, type Writer, type WriterLimits } from './writer.ts';
+import { createClaims, type Claims } from './embedded-claims.ts';
 import { createKeys } from './embedded-keys.ts';
+import { createLeases } from './embedded-leases.ts';
 import { newEventId } from './event-id.ts';
-import { isIntact } from './seal.ts';
-import { sequenceOf } from './sequence.ts';
 import type { Sequence } from './sequence.ts';
+import { createSequences, newestRecord, type NewestRecord } from './sequences.ts';
 
-export interface EmbeddedStore extends EventStore {
+export interface EmbeddedStore extends EventStore, LeaseStore {
   /** The API keys, which are opened and closed with the events. */
   readonly keys: KeyStore;
   /** Time of the newest event at open, 0 without one. A clock that starts after it keeps the order over a restart. */
@@ -54,6 +57,8 @@ export interface EmbeddedOptions {
   readonly monotonicMs?: () => number;
   /** Time from `createdAt` to expiry. */
   readonly eventTtl: Micros;
+  /** Leases without an acknowledgement after which an event goes into quarantine; 0: no number does that. */
+  readonly maxAttempts?: number;
   /** Gets damaged records, as `{ err }`, problems with the disk, and doubts about the time. */
   readonly log: StoreLog;
   /**
@@ -110,10 +115,10 @@ export async function openEmbeddedStore(options: EmbeddedOptions): Promise<Embed
 
   const { opened, requireOpen, closeOnce } = createGuard();
 
-  const appends = createAppends({ lmdb, writer, counts, claims, newest, disk });
-  const events = createEvents({ lmdb, writer, counts, expiredTo });
+  const shared = { lmdb, writer, counts, disk, now, expiredTo, onDamage };
+  const { sequences, writes, reads } = createParts(options, newest, claims, shared);
   // Only the process that appends knows the newest event in memory; a command beside it has to look.
-  const newestNow = exclusive ? appends.newest : () => newestRecord(lmdb).sequence;
+  const newestNow = exclusive ? sequences.newest : () => newestRecord(lmdb).sequence;
   const keys = createKeys({ lmdb, writer, onDamage });
   return {
     keys: { ...keys, get: opened(keys.get), getMany: opened(keys.getMany), list: opened(keys.list) },
@@ -129,12 +134,10 @@ export async function openEmbeddedStore(options: EmbeddedOptions): Promise<Embed
       requireOpen,
     }),
     newId: newEventId,
-    ...appends.writes,
-    ...events.writes,
-    get: opened(events.get),
-    listPending: opened((tenant, page) =>
-      listPending({ lmdb, expiredTo: expiredTo(), newest: newestNow(), onDamage }, tenant, page),
-    ),
+    ...writes,
+    get: opened(reads.get),
+    listPending: opened((tenant, page) => reads.listPending(newestNow(), tenant, page)),
+    listQuarantined: opened(reads.listQuarantined),
     countPending: opened(async (tenant) => ({ count: await counts.pending(tenant), exact: true })),
     ping: opened(async () => {
       // After a long turn of the event loop it is not the disk that is late: its answer has not been handled yet.
@@ -159,6 +162,51 @@ export async function openEmbeddedStore(options: EmbeddedOptions): Promise<Embed
       tail?.close();
       folder.release();
     }),
+  };
+}
+
+interface Shared {
+  readonly lmdb: Lmdb;
+  readonly writer: Writer;
+  readonly counts: Counts;
+  readonly disk: Disk | undefined;
+  readonly now: () => Micros;
+  readonly expiredTo: () => Micros;
+  readonly onDamage: (error: Error) => void;
+}
+
+/** What reads and writes events. */
+function createParts(
+  { eventTtl, maxAttempts = MAX_ATTEMPTS, exclusive = true }: EmbeddedOptions,
+  newest: NewestRecord,
+  claims: Claims,
+  basis: Shared,
+) {
+  const { lmdb, now, expiredTo, onDamage } = basis;
+  const leases = createLeaseTable(lmdb, onDamage);
+  const sequences = createSequences(lmdb, newest);
+  const shared = { ...basis, leases, sequences };
+  const appends = createAppends({ ...shared, claims });
+  const events = createEvents(shared);
+  const acknowledgements = createAcknowledgements({ ...shared, events });
+  const leasing = createLeases({
+    ...{ ...shared, events, acknowledgements, eventTtl, maxAttempts },
+    quarantine: createQuarantine(shared),
+    calls: exclusive ? leases.recall(now()) : new Map(),
+  });
+  return {
+    sequences,
+    writes: { ...appends, ...acknowledgements.writes, ...leasing, remove: events.remove },
+    reads: {
+      get: events.get,
+      listPending: (newest: Sequence, tenant: string, page: PageRequest): PendingPage => {
+        const time = now();
+        const leasedUntil = (sequence: Sequence) => runningUntil(leases, sequence, time);
+        return listPending({ lmdb, expiredTo: expiredTo(), newest, leasedUntil, onDamage }, tenant, page);
+      },
+      listQuarantined: (tenant: string, page: PageRequest): QuarantinePage =>
+        listQuarantined({ lmdb, expiredTo: expiredTo(), onDamage }, tenant, page),
+    },
   };
 }
 
@@ -241,15 +289,4 @@ function emptyCounts(lmdb: Lmdb): void {
   } catch {
     // The disk is full. Nothing reads the table, and the next start tries again.
   }
-}
-
-function newestRecord({ events }: Lmdb): NewestRecord {
-  const damagedAfter = new Set<Sequence>();
-  for (const { key, value } of events.getRange({ reverse: true })) {
-    const sequence = sequenceOf(key);
-    if (sequence === undefined) continue;
-    if (isIntact(key, value)) return { sequence, damagedAfter };
-    damagedAfter.add(sequence);
-  }
-  return { sequence: 0, damagedAfter };
 }

@@ -41,7 +41,7 @@ const NEIGHBOURS = 16;
 /** Events are stored in the order of their time, so the expired ones are the first, and need no index by expiry. */
 export function createExpiredEvents(parts: Parts): Backlog {
   const { lmdb, counts, deletableTo, pace } = parts;
-  const { events, ids, inbox, done } = lmdb;
+  const { events, ids, inbox, leases, quarantine, done } = lmdb;
   const probes = createProbes(4);
   let after: Buffer | undefined;
   /** Mean size of a record in the last call of `next`. */
@@ -66,6 +66,7 @@ export function createExpiredEvents(parts: Parts): Backlog {
       meanBytes = Math.max(100, bytes / keys.length);
       await pace.prefetch(inbox, inboxPages(expired));
       await pace.prefetch(done, keys);
+      await pace.prefetch(leases, keys);
       await pace.prefetch(
         ids,
         expired.flatMap(({ indexedId }) => indexedId ?? []),
@@ -77,10 +78,13 @@ export function createExpiredEvents(parts: Parts): Backlog {
   function deletion({ key, indexedId, sequence, tenants }: Expired): Deletion {
     return () => {
       for (const tenant of tenants) {
-        if (inbox.removeSync(inboxKey(tenant, sequence))) counts.removed(tenant, sequence);
+        const place = inboxKey(tenant, sequence);
+        if (inbox.removeSync(place)) counts.removed(tenant, sequence);
+        else quarantine.removeSync(place);
       }
       if (indexedId !== undefined) ids.removeSync(indexedId);
       done.removeSync(key);
+      leases.removeSync(key);
       return events.removeSync(key);
     };
   }

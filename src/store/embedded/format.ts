@@ -6,8 +6,9 @@ import { isIntact, jsonBody, jsonEntry } from './seal.ts';
 /**
  * The format that this build writes. Raise it when an older build would misread a folder, and upgrade older folders then.
  *
- * 1: an acknowledgement is in the record of its event. 2: it is in the table `done`, which a build that knows only format 1 would
- * not look at, so that it would show an acknowledged event as pending. Records of format 1 stay as they are.
+ * 1: an acknowledgement is in the record of its event. 2: it is in the table `done`, and leases and the quarantine have tables. A
+ * build that knows only format 1 would not look there, so that it would show an acknowledged event as pending, and lose one in
+ * quarantine from sight. Records of format 1 stay as they are.
  */
 export const FORMAT = 2;
 

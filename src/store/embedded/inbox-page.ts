@@ -18,6 +18,8 @@ interface Source {
   readonly expiredTo: Micros;
   /** Sequence of the newest event: a walk that starts now ends with it. */
   readonly newest: Sequence;
+  /** Until when the event at that place is leased, if it is. */
+  readonly leasedUntil: (sequence: Sequence) => Micros | undefined;
   readonly onDamage: (error: Error) => void;
 }
 
@@ -32,16 +34,21 @@ export function listPending(source: Source, tenant: string, request: PageRequest
   const start = Math.max(after, expiredTo, 0) + 1;
   if (start > last) return { events: [], next: null };
   const range = { start: inboxKey(tenant, start), end: inboxKey(tenant, last + 1) };
-  const next = (position: Sequence) => `${String(position)}-${String(last)}`;
-
   const found: StoredEvent[] = [];
+  const leasedUntil = new Map<string, Micros>();
+  const page = (next: string | null) => ({
+    events: found,
+    next,
+    ...(leasedUntil.size > 0 && { leasedUntil }),
+  });
+  const pageTo = (position: Sequence) => page(`${String(position)}-${String(last)}`);
   let bytes = 0;
   let scanned = 0;
   let position: Sequence = after;
   // Without a filter the values are not needed: the records have everything.
   const entries = matches === undefined ? keysOnly(lmdb.inbox.getKeys(range)) : lmdb.inbox.getRange(range);
   for (const { key, value } of entries) {
-    if (scanned++ === SCAN_BUDGET) return { events: found, next: next(position) };
+    if (scanned++ === SCAN_BUDGET) return pageTo(position);
     const sequence = inboxSequence(key, tenant);
     if (sequence === undefined) {
       onDamage(
@@ -53,17 +60,19 @@ export function listPending(source: Source, tenant: string, request: PageRequest
     if (matches === undefined || value === undefined || !isIntact(key, value) || matches(value)) {
       // The page is full, and there is more.
       if (found.length === request.limit || bytes >= PAGE_PAYLOAD_BYTES) {
-        return { events: found, next: next(position) };
+        return pageTo(position);
       }
       const record = readPending(source, tenant, sequence, request);
       if (record !== undefined) {
         found.push(record.event);
         bytes += record.bytes;
+        const until = source.leasedUntil(sequence);
+        if (until !== undefined) leasedUntil.set(record.event.id, until);
       }
     }
     position = sequence;
   }
-  return { events: found, next: null };
+  return page(null);
 }
 
 /** The event of an inbox entry. Undefined: it is damaged, which is reported, or does not match the filter. */

@@ -11,6 +11,8 @@ export const TABLES = [
   'meta',
   'events',
   'inbox',
+  'leases',
+  'quarantine',
   'done',
   'ids',
   'claims',

@@ -4,7 +4,8 @@ import { decodeClaim, decodeClaimExpiry, claimExpiryKey, isClaimExpiryKey } from
 import { formatId, idKey, ID_BYTES, locate, locateForAnyTenant } from './event-id.ts';
 import { decodeEvent, HEADER_BYTES, recordedId, recordedTenant } from './event-record.ts';
 import { decodeIdEntry } from './id-index.ts';
-import { inboxEntry, inboxSequence, inboxTenant } from './inbox-index.ts';
+import { inboxEntry, inboxKey, inboxSequence, inboxTenant } from './inbox-index.ts';
+import { decodeLease } from './lease-record.ts';
 import { isIntact, jsonBody } from './seal.ts';
 import { sequenceKey, sequenceOf } from './sequence.ts';
 import type { Sequence } from './sequence.ts';
@@ -59,6 +60,12 @@ export function verify(snapshot: Snapshot, { onFinding, onEntry }: Surroundings)
     },
     inbox: (key, value, report) => {
       checkInbox(snapshot, key, value, report);
+    },
+    leases: (key, value, report) => {
+      checkLease(snapshot, key, value, report);
+    },
+    quarantine: (key, value, report) => {
+      checkQuarantine(snapshot, key, value, report);
     },
     done: (key, value, report) => {
       checkDone(snapshot, key, value, report);
@@ -135,7 +142,7 @@ function checkEvent(
   key: Buffer,
   value: Buffer,
   report: Report,
-): 'pending' | 'acknowledged' | undefined {
+): 'pending' | 'quarantined' | 'acknowledged' | undefined {
   const sequence = sequenceOf(key);
   if (sequence === undefined) {
     report(remains(value), 'its key is not the time of an event', 'no request finds the event');
@@ -157,9 +164,14 @@ function checkEvent(
   const found = snapshot.get('inbox', expected.key);
   if (isDone && event.acknowledgedAt !== null)
     report(what, 'it is acknowledged twice, in its record and beside it', 'the time in its record is shown');
+  const isQuarantined = snapshot.get('quarantine', expected.key) !== undefined;
   if (isDone || event.acknowledgedAt !== null) {
     if (found !== undefined)
       report(what, 'it is acknowledged, and still in the inbox', 'it is counted as pending');
+    if (isQuarantined) report(what, 'it is acknowledged, and still in quarantine', 'it is listed there');
+  } else if (isQuarantined) {
+    if (found !== undefined) report(what, 'it is in the inbox and in quarantine', 'both list it');
+    return 'quarantined';
   } else if (found === undefined) {
     report(what, 'it is pending, and not in the inbox', 'consumers are not given it; GET by its id works');
   } else if (isIntact(expected.key, found) && !found.equals(expected.value)) {
@@ -208,6 +220,43 @@ function checkInbox(snapshot: Snapshot, key: Buffer, value: Buffer, report: Repo
     report(what, 'there is no such event', 'the event is lost; the inbox counts it');
   } else if (isIntact(recordKey, record) && recordedTenant(record) !== tenant) {
     report(what, 'the event of this time is of another tenant', 'the event is lost; the inbox counts it');
+  }
+}
+
+function checkLease(snapshot: Snapshot, key: Buffer, value: Buffer, report: Report): void {
+  const sequence = sequenceOf(key);
+  const effect = 'its event may be handed out twice, and its attempts are not known';
+  if (sequence === undefined) {
+    report('a lease', 'its key is not the time of an event', effect);
+    return;
+  }
+  const what = `the lease of the event of ${formatMicros(sequence)}`;
+  if (!isIntact(key, value)) report(what, CHECKSUM, effect);
+  else if (snapshot.get('inbox', inboxKey(decodeLease(value).tenant, sequence)) === undefined) {
+    report(what, 'its event is not in the inbox', 'none; the sweep deletes it');
+  }
+}
+
+function checkQuarantine(snapshot: Snapshot, key: Buffer, value: Buffer, report: Report): void {
+  const tenant = inboxTenant(key);
+  const sequence = tenant === undefined ? undefined : inboxSequence(key, tenant);
+  if (tenant === undefined || sequence === undefined) {
+    report('an entry of the quarantine', 'its key is not a tenant and a time', 'its event is not listed');
+    return;
+  }
+  const what = `the quarantine of tenant ${tenant} for the event of ${formatMicros(sequence)}`;
+  const recordKey = sequenceKey(sequence);
+  const record = snapshot.get('events', recordKey);
+  if (!isIntact(key, value)) {
+    report(
+      what,
+      CHECKSUM,
+      'it is not listed, and reading it is answered with 500; DELETE by its id removes it',
+    );
+  } else if (record === undefined) {
+    report(what, 'there is no such event', 'the event is lost');
+  } else if (isIntact(recordKey, record) && recordedTenant(record) !== tenant) {
+    report(what, 'the event of this time is of another tenant', 'the event is lost');
   }
 }
 

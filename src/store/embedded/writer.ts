@@ -12,7 +12,7 @@ import { createWriteQueue, type WriteQueue } from './write-queue.ts';
 export interface Writer {
   /**
    * Runs `run` inside a transaction and resolves with its result once the transaction is on disk. `run` must read before it writes:
-   * a `CorruptEventError`, `CorruptKeyError` or `StoreUnavailableError` that it throws before its first put rejects only this call.
+   * a `CorruptEventError`, `CorruptKeyError`, `StoreOverloadedError` or `StoreUnavailableError` that it throws before its first put rejects only this call.
    * Any other error undoes the whole batch and ends this writer.
    *
    * Rejects with a `StoreOverloadedError`, without running, when too much waits already or when the write has waited for
@@ -214,7 +214,7 @@ function settle(batch: readonly Write[]): void {
 }
 
 /** Errors that concern one write and no other. */
-const ERRORS_OF_ONE_WRITE = [CorruptEventError, CorruptKeyError, StoreUnavailableError];
+const ERRORS_OF_ONE_WRITE = [CorruptEventError, CorruptKeyError, StoreOverloadedError, StoreUnavailableError];
 
 function runOne(write: Write): void {
   try {

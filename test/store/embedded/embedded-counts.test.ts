@@ -6,8 +6,10 @@ import type { Test } from 'tap';
 import t from 'tap';
 import { createCounts } from '../../../src/store/embedded/counts.ts';
 import { openLmdb } from '../../../src/store/embedded/database.ts';
+import { createAcknowledgements } from '../../../src/store/embedded/acknowledgements.ts';
 import { createAppends } from '../../../src/store/embedded/embedded-appends.ts';
 import { createEvents } from '../../../src/store/embedded/embedded-events.ts';
+import { createLeaseTable } from '../../../src/store/embedded/lease-table.ts';
 import { createSweep } from '../../../src/store/embedded/sweep.ts';
 import { createWriter } from '../../../src/store/embedded/writer.ts';
 import { sampleEvent } from '../../../bench/harness/event.ts';
@@ -15,6 +17,7 @@ import { flipped, openRaw, openRoot, openTestStore, TTL } from '../../support/em
 import { createClaims } from '../../../src/store/embedded/embedded-claims.ts';
 import { newEventId } from '../../../src/store/embedded/event-id.ts';
 import { inboxEnd, inboxKey } from '../../../src/store/embedded/inbox-index.ts';
+import { createSequences } from '../../../src/store/embedded/sequences.ts';
 
 const LIFETIME = 1_000;
 const TENANTS = ['a', 'ab', 'b'];
@@ -56,12 +59,16 @@ function openParts(path: string) {
   });
   const claims = createClaims(lmdb);
   const newest = { sequence: 0, damagedAfter: new Set<number>() };
-  const appends = createAppends({ lmdb, writer, counts, claims, newest, disk: undefined });
-  const events = createEvents({ lmdb, writer, counts, expiredTo });
+  const sequences = createSequences(lmdb, newest);
+  const appends = createAppends({ lmdb, writer, counts, claims, sequences, disk: undefined });
+  const leases = createLeaseTable(lmdb, onDamage);
+  const now = () => clock.time;
+  const events = createEvents({ lmdb, writer, counts, leases, expiredTo });
+  const acknowledgements = createAcknowledgements({ lmdb, writer, events, leases, now });
   const append = async (tenant: string) => {
     const createdAt = ++clock.time;
     const id = newEventId(tenant, createdAt);
-    await appends.writes.append(sampleEvent(createdAt, { tenant, id }));
+    await appends.append(sampleEvent(createdAt, { tenant, id }));
     return id;
   };
   const truth = (tenant: string) =>
@@ -74,7 +81,8 @@ function openParts(path: string) {
     await writer.close();
     await lmdb.close();
   };
-  return { clock, trips, counts, sweep, events, append, truth, close };
+  const writes = { ...acknowledgements.writes, remove: events.remove };
+  return { clock, trips, counts, sweep, writes, append, truth, close };
 }
 
 type Parts = ReturnType<typeof openParts>;
@@ -125,9 +133,9 @@ const steps: fc.Arbitrary<Step> = fc.oneof(
 );
 
 function withOne(index: number, what: 'acknowledge' | 'remove'): Step {
-  return ({ events, clock }, ids) => {
+  return ({ writes, clock }, ids) => {
     const one = ids[index % Math.max(1, ids.length)];
-    return one === undefined ? Promise.resolve() : events.writes[what](...one, ++clock.time);
+    return one === undefined ? Promise.resolve() : writes[what](...one, ++clock.time);
   };
 }
 
@@ -179,12 +187,12 @@ void t.test('a large inbox is counted in slices, and writes run between them', a
 });
 
 void t.test('a known count needs no look at the inbox, and no write', async (t) => {
-  const { counts, append, events, trips, clock } = await withParts(t, 50);
+  const { counts, append, writes, trips, clock } = await withParts(t, 50);
   await counts.pending('a');
   trips.count = 0;
   const id = await append('a');
   t.equal(await counts.pending('a'), 51);
-  await events.writes.acknowledge('a', id, ++clock.time);
+  await writes.acknowledge('a', id, ++clock.time);
   t.equal(await counts.pending('a'), 50);
   clock.time += LIFETIME - 100;
   t.equal(await counts.pending('a'), 50);

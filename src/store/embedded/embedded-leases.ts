@@ -1,0 +1,109 @@
+import { createHash, randomBytes } from 'node:crypto';
+import { LRUCache } from 'lru-cache';
+import type { Micros } from '../event.ts';
+import { unused, type Leased, type LeaseRequest, type LeaseStore, type Settlement } from '../lease-store.ts';
+import { createHandOut, leaseOf, readPending, type HandingOutParts } from './handing-out.ts';
+import { inboxKey, inboxSequence } from './inbox-index.ts';
+import { CALL_DIGITS, callOf, type Call } from './lease-table.ts';
+import type { Sequences } from './sequences.ts';
+import { createSettling, type SettlingParts } from './settling.ts';
+import { inParts, oneOfMany, SMALL_WRITE_BYTES } from './write-many.ts';
+import type { Writer } from './writer.ts';
+
+interface Parts extends HandingOutParts, Omit<SettlingParts, 'onExtended'> {
+  readonly writer: Writer;
+  readonly sequences: Sequences;
+  /** Calls that can be repeated, from before the start. */
+  readonly calls: ReadonlyMap<string, Call>;
+}
+
+/** Calls whose leases can be had again. One that was dropped gets new leases. */
+const CALLS = 100_000;
+
+/** Leases, quarantine and redrive: docs/decisions/035-leases-on-the-embedded-store.md. */
+export function createLeases(parts: Parts): Omit<LeaseStore, 'listQuarantined'> {
+  const { writer, sequences, now } = parts;
+  const calls = new LRUCache<string, Call>({ max: CALLS });
+  for (const [name, call] of parts.calls) calls.set(name, call);
+  const settling = createSettling({
+    ...parts,
+    onExtended(leaseId, until) {
+      const call = calls.peek(callOf(leaseId));
+      if (call !== undefined) call.until = Math.max(call.until, until);
+    },
+  });
+  const lease = createLeasing(parts, calls);
+
+  const settle = (tenant: string, settlements: readonly Settlement[]) =>
+    inParts(writer, tenant, settlements, (one) => oneOfMany(() => settling.settle(tenant, one)));
+
+  return {
+    settle,
+
+    async lease(tenant, request) {
+      const { settle: first = [], limit } = request;
+      const settling = first.length === 0 ? [] : settle(tenant, first);
+      const leasing = writer.write(tenant, SMALL_WRITE_BYTES * limit, () => lease(tenant, request), limit);
+      if (first.length === 0) return { settled: [], leased: await leasing };
+      const [settled, found] = await Promise.allSettled([settling, leasing]);
+      const leased = found.status === 'fulfilled' ? found.value : [];
+      if (settled.status === 'fulfilled') return { settled: settled.value, leased };
+      // The caller learns that nothing was done.
+      const given = leased.map((one) => unused(one.event.id, one.lease.id));
+      if (given.length > 0) await settle(tenant, given);
+      throw settled.reason;
+    },
+
+    redrive(tenant, ids) {
+      // The inbox is handed out in the order of its places, so they are given out in the order of the calls.
+      const items = ids.map((id) => ({ id, to: sequences.next(now()) }));
+      return inParts(writer, tenant, items, ({ id, to }) =>
+        oneOfMany(() => settling.redrive(tenant, id, to)),
+      );
+    },
+  };
+}
+
+/** The returned function leases within a transaction. */
+function createLeasing(parts: Parts, calls: LRUCache<string, Call>) {
+  const { lmdb, leases, now } = parts;
+  const { places } = leases;
+  const handOut = createHandOut(parts);
+
+  return function lease(tenant: string, request: LeaseRequest): readonly Leased[] {
+    const { callKey, limit, leaseFor } = request;
+    const time = now();
+    const name = callKey === undefined ? randomName() : callName(tenant, callKey);
+    const known = callKey === undefined ? undefined : calls.get(name);
+    if (known !== undefined && known.until > time) return leasedBy(tenant, name, known, time);
+    places.requireRoom(tenant, limit);
+    const taken = handOut(tenant, request, name, time);
+    const [first, last] = [taken[0], taken.at(-1)];
+    if (first === undefined || last === undefined) return [];
+    const range = { first: first.sequence, last: last.sequence };
+    places.hold(tenant, name, time + leaseFor, range, taken.length);
+    if (callKey !== undefined) calls.set(name, { ...range, until: time + leaseFor });
+    return taken.map(({ leased }) => leased);
+  };
+
+  /** The leases of that call that still run. */
+  function leasedBy(tenant: string, name: string, { first, last }: Call, time: Micros): readonly Leased[] {
+    const range = { start: inboxKey(tenant, first), end: inboxKey(tenant, last + 1) };
+    return [...lmdb.inbox.getKeys(range)].flatMap((key) => {
+      const sequence = inboxSequence(key, tenant);
+      const record = sequence === undefined ? undefined : leases.at(sequence);
+      if (sequence === undefined || record === undefined || record.id === null) return [];
+      if (callOf(record.id) !== name || record.until <= time) return [];
+      const event = readPending(parts, tenant, sequence);
+      return event === undefined ? [] : [{ event, lease: leaseOf(record, record.id) }];
+    });
+  }
+}
+
+function randomName(): string {
+  return randomBytes(CALL_DIGITS / 2).toString('hex');
+}
+
+function callName(tenant: string, callKey: string): string {
+  return createHash('sha256').update(`${tenant}\0${callKey}`).digest('hex').slice(0, CALL_DIGITS);
+}

@@ -1,0 +1,190 @@
+import { randomBytes } from 'node:crypto';
+import { LRUCache } from 'lru-cache';
+import type { Micros, StoredEvent } from '../event.ts';
+import { PAGE_PAYLOAD_BYTES } from '../event-store.ts';
+import type { Lease, Leased, LeaseRequest } from '../lease-store.ts';
+import { CorruptEventError } from '../store-errors.ts';
+import { readValue, type Lmdb } from './database.ts';
+import type { Disk } from './disk.ts';
+import { decodeEvent } from './event-record.ts';
+import { inboxFilter, inboxKey, inboxSequence } from './inbox-index.ts';
+import type { LeaseRecord } from './lease-record.ts';
+import type { LeaseTable } from './lease-table.ts';
+import type { Range } from './leased-places.ts';
+import type { createQuarantine } from './quarantine.ts';
+import { isIntact } from './seal.ts';
+import { sequenceKey, type Sequence } from './sequence.ts';
+
+export interface HandingOutParts {
+  readonly lmdb: Lmdb;
+  readonly leases: LeaseTable;
+  readonly quarantine: ReturnType<typeof createQuarantine>;
+  readonly disk: Disk | undefined;
+  readonly eventTtl: Micros;
+  /** 0: no number of leases brings an event into quarantine. */
+  readonly maxAttempts: number;
+  readonly onDamage: (error: Error) => void;
+}
+
+/** A leased event, and its place. */
+export interface Taken {
+  readonly sequence: Sequence;
+  readonly leased: Leased;
+}
+
+/** Leases free events within a transaction, oldest first: what has come back, and then what nobody has seen yet. */
+export type HandOut = (tenant: string, request: LeaseRequest, call: string, time: Micros) => readonly Taken[];
+
+/** Inbox entries that one call reads at most: about 10 ms of the event loop. The next call goes on from there. */
+const SCAN_BUDGET = 5_000;
+/** Filters whose place in the inbox is known. One that was dropped starts at the oldest event again. */
+const FILTERS = 10_000;
+
+export function createHandOut(parts: HandingOutParts): HandOut {
+  const { places } = parts.leases;
+  /** All matching events up to there have been handed out. Those that have come back since are in `places`. */
+  const frontiers = new LRUCache<string, Sequence>({ max: FILTERS });
+
+  return function handOut(tenant, request, call, time) {
+    const turn = new Turn(parts, tenant, request, call, time);
+    for (const range of places.returned(tenant, time)) turn.takeReturned(range);
+    const name = JSON.stringify([tenant, request.source, request.type]);
+    frontiers.set(name, turn.takeFrom(frontiers.get(name) ?? 0));
+    places.keep(tenant, turn.left);
+    return turn.taken.sort((a, b) => a.sequence - b.sequence);
+  };
+}
+
+/** One call. */
+class Turn {
+  readonly taken: Taken[] = [];
+  /** Where events are free still that had come back. */
+  readonly left: Range[] = [];
+  readonly #parts: HandingOutParts;
+  readonly #tenant: string;
+  readonly #request: LeaseRequest;
+  readonly #call: string;
+  readonly #time: Micros;
+  readonly #matches: ((value: Buffer) => boolean) | undefined;
+  /** With it, the leases of a call that is repeated after they ran out have other ids. */
+  readonly #salt = randomBytes(SALT_BYTES).toString('hex');
+  #bytes = 0;
+  #scanned = 0;
+
+  constructor(parts: HandingOutParts, tenant: string, request: LeaseRequest, call: string, time: Micros) {
+    this.#parts = parts;
+    this.#tenant = tenant;
+    this.#request = request;
+    this.#call = call;
+    this.#time = time;
+    this.#matches = inboxFilter(request.source, request.type);
+  }
+
+  takeReturned({ first, last }: Range): void {
+    const { after, leftOut } = this.#take(first - 1, last);
+    const rest = leftOut ?? after + 1;
+    if (rest <= last) this.left.push({ first: rest, last });
+  }
+
+  /** Resolves to the place behind which the next call goes on. */
+  takeFrom(after: Sequence): Sequence {
+    return this.#take(after, NEWEST).after;
+  }
+
+  /** `after`: up to there all matching events have been taken. `leftOut`: the first free event that does not match. */
+  #take(after: Sequence, to: Sequence): { after: Sequence; leftOut: Sequence | undefined } {
+    let leftOut: Sequence | undefined;
+    while (!this.#isFull() && this.#scanned < SCAN_BUDGET) {
+      const found = this.#findFree(after, to);
+      leftOut ??= found.leftOut;
+      // The walk is over before anything is put: its cursor must not see its own table change.
+      for (const sequence of found.free) {
+        if (this.#isFull()) return { after, leftOut };
+        this.#takeOne(sequence);
+        after = sequence;
+      }
+      after = Math.max(after, found.after);
+      if (found.ended) return { after: to === NEWEST ? after : to, leftOut };
+    }
+    return { after, leftOut };
+  }
+
+  #isFull(): boolean {
+    return this.taken.length >= this.#request.limit || this.#bytes >= PAGE_PAYLOAD_BYTES;
+  }
+
+  /** As many as are wanted still. `ended`: there are no more in the range. */
+  #findFree(after: Sequence, to: Sequence) {
+    const { lmdb, leases, eventTtl } = this.#parts;
+    const wanted = this.#request.limit - this.taken.length;
+    const first = Math.max(after, this.#time - eventTtl, 0) + 1;
+    const range = { start: inboxKey(this.#tenant, first), end: inboxKey(this.#tenant, to + 1) };
+    const found = { free: [] as Sequence[], after, leftOut: undefined as Sequence | undefined, ended: false };
+    for (const { key, value } of lmdb.inbox.getRange(range)) {
+      if (found.free.length === wanted || this.#scanned++ >= SCAN_BUDGET) return found;
+      const sequence = inboxSequence(key, this.#tenant);
+      if (sequence === undefined) continue;
+      found.after = sequence;
+      // A damaged entry does not say what it has; the record does.
+      const fits = this.#matches === undefined || !isIntact(key, value) || this.#matches(value);
+      if ((leases.at(sequence)?.until ?? 0) > this.#time) continue;
+      if (fits) found.free.push(sequence);
+      else found.leftOut ??= sequence;
+    }
+    found.ended = true;
+    return found;
+  }
+
+  #takeOne(sequence: Sequence): void {
+    const { leases, quarantine, disk, eventTtl, maxAttempts } = this.#parts;
+    const { source, type, leaseFor, callKey } = this.#request;
+    const event = readPending(this.#parts, this.#tenant, sequence);
+    if (event === undefined) return;
+    const before = leases.at(sequence);
+    const attempts = before?.attempts ?? 0;
+    const lastReason = before?.lastReason ?? null;
+    const fits =
+      (source === undefined || event.source === source) && (type === undefined || event.type === type);
+    if (fits && !isSpent(attempts, maxAttempts)) {
+      const id = this.#call + this.#salt + this.taken.length.toString(16).padStart(4, '0');
+      const until = Math.min(this.#time + leaseFor, sequence + eventTtl);
+      const record = { tenant: this.#tenant, id, until, attempts: attempts + 1, lastReason };
+      leases.put(sequence, { ...record, repeatable: callKey !== undefined });
+      this.taken.push({ sequence, leased: { event, lease: leaseOf(record, id) } });
+      this.#bytes += Buffer.byteLength(event.payload);
+    } else if (fits && disk?.refusal() === undefined) {
+      quarantine.enter(event, sequence, attempts, lastReason);
+    } else this.left.push({ first: sequence, last: sequence });
+  }
+}
+
+const SALT_BYTES = 6;
+const NEWEST = Number.MAX_SAFE_INTEGER - 1;
+
+export function leaseOf(
+  { until, attempts, lastReason }: Pick<LeaseRecord, 'until' | 'attempts' | 'lastReason'>,
+  id: string,
+): Lease {
+  return { id, until, attempt: attempts, lastReason };
+}
+
+/** Whether an event has been leased as often as it may be. */
+export function isSpent(attempts: number, maxAttempts: number): boolean {
+  return maxAttempts > 0 && attempts >= maxAttempts;
+}
+
+/** An event of the inbox. Undefined: its record is damaged, which is reported. */
+export function readPending(
+  { lmdb: { events }, onDamage }: Pick<HandingOutParts, 'lmdb' | 'onDamage'>,
+  tenant: string,
+  sequence: Sequence,
+): StoredEvent | undefined {
+  const key = sequenceKey(sequence);
+  const value = readValue(events, key);
+  const event = value !== undefined && isIntact(key, value) ? decodeEvent(value) : undefined;
+  if (event?.tenant === tenant && event.acknowledgedAt === null) return event;
+  onDamage(
+    new CorruptEventError(`Record ${String(sequence)} in the inbox of tenant ${tenant} cannot be leased`),
+  );
+  return undefined;
+}

@@ -1,0 +1,152 @@
+import TinyQueue from 'tinyqueue';
+import type { Micros } from '../event.ts';
+import { StoreOverloadedError } from '../store-errors.ts';
+import type { Sequence } from './sequence.ts';
+
+/** Events of one tenant from `first` to `last`, among which some are free, or will be. */
+export interface Range {
+  first: Sequence;
+  last: Sequence;
+}
+
+/**
+ * Which events are leased, as far as it must be known in memory: which come back when, and how far the inboxes have been handed
+ * out. So the cost of a lease call follows what it returns and not what is leased at the time. It is rebuilt at a start from the
+ * table `leases`, and bounded by `MOST_LEASED`.
+ *
+ * What memory says is only where to look: the table decides whether an event is free.
+ */
+export interface LeasedPlaces {
+  /** @throws a `StoreOverloadedError` when so many more events cannot be leased. */
+  requireRoom(tenant: string, events: number): void;
+  /** Events between `first` and `last`, of one call or a single one, come back at that time. */
+  hold(tenant: string, name: string, until: Micros, range: Range, events: number): void;
+  /** One of the events that are held by that name comes back no more. Returns false if the name is not known. */
+  drop(name: string): boolean;
+  /** What has come back to the tenant by that time, oldest first. The caller takes out what it has handed out. */
+  returned(tenant: string, time: Micros): Range[];
+  /** Gives such a list back. */
+  keep(tenant: string, ranges: Range[]): void;
+}
+
+/** Events that are leased at one time. Amazon SQS stops at 120,000 a queue. An event takes up to 300 bytes. */
+const MOST_LEASED = 500_000;
+
+interface Held extends Range {
+  readonly name: string;
+  readonly until: Micros;
+  /** How many of them still come back. */
+  events: number;
+}
+
+interface Shelf {
+  queue: TinyQueue<Held>;
+  /** Entries of the queue of which no event comes back. */
+  over: number;
+  /** Events that are held. */
+  events: number;
+  returned: Range[];
+}
+
+export function createLeasedPlaces(mostLeased = MOST_LEASED): LeasedPlaces {
+  const shelves = new Map<string, Shelf>();
+  const byName = new Map<string, { readonly held: Held; readonly tenant: string; readonly shelf: Shelf }>();
+  let total = 0;
+
+  function shelfOf(tenant: string): Shelf {
+    const shelf = shelves.get(tenant) ?? { queue: newQueue([]), over: 0, events: 0, returned: [] };
+    shelves.set(tenant, shelf);
+    return shelf;
+  }
+
+  function forget(tenant: string, shelf: Shelf, events: number): void {
+    total -= events;
+    shelf.events -= events;
+    if (shelf.events === 0 && shelf.returned.length === 0) shelves.delete(tenant);
+  }
+
+  return {
+    // As `createShares` does it: a tenant may hold as much as is still free.
+    requireRoom(tenant, events) {
+      const free = mostLeased - total - events;
+      const mine = shelves.get(tenant)?.events ?? 0;
+      if (free >= 0 && (mine === 0 || mine + events <= free)) return;
+      throw new StoreOverloadedError('Too many events are leased; settle some of them first');
+    },
+
+    hold(tenant, name, until, { first, last }, events) {
+      const shelf = shelfOf(tenant);
+      const held = { name, until, first, last, events };
+      shelf.queue.push(held);
+      shelf.events += events;
+      total += events;
+      byName.set(name, { held, tenant, shelf });
+    },
+
+    drop(name) {
+      const found = byName.get(name);
+      if (found === undefined) return false;
+      const { held, tenant, shelf } = found;
+      held.events--;
+      if (held.events === 0) {
+        byName.delete(name);
+        shelf.over++;
+        compact(shelf);
+      }
+      forget(tenant, shelf, 1);
+      return true;
+    },
+
+    returned(tenant, time) {
+      const shelf = shelves.get(tenant);
+      if (shelf === undefined) return [];
+      const { queue, returned } = shelf;
+      for (let next = queue.peek(); next !== undefined && next.until <= time; next = queue.peek()) {
+        queue.pop();
+        if (next.events === 0) {
+          shelf.over--;
+          continue;
+        }
+        returned.push({ first: next.first, last: next.last });
+        if (byName.get(next.name)?.held === next) byName.delete(next.name);
+        total -= next.events;
+        shelf.events -= next.events;
+      }
+      shelf.returned = [];
+      forget(tenant, shelf, 0);
+      return merged(returned);
+    },
+
+    keep(tenant, ranges) {
+      if (ranges.length > 0) shelfOf(tenant).returned.push(...ranges);
+    },
+  };
+}
+
+function newQueue(held: Held[]): TinyQueue<Held> {
+  return new TinyQueue(held, (a, b) => a.until - b.until);
+}
+
+/** Leases of hours that were settled at once would stay in the queue for hours. */
+function compact(shelf: Shelf): void {
+  if (shelf.over < 100 || shelf.over < shelf.queue.length / 2) return;
+  shelf.queue = newQueue(shelf.queue.data.filter(({ events }) => events > 0));
+  shelf.over = 0;
+}
+
+/** Each call sorts and copies them. */
+const MOST_RANGES = 1_000;
+
+/** Oldest first, without overlaps. Too many ranges are joined with what is between them: looking there is a detour, no mistake. */
+function merged(ranges: Range[]): Range[] {
+  if (ranges.length < 2) return ranges;
+  ranges.sort((a, b) => a.first - b.first);
+  const joined = Math.ceil(ranges.length / MOST_RANGES);
+  const result: Range[] = [];
+  let end: Range | undefined;
+  for (const [index, { first, last }] of ranges.entries()) {
+    if (end !== undefined && (first <= end.last || index % joined !== 0)) end.last = Math.max(end.last, last);
+    else result.push((end = { first, last }));
+  }
+  return result;
+}
