@@ -122,6 +122,7 @@ function storeVariables(read: Read): StoreConfig {
       readShards: read('INBOX_READ_SHARDS', String(shards || 4), integer(shards || 1, 100)),
     }),
     eventTtlSeconds: read('EVENT_TTL_SECONDS', '604800', integer(1, 10 * 365 * 86_400)),
+    maxAttempts: read('MAX_ATTEMPTS', '10', integer(0, 1_000_000)),
   };
 }
 

@@ -43,12 +43,13 @@ export interface ServiceParts {
 export function createService(config: Config, parts: ServiceParts): Service {
   const { store, clock, draining } = parts;
   const access = createAccess(config, store.keys, parts);
+  const eventTtl = config.eventTtlSeconds * 1e6;
   const services = (contract: ContractName) => ({
     store: parts.counted?.(store, contract) ?? store,
     clock,
     version,
   });
-  const v1 = v1Contract({ ...services('v1'), idempotencyTtl: config.eventTtlSeconds * 1e6, draining });
+  const v1 = v1Contract({ ...services('v1'), idempotencyTtl: eventTtl, eventTtl, draining });
   const unversioned = unversionedContract({
     ...services('unversioned'),
     dedupWindow: config.dedupWindowSeconds * 1e6,

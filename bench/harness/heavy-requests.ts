@@ -25,6 +25,10 @@ const store: EventStore = {
   countPending: () => Promise.resolve({ count: 0, exact: true }),
   acknowledge: () => Promise.resolve({ outcome: 'missing' }),
   acknowledgeMany: (_, ids) => Promise.resolve(ids.map(() => ({ outcome: 'missing' }))),
+  lease: () => Promise.resolve({ leased: [], settled: [] }),
+  settle: (_, settlements) => Promise.resolve(settlements.map(() => ({ outcome: 'lost' }))),
+  listQuarantined: () => Promise.resolve({ events: [], next: null }),
+  redrive: (_, ids) => Promise.resolve(ids.map(() => ({ outcome: 'missing' }))),
   remove: () => Promise.resolve(false),
   ping: () => Promise.resolve(),
   close: () => Promise.resolve(),
@@ -38,7 +42,7 @@ export function createMeter(): (request: HeavyRequest) => Promise<{ ms: number; 
   const services = { store, clock: createClock(), version: '0' };
   const dispatch = createDispatch(
     [
-      v1Contract({ ...services, idempotencyTtl: 1e12, draining: () => false }),
+      v1Contract({ ...services, idempotencyTtl: 1e12, eventTtl: 1e12, draining: () => false }),
       unversionedContract({ ...services, dedupWindow: 1e9 }),
     ],
     {

@@ -120,13 +120,15 @@ function respond(exchange: Exchange, body: Buffer, { memory, pages }: Shared): v
   }
   // The reply to a body in chunks closes the connection, so it cannot be handed over in pieces.
   if (exchange.head.chunked) {
-    fail(exchange, invalidField('Transfer-Encoding', 'is not taken here; send no body'));
+    const instead = exchange.method === 'POST' ? 'send the body with a Content-Length' : 'send no body';
+    fail(exchange, invalidField('Transfer-Encoding', `is not taken here; ${instead}`));
     return;
   }
+  const kept = exchange.method === 'POST' ? Buffer.from(body) : NO_BYTES;
   pages.run(exchange.tenant, () => {
     // This comes before the page is read, because a page that is then refused would waste its CPU.
     if (memory.replies.room(exchange.tenant) < PAGE_PAYLOAD_BYTES) fail(exchange, noRoomForReply());
-    else respondNow(exchange, NO_BYTES);
+    else respondNow(exchange, kept);
   });
 }
 

@@ -13,6 +13,9 @@ export type ErrorCode =
   | 'UNSUPPORTED_MEDIA_TYPE'
   | 'INVALID_EVENT_ID'
   | 'IDEMPOTENCY_KEY_REUSED'
+  | 'LEASED'
+  | 'LEASE_LOST'
+  | 'LEASE_MALFORMED'
   | 'RATE_LIMITED'
   | 'INTERNAL_ERROR'
   | 'SERVICE_UNAVAILABLE';
@@ -29,6 +32,9 @@ export const STATUSES: Readonly<Record<ErrorCode, number>> = {
   UNSUPPORTED_MEDIA_TYPE: 415,
   INVALID_EVENT_ID: 422,
   IDEMPOTENCY_KEY_REUSED: 422,
+  LEASED: 409,
+  LEASE_LOST: 409,
+  LEASE_MALFORMED: 400,
   RATE_LIMITED: 429,
   INTERNAL_ERROR: 500,
   SERVICE_UNAVAILABLE: 503,
@@ -74,6 +80,20 @@ export function validationError(details: readonly FieldError[]): RequestError {
 export function eventNotFound(): RequestError {
   return new RequestError('NOT_FOUND', 'there is no such event: it never was, was deleted, or has expired');
 }
+
+/** Of single items of a call for many. */
+export const LEASED = new RequestError(
+  'LEASED',
+  'somebody has leased this event; `force` acknowledges it all the same',
+);
+export const LEASE_LOST = new RequestError(
+  'LEASE_LOST',
+  'the lease has run out or was settled, somebody else has leased the event, or it was acknowledged or deleted by its id',
+);
+export const LEASE_MALFORMED = new RequestError(
+  'LEASE_MALFORMED',
+  'this is no token of a lease of yours: send it as it came, with a key of the same tenant',
+);
 
 export function invalidCursor(): RequestError {
   return invalidField('cursor', 'must be the next_cursor of a page of this inbox; start again without it');

@@ -1,4 +1,5 @@
-import type { EventStore } from '../store/event-store.ts';
+import type { EventStore, Failed } from '../store/event-store.ts';
+import type { LeaseStore, Settled } from '../store/lease-store.ts';
 import { createCounts, type Family } from './families.ts';
 
 export interface EventMetrics {
@@ -11,13 +12,7 @@ export interface EventMetrics {
 
 /** Events are counted at the port of the store, where their outcome is known, whichever contract and store it is. */
 export function createEventMetrics(contracts: readonly string[]): EventMetrics {
-  const outcomes = {
-    ingested: createCounts(contracts),
-    deduplicated: createCounts(contracts),
-    conflicting: createCounts(contracts),
-    acknowledged: createCounts(contracts),
-    deleted: createCounts(contracts),
-  };
+  const outcomes = createOutcomes(contracts);
   const tenants = createLately();
 
   return {
@@ -55,6 +50,7 @@ export function createEventMetrics(contracts: readonly string[]): EventMetrics {
         if (existed) outcomes.deleted.add(contract);
         return existed;
       },
+      ...countLeases(store, contract, outcomes, tenants),
       listPending(tenant, page) {
         tenants.served(tenant);
         return store.listPending(tenant, page);
@@ -70,6 +66,56 @@ export function createEventMetrics(contracts: readonly string[]): EventMetrics {
   };
 }
 
+type Outcomes = ReturnType<typeof createOutcomes>;
+
+function createOutcomes(contracts: readonly string[]) {
+  return {
+    ingested: createCounts(contracts),
+    deduplicated: createCounts(contracts),
+    conflicting: createCounts(contracts),
+    acknowledged: createCounts(contracts),
+    deleted: createCounts(contracts),
+    leased: createCounts(contracts),
+    released: createCounts(contracts),
+    quarantined: createCounts(contracts),
+    redriven: createCounts(contracts),
+  };
+}
+
+function countLeases(
+  store: LeaseStore,
+  contract: string,
+  outcomes: Outcomes,
+  tenants: ReturnType<typeof createLately>,
+): Pick<LeaseStore, 'lease' | 'settle' | 'redrive'> {
+  const count = (settled: readonly (Settled | Failed)[]) => {
+    for (const { outcome } of settled) {
+      const isCounted = outcome === 'acknowledged' || outcome === 'released' || outcome === 'quarantined';
+      if (isCounted) outcomes[outcome].add(contract);
+    }
+  };
+  return {
+    async lease(tenant, request) {
+      tenants.served(tenant);
+      const result = await store.lease(tenant, request);
+      outcomes.leased.add(contract, result.leased.length);
+      count(result.settled);
+      return result;
+    },
+    async settle(tenant, settlements) {
+      tenants.served(tenant);
+      const settled = await store.settle(tenant, settlements);
+      count(settled);
+      return settled;
+    },
+    async redrive(tenant, ids) {
+      const results = await store.redrive(tenant, ids);
+      for (const { outcome } of results) if (outcome === 'redriven') outcomes.redriven.add(contract);
+      return results;
+    },
+  };
+}
+
 const APPENDED = { stored: 'ingested', duplicate: 'deduplicated', conflict: 'conflicting' } as const;
 
 const HELP = {
@@ -79,6 +125,10 @@ const HELP = {
   conflicting: 'Events that were refused, because their idempotency key had come with other content.',
   acknowledged: 'Events that were acknowledged or, which is the same, delivered.',
   deleted: 'Events that a client deleted.',
+  leased: 'Leases that were handed out.',
+  released: 'Leases that their holder gave back.',
+  quarantined: 'Events that went into quarantine when their lease was settled.',
+  redriven: 'Events that were put back from quarantine.',
 };
 
 /** How many tenants an instance on DynamoDB counts the inboxes of. */

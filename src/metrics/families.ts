@@ -38,8 +38,8 @@ export function register(registry: Registry, families: readonly Family[]): void 
 export function createCounts(keys: readonly string[]) {
   const counts = new Map<string, number>(keys.map((key) => [key, 0]));
   return {
-    add: (key: string): void => {
-      counts.set(key, (counts.get(key) ?? 0) + 1);
+    add: (key: string, by = 1): void => {
+      counts.set(key, (counts.get(key) ?? 0) + by);
     },
     values: (label: string): Value[] =>
       [...counts].map(([key, value]) => ({ labels: { [label]: key }, value })),

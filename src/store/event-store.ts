@@ -1,4 +1,5 @@
 import type { Micros, StoredEvent } from './event.ts';
+import type { LeaseStore } from './lease-store.ts';
 
 /**
  * The port that every event store implements. `test/contracts/store-contract.ts` says in code what it means, and every
@@ -11,7 +12,7 @@ import type { Micros, StoredEvent } from './event.ts';
  * `StoreOverloadedError` when too much is under way already (both in `store-errors.ts`), within 2 s. Methods that read an
  * event reject with a `CorruptEventError` when its record is damaged.
  */
-export interface EventStore {
+export interface EventStore extends LeaseStore {
   /**
    * A new id, in UUID v4 form, for an event of that tenant and time. The store may encode in it where the event will be.
    * Events with any other id work as well.

@@ -44,8 +44,8 @@ export async function openStore(
     ...options
   }: StoreOptions,
 ): Promise<Store> {
-  const { eventTtlSeconds, dataDir, dynamodb } = config;
-  const time = { now: () => clock.now(), eventTtl: eventTtlSeconds * 1e6 };
+  const { eventTtlSeconds, maxAttempts, dataDir, dynamodb } = config;
+  const time = { now: () => clock.now(), eventTtl: eventTtlSeconds * 1e6, maxAttempts };
   // A store is loaded only when it is used: the AWS SDK alone takes a third of a second to load.
   if (config.store === 'embedded') {
     const { openEmbeddedStore } = await import('./embedded/embedded-store.ts');

@@ -8,6 +8,8 @@ export interface StoreConfig {
   readonly dataDir: string;
   readonly dynamodb: DynamoConfig;
   readonly eventTtlSeconds: number;
+  /** Leases without an acknowledgement after which an event goes into quarantine; 0: no number does that. */
+  readonly maxAttempts: number;
 }
 
 export interface DynamoConfig {

@@ -34,7 +34,7 @@ async function dispatchOnStore(t: Test): Promise<Dispatch> {
   const services = { store, clock: createClock(), version: '0' };
   return createDispatch(
     [
-      v1Contract({ ...services, idempotencyTtl: 1e12, draining: () => false }),
+      v1Contract({ ...services, idempotencyTtl: 1e12, eventTtl: 1e12, draining: () => false }),
       unversionedContract({ ...services, dedupWindow: 1e9 }),
     ],
     access,
@@ -170,6 +170,7 @@ void t.test('an unexpected error is a 500 that tells nothing, with its cause bes
     clock: createClock(),
     version: '0',
     idempotencyTtl: 1e12,
+    eventTtl: 1e12,
     draining: () => false,
   };
   const dispatch = createDispatch([v1Contract(services)], access);
@@ -185,6 +186,7 @@ void t.test('a store that does not answer in time is a 503, in the form of the c
     clock: createClock(),
     version: '0',
     idempotencyTtl: 1e12,
+    eventTtl: 1e12,
     draining: () => false,
   };
   const dispatch = createDispatch([v1Contract(services)], access);

@@ -52,6 +52,7 @@ async function start(
     clock: createClock(),
     version: '0',
     idempotencyTtl: 1e12,
+    eventTtl: 1e12,
     draining: () => false,
   });
   const server = createServer({
@@ -182,7 +183,7 @@ void t.test('nothing is stored for a client that has its 503 already', async (t)
   let asked = false;
   const routes = v1Routes({
     store: { appendMany: () => ((asked = true), Promise.resolve([])) } as unknown as EventStore,
-    ...{ clock: createClock(), version: '0', idempotencyTtl: 1e12, draining: () => false },
+    ...{ clock: createClock(), version: '0', idempotencyTtl: 1e12, eventTtl: 1e12, draining: () => false },
   });
   const batch = routes.find(({ path }) => path === '/v1/events/batch');
   const handled = batch?.handle({

@@ -108,7 +108,7 @@ void t.test('a tenant sees nothing of another by any route', async (t) => {
   );
   const services = { store: {} as EventStore, clock: createClock(), version: '' };
   const routes = [
-    ...v1Routes({ ...services, idempotencyTtl: 1, draining: () => false }),
+    ...v1Routes({ ...services, idempotencyTtl: 1, eventTtl: 1, draining: () => false }),
     ...unversionedRoutes({ ...services, dedupWindow: 1 }),
   ];
   const guarded = routes.filter((route) => route.auth).map((route) => `${route.method} ${route.path}`);
@@ -268,6 +268,7 @@ async function startCounting(t: Test) {
     clock: createClock(),
     version: '',
     idempotencyTtl: 1e12,
+    eventTtl: 1e12,
     draining: () => false,
   });
   const authenticator = createKeyAuthenticator({

@@ -3,6 +3,9 @@ import {
   bodyTooLarge,
   eventNotFound,
   invalidField,
+  LEASE_LOST,
+  LEASE_MALFORMED,
+  LEASED,
   RequestError,
   unavailable,
   type ErrorCode,
@@ -55,6 +58,9 @@ const KINDS: Readonly<Record<ErrorCode, readonly [description: string, example: 
       details: [{ field: 'event_id', message: 'must be a UUID, as it came in the reply to POST' }],
     }),
   ],
+  LEASED: ['Somebody has leased the event', LEASED],
+  LEASE_LOST: ['The lease is no longer the caller’s', LEASE_LOST],
+  LEASE_MALFORMED: ['No token of a lease of this tenant', LEASE_MALFORMED],
   IDEMPOTENCY_KEY_REUSED: [
     'This idempotency key has come with other content before',
     new RequestError(

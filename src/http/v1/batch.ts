@@ -10,6 +10,7 @@ import {
   bodyTooLarge,
   eventNotFound,
   invalidField,
+  LEASED,
   RequestError,
   validationError,
 } from '../request-error.ts';
@@ -17,7 +18,7 @@ import { route, type Route } from '../route.ts';
 import { inSlices } from '../slices.ts';
 import { compileCheck } from '../validate.ts';
 import * as examples from './examples.ts';
-import { carryOut, failedItem, failureText, manyReply, type ItemResult } from './many.ts';
+import { at, carryOut, distinctIds, failedItem, failureText, manyReply, type ItemResult } from './many.ts';
 import type { V1Services } from './routes.ts';
 import * as schemas from './schemas.ts';
 import { headerKey, readDraft } from './wire.ts';
@@ -209,7 +210,8 @@ export function acknowledgeEvents({ store, clock }: V1Services): Route {
     operationId: 'acknowledgeEvents',
     summary: 'Acknowledge up to 500 events in one call',
     description:
-      'Each is acknowledged or not by itself: look at the outcome of each when the status is 207. An event that has been ' +
+      'Each is acknowledged or not by itself: look at the outcome of each when the status is 207. An event that somebody ' +
+      'has leased is left to them, unless `force` is true; the holder then learns that the lease is lost. One that has been ' +
       'acknowledged already is good, so that the call can be repeated. The call counts as many requests as it has events.',
     auth: true,
     controlled: true,
@@ -219,7 +221,7 @@ export function acknowledgeEvents({ store, clock }: V1Services): Route {
     handle: async ({ principal: { tenant }, body, requestId, control }) => {
       const ids = distinctIds(body.event_ids);
       const results = await carryOut(control, ids.length, () =>
-        store.acknowledgeMany(tenant, ids, clock.tick(), true),
+        store.acknowledgeMany(tenant, ids, clock.tick(), body.force),
       );
       return manyReply(
         ids.map((id, index) => acknowledgedItem(id, at(results, index))),
@@ -227,20 +229,6 @@ export function acknowledgeEvents({ store, clock }: V1Services): Route {
       );
     },
   });
-}
-
-/** In lower case. @throws a `RequestError` that names the ones that came before. */
-function distinctIds(sent: readonly string[]): string[] {
-  const seen = new Set<string>();
-  const twice: number[] = [];
-  for (const [index, id] of sent.entries()) {
-    const { size } = seen.add(id.toLowerCase());
-    if (size <= index - twice.length) twice.push(index);
-  }
-  if (twice.length === 0) return [...seen];
-  throw validationError(
-    twice.map((index) => ({ field: `event_ids.${String(index)}`, message: 'has come before in this call' })),
-  );
 }
 
 function acknowledgedItem(
@@ -262,14 +250,12 @@ function acknowledgedItem(
         failure: failureText(eventNotFound(), false),
       };
     case 'leased':
-      throw new TypeError('leased events are acknowledged too');
+      return {
+        outcome: 'leased',
+        members: eventId,
+        failure: failureText(LEASED, true),
+      };
     case 'failed':
       return { ...failedItem(result), members: eventId };
   }
-}
-
-function at<Item>(items: readonly Item[], index: number): Item {
-  const item = items[index];
-  if (item === undefined) throw new TypeError('the store has not answered for each item');
-  return item;
 }

@@ -80,7 +80,68 @@ export const acknowledgeEvents: Reply<typeof schemas.AcknowledgedMany> & {
 export const readEvent: Reply<typeof schemas.EventWithRequestId> = { reply: { ...event, request_id } };
 
 export const inboxPage: Reply<typeof schemas.InboxPage> = {
-  reply: { events: [event], pagination: { next_cursor: null, limit: 50 }, request_id },
+  reply: {
+    events: [{ ...event, leased_until: null }],
+    pagination: { next_cursor: null, limit: 50 },
+    request_id,
+  },
+};
+
+const TOKEN = 'yRyH1nS9kD8_Dm4cbWxPPJpUDY9vikwRVBNGfnT3S8OBV8Y1c2J4CUIkT9mDZyXq8A';
+const OTHER_TOKEN = 'b0cXqk6y4pKND4x6Ujwf9k6KYV8Kny1-EM7Zsm1zYo1oMTv5R0c9CEIkT9mDZyXq9g';
+const EXPIRES_AT = '2026-01-01T12:01:00.234567Z';
+
+export const leaseEvents: Reply<typeof schemas.Leases> & { body: Static<typeof schemas.LeaseBody> } = {
+  body: { limit: 10, lease_seconds: 60 },
+  reply: {
+    events: [{ ...event, lease: { token: TOKEN, expires_at: EXPIRES_AT, attempt: 1, last_reason: null } }],
+    settled: [],
+    backlog: { empty: false, pending: 1, is_lower_bound: false },
+    request_id,
+  },
+};
+
+export const settleLeases: Reply<typeof schemas.SettledMany> & { body: Static<typeof schemas.SettleBody> } = {
+  body: {
+    ack: [TOKEN],
+    release: [{ token: OTHER_TOKEN, delay_seconds: 30, reason: 'the warehouse does not answer' }],
+  },
+  reply: {
+    results: [
+      {
+        ...{ index: 0, outcome: 'acknowledged', action: 'ack', event_id: EVENT_ID },
+        acknowledged_at: ACKNOWLEDGED_AT,
+      },
+      { index: 1, outcome: 'released', action: 'release', event_id: OTHER_ID },
+    ],
+    summary: { acknowledged: 1, released: 1 },
+    request_id,
+  },
+};
+
+export const quarantinePage: Reply<typeof schemas.QuarantinePage> = {
+  reply: {
+    events: [
+      {
+        ...event,
+        ...{ status: 'quarantined', attempts: 3, last_reason: 'no such order' },
+        quarantined_at: EXPIRES_AT,
+      },
+    ],
+    pagination: { next_cursor: null, limit: 50 },
+    request_id,
+  },
+};
+
+export const redriveEvents: Reply<typeof schemas.RedrivenMany> & {
+  body: Static<typeof schemas.RedriveBody>;
+} = {
+  body: { event_ids: [EVENT_ID] },
+  reply: {
+    results: [{ index: 0, outcome: 'redriven', event_id: EVENT_ID }],
+    summary: { redriven: 1 },
+    request_id,
+  },
 };
 
 export const acknowledge: Reply<typeof schemas.Acknowledged> = {

@@ -1,7 +1,7 @@
 import type { Failed } from '../../store/event-store.ts';
 import { StoreUnavailableError } from '../../store/store-errors.ts';
 import type { Reply } from '../reply.ts';
-import { toRequestError, unavailable, type RequestError } from '../request-error.ts';
+import { toRequestError, unavailable, validationError, type RequestError } from '../request-error.ts';
 import type { Control } from '../route.ts';
 import { within } from '../within.ts';
 
@@ -24,8 +24,13 @@ export function manyReply(results: readonly ItemResult[], requestId: string): Re
   }
   return {
     status: good ? 200 : 207,
-    body: `{"results":[${results.map(resultText).join(',')}],"summary":${JSON.stringify(summary)},"request_id":"${requestId}"}`,
+    body: `{"results":${resultsText(results)},"summary":${JSON.stringify(summary)},"request_id":"${requestId}"}`,
   };
+}
+
+/** As JSON text. */
+export function resultsText(results: readonly ItemResult[]): string {
+  return `[${results.map(resultText).join(',')}]`;
 }
 
 function resultText({ outcome, members = '', failure = '' }: ItemResult, index: number): string {
@@ -44,10 +49,10 @@ export function failureText({ code, message, details }: RequestError, retryable:
 }
 
 /** The store ends its calls within 2 s. */
-const STORE_MS = 2_200;
+export const STORE_MS = 2_200;
 
 /** What is left for the reply. */
-const REPLY_MS = 800;
+export const REPLY_MS = 800;
 
 /**
  * Counts a call for many items and has the store carry it out. From then on a 503 would be a lie, so that items of which nobody knows
@@ -76,4 +81,35 @@ export function failedItem({ error }: Failed): ItemResult {
     outcome: 'failed',
     failure: failureText(told, told.code === 'SERVICE_UNAVAILABLE'),
   };
+}
+
+/** Ids of events in lower case. @throws a `RequestError` that names the ones that came before. */
+export function distinctIds(sent: readonly string[]): readonly string[] {
+  return distinct(
+    sent.map((id) => id.toLowerCase()),
+    (index) => `event_ids.${String(index)}`,
+  );
+}
+
+/**
+ * @param field names the place of an item.
+ * @throws a `RequestError` that names the items that came before.
+ */
+export function distinct(items: readonly string[], field: (index: number) => string): readonly string[] {
+  const seen = new Set<string>();
+  const twice: number[] = [];
+  for (const [index, item] of items.entries()) {
+    if (seen.has(item)) twice.push(index);
+    else seen.add(item);
+  }
+  if (twice.length === 0) return items;
+  throw validationError(
+    twice.map((index) => ({ field: field(index), message: 'has come before in this call' })),
+  );
+}
+
+export function at<Item>(items: readonly Item[], index: number): Item {
+  const item = items[index];
+  if (item === undefined) throw new TypeError('the store has not answered for each item');
+  return item;
 }

@@ -13,8 +13,10 @@ import type { Route } from '../route.ts';
 import { route } from '../route.ts';
 import { acknowledgeEvents, createEvents, keyReused } from './batch.ts';
 import * as examples from './examples.ts';
+import { leaseEvents, settleLeases } from './leases.ts';
+import { quarantinePage, redriveEvents } from './quarantine.ts';
 import * as schemas from './schemas.ts';
-import { eventMembers, idempotencyKey, readDraft } from './wire.ts';
+import { eventMembers, idempotencyKey, readDraft, timeOrNull } from './wire.ts';
 
 export interface V1Services {
   readonly store: EventStore;
@@ -22,6 +24,8 @@ export interface V1Services {
   readonly version: string;
   /** How long an idempotency key is remembered. */
   readonly idempotencyTtl: Micros;
+  /** How long events live. */
+  readonly eventTtl: Micros;
   /** Whether the process still wants new work. */
   readonly draining: () => boolean;
 }
@@ -33,6 +37,7 @@ export function v1Routes(services: V1Services): Route[] {
   return [
     ...[health, ready, createEvent, createEvents, readEvent],
     ...[inboxPage, acknowledge, acknowledgeEvents, deleteEvent],
+    ...[leaseEvents, settleLeases, quarantinePage, redriveEvents],
   ].map((define) => define(services));
 }
 
@@ -109,7 +114,7 @@ const readEvent = ({ store }: V1Services): Route =>
     method: 'GET',
     path: '/v1/events/{event_id}',
     operationId: 'getEvent',
-    summary: 'Read one event, pending or acknowledged',
+    summary: 'Read one event, pending, in quarantine or acknowledged',
     description: 'Also right after the 201, on every instance. The payload is the very text that was sent.',
     auth: true,
     params: EventParams,
@@ -131,7 +136,7 @@ const inboxPage = ({ store }: V1Services): Route =>
     summary: 'Read pending events, oldest first',
     description:
       'A page has up to `limit` events; it ends early once it holds 4 MiB of payload. Acknowledge what you have handled: ' +
-      'until then the inbox shows it again.',
+      'until then the inbox shows it again. Events that are leased are shown too, with the end of the lease.',
     auth: true,
     paged: true,
     query: schemas.InboxParameters,
@@ -141,11 +146,14 @@ const inboxPage = ({ store }: V1Services): Route =>
       const wanted = inboxQuery(query);
       const page = await readInbox(store, 'v1', principal.tenant, wanted);
       if (page === 'invalid-cursor') throw invalidCursor();
-      const events = page.events.map((event) => `{${eventMembers(event)}}`).join(',');
+      const events = page.events.map((event) => {
+        const leasedUntil = timeOrNull(page.leasedUntil?.get(event.id));
+        return `{${eventMembers(event)},"leased_until":${leasedUntil}}`;
+      });
       const pagination = JSON.stringify({ next_cursor: page.nextCursor, limit: wanted.limit });
       return {
         status: 200,
-        body: `{"events":[${events}],"pagination":${pagination},"request_id":"${requestId}"}`,
+        body: `{"events":[${events.join(',')}],"pagination":${pagination},"request_id":"${requestId}"}`,
       };
     },
   });
@@ -185,7 +193,7 @@ const deleteEvent = ({ store }: V1Services): Route =>
     method: 'DELETE',
     path: '/v1/events/{event_id}',
     operationId: 'deleteEvent',
-    summary: 'Delete an event, pending or acknowledged',
+    summary: 'Delete an event, pending, in quarantine or acknowledged',
     description: 'Also 200 when there is no such event.',
     auth: true,
     params: EventParams,

@@ -13,7 +13,7 @@ import {
   time,
 } from '../fields.ts';
 
-const status = Type.Enum(['pending', 'acknowledged']);
+const status = Type.Enum(['pending', 'quarantined', 'acknowledged']);
 
 export const Metadata = Type.Object(
   {
@@ -55,6 +55,132 @@ export const AcknowledgeEventsBody = Type.Object(
       [DISTINCT]: true,
       description: 'All different',
     }),
+    force: Type.Optional(
+      Type.Boolean({ default: false, description: 'Whether to acknowledge events that somebody has leased' }),
+    ),
+  },
+  { additionalProperties: false },
+);
+
+const token = Type.String({
+  minLength: 1,
+  maxLength: 255,
+  description: 'Of a lease, as it came with its event. Each token once in a call',
+  examples: ['dGhlIHRva2VuIG9mIGEgbGVhc2UsIGFzIGl0IGNhbWUgd2l0aCBpdHMgZXZlbnQ'],
+});
+const reason = Type.Optional(
+  Type.Refine(
+    Type.String({
+      maxLength: 256,
+      description: 'Whoever leases the event next gets it as `last_reason`, and the quarantine shows it',
+    }),
+    (text) => text.isWellFormed(),
+    () => 'must be well-formed Unicode (it holds half of a surrogate pair)',
+  ),
+);
+/** Seconds of a lease, or of a delay: twelve hours at most. */
+const MOST_SECONDS = 43_200;
+
+function listOf<Item extends TSchema>(item: Item, description: string) {
+  return Type.Optional(Type.Array(item, { maxItems: MANY, [DISTINCT]: true, description }));
+}
+
+const settle = {
+  ack: listOf(token, 'Acknowledges their events'),
+  release: listOf(
+    Type.Object(
+      {
+        token,
+        delay_seconds: Type.Optional(
+          Type.Integer({
+            minimum: 0,
+            maximum: MOST_SECONDS,
+            default: 0,
+            description: 'Until it can be leased again',
+          }),
+        ),
+        failed: Type.Optional(
+          Type.Boolean({ default: true, description: 'False: this lease is not counted as an attempt' }),
+        ),
+        reason,
+      },
+      { additionalProperties: false },
+    ),
+    'Gives their events back, for another try',
+  ),
+  reject: listOf(
+    Type.Object({ token, reason }, { additionalProperties: false }),
+    'Puts their events into quarantine',
+  ),
+  extend: listOf(
+    Type.Object(
+      {
+        token,
+        lease_seconds: Type.Integer({ minimum: 1, maximum: MOST_SECONDS, description: 'From now' }),
+      },
+      { additionalProperties: false },
+    ),
+    'Lets them run longer, or shorter',
+  ),
+};
+
+export const SettleBody = Type.Object(settle, {
+  additionalProperties: false,
+  description: '1-500 leases in all',
+});
+
+export const LeaseBody = Type.Object(
+  {
+    limit: Type.Optional(
+      Type.Integer({ minimum: 1, maximum: 100, default: 10, description: 'Events, at most' }),
+    ),
+    lease_seconds: Type.Optional(
+      Type.Integer({
+        minimum: 1,
+        maximum: MOST_SECONDS,
+        default: 60,
+        description: 'How long the leases run',
+      }),
+    ),
+    source: Type.Optional(name('Exact match')),
+    event_type: Type.Optional(name('Exact match')),
+    settle: Type.Optional(
+      Type.Object(settle, {
+        additionalProperties: false,
+        description: 'Done before anything is leased, as by `POST /v1/inbox/settle`: up to 500 leases',
+      }),
+    ),
+  },
+  { additionalProperties: false },
+);
+
+/** `headerKey` in wire.ts checks it. */
+export const LeaseHeaders = Type.Object({
+  'Idempotency-Key': Type.Optional(
+    Type.String({
+      minLength: 1,
+      maxLength: 255,
+      pattern: '^[!-~](?:[ -~]*[!-~])?$',
+      description: 'Repeated while its leases run, the call gets those that are not settled, and no new ones',
+      examples: ['worker-7-4711'],
+    }),
+  ),
+});
+
+/** `wantedIds` in quarantine.ts checks that it is one or the other. */
+export const RedriveBody = Type.Object(
+  {
+    event_ids: Type.Optional(
+      Type.Array(eventId, {
+        minItems: 1,
+        maxItems: MANY,
+        [DISTINCT]: true,
+        description: 'All different. Either these, or `limit` with or without a filter',
+      }),
+    ),
+    limit: Type.Optional(Type.Integer({ minimum: 1, maximum: MANY, description: 'Events, at most' })),
+    source: Type.Optional(name('Exact match')),
+    event_type: Type.Optional(name('Exact match')),
   },
   { additionalProperties: false },
 );
@@ -138,21 +264,25 @@ const itemError = Type.Optional(
   ),
 );
 
-/** The results of a call for many items. */
+function resultsOf<Members extends Record<string, TSchema>>(outcomes: readonly string[], members: Members) {
+  return Type.Array(
+    Type.Object({
+      index: Type.Integer({ description: 'Place of the item in the request' }),
+      outcome: Type.Enum([...outcomes]),
+      ...members,
+      error: itemError,
+      retryable: Type.Optional(
+        Type.Boolean({ description: 'Of an item that is not good: whether the same may succeed later' }),
+      ),
+    }),
+    { description: 'One for each item, in the order of the request' },
+  );
+}
+
+/** The reply to a call for many items. */
 function many<Members extends Record<string, TSchema>>(outcomes: readonly string[], members: Members) {
   return Type.Object({
-    results: Type.Array(
-      Type.Object({
-        index: Type.Integer({ description: 'Place of the item in the request' }),
-        outcome: Type.Enum([...outcomes]),
-        ...members,
-        error: itemError,
-        retryable: Type.Optional(
-          Type.Boolean({ description: 'Of an item that is not good: whether the same may succeed later' }),
-        ),
-      }),
-      { description: 'One for each item, in the order of the request' },
-    ),
+    results: resultsOf(outcomes, members),
     summary: Type.Record(Type.String(), Type.Integer(), {
       description: 'How often each outcome came',
     }),
@@ -165,18 +295,76 @@ export const CreatedMany = many(['created', 'duplicate', 'rejected', 'failed'], 
   created_at: Type.Optional(time),
 });
 
-export const AcknowledgedMany = many(['acknowledged', 'already_acknowledged', 'not_found', 'failed'], {
-  event_id: eventId,
+export const AcknowledgedMany = many(
+  ['acknowledged', 'already_acknowledged', 'leased', 'not_found', 'failed'],
+  { event_id: eventId, acknowledged_at: Type.Optional(time) },
+);
+
+const SETTLED = [
+  ...['acknowledged', 'released', 'quarantined', 'extended'],
+  ...['lease_lost', 'lease_malformed', 'not_found', 'failed'],
+];
+const settled = {
+  action: Type.Enum(['ack', 'release', 'reject', 'extend']),
+  event_id: Type.Optional(eventId),
   acknowledged_at: Type.Optional(time),
-});
+  expires_at: Type.Optional(time),
+};
+
+export const SettledMany = many(SETTLED, settled);
+
+export const RedrivenMany = many(['redriven', 'not_found', 'failed'], { event_id: eventId });
 
 export const EventWithRequestId = Type.Object({ ...event, request_id: requestId });
 
-export const InboxPage = Type.Object({
-  events: Type.Array(Event),
-  pagination: Type.Object({
-    next_cursor: nextCursor,
-    limit: Type.Integer(),
+function pageOf<Item extends TSchema>(item: Item) {
+  return Type.Object({
+    events: Type.Array(item),
+    pagination: Type.Object({ next_cursor: nextCursor, limit: Type.Integer() }),
+    request_id: requestId,
+  });
+}
+
+export const InboxPage = pageOf(
+  Type.Object({
+    ...event,
+    leased_until: Type.Union([time, Type.Null()], { description: 'The end of its lease; null: it is free' }),
+  }),
+);
+
+const lastReason = Type.Union([Type.String(), Type.Null()], {
+  description: 'What came with its last release that had a reason',
+});
+
+export const QuarantinePage = pageOf(
+  Type.Object({
+    ...event,
+    attempts: Type.Integer({ description: 'How often it was leased without being acknowledged' }),
+    last_reason: lastReason,
+    quarantined_at: time,
+  }),
+);
+
+export const Leases = Type.Object({
+  events: Type.Array(
+    Type.Object({
+      ...event,
+      lease: Type.Object({
+        token: Type.String({ description: 'Opaque: shows that you have this lease' }),
+        expires_at: time,
+        attempt: Type.Integer({ description: 'Counts its leases, from 1' }),
+        last_reason: lastReason,
+      }),
+    }),
+    { description: 'Oldest first' },
+  ),
+  settled: resultsOf(SETTLED, settled),
+  backlog: Type.Object({
+    empty: Type.Boolean({
+      description: 'There is really nothing. False with no events: all that is pending is leased',
+    }),
+    pending: Type.Integer({ description: 'Leased events included' }),
+    is_lower_bound: Type.Boolean({ description: 'There may be more pending' }),
   }),
   request_id: requestId,
 });

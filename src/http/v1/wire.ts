@@ -1,7 +1,7 @@
 import type { Static } from 'typebox';
 import Type from 'typebox';
 import { formatMicros } from '../../events/clock.ts';
-import type { StoredEvent } from '../../store/event.ts';
+import type { Micros, StoredEvent } from '../../store/event.ts';
 import type { EventDraft } from '../../events/ingest.ts';
 import { invalidField } from '../request-error.ts';
 import { name } from '../fields.ts';
@@ -64,11 +64,19 @@ function readMetadata(text: string | undefined, { metadata }: Static<typeof Crea
 /** The members of an event without the braces: JSON text, made from stored JSON text without parsing it. */
 export function eventMembers(event: StoredEvent): string {
   const source = event.source === null ? 'null' : JSON.stringify(event.source);
-  const status = event.acknowledgedAt === null ? 'pending' : 'acknowledged';
-  const acknowledgedAt = event.acknowledgedAt === null ? 'null' : `"${formatMicros(event.acknowledgedAt)}"`;
   return (
     `"event_id":"${event.id}","source":${source},"event_type":${JSON.stringify(event.type)},` +
-    `"payload":${event.payload},"metadata":${event.metadata ?? 'null'},"status":"${status}",` +
-    `"created_at":"${formatMicros(event.createdAt)}","acknowledged_at":${acknowledgedAt}`
+    `"payload":${event.payload},"metadata":${event.metadata ?? 'null'},"status":"${statusOf(event)}",` +
+    `"created_at":"${formatMicros(event.createdAt)}","acknowledged_at":${timeOrNull(event.acknowledgedAt)}`
   );
+}
+
+function statusOf({ acknowledgedAt, quarantine }: StoredEvent): string {
+  if (acknowledgedAt !== null) return 'acknowledged';
+  return quarantine === undefined ? 'pending' : 'quarantined';
+}
+
+/** A time as JSON text. */
+export function timeOrNull(time: Micros | null | undefined): string {
+  return time === null || time === undefined ? 'null' : `"${formatMicros(time)}"`;
 }

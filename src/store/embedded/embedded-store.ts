@@ -3,7 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Micros } from '../event.ts';
 import { StoreUnavailableError } from '../store-errors.ts';
 import type { EventStore, PageRequest, PendingPage } from '../event-store.ts';
-import { MAX_ATTEMPTS, type LeaseStore, type QuarantinePage } from '../lease-store.ts';
+import { MAX_ATTEMPTS, type QuarantinePage } from '../lease-store.ts';
 import type { KeyStore } from '../key-store.ts';
 import type { StoreGauges } from '../store-gauges.ts';
 import type { StoreLog } from '../store-log.ts';
@@ -32,7 +32,7 @@ import { newEventId } from './event-id.ts';
 import type { Sequence } from './sequence.ts';
 import { createSequences, newestRecord, type NewestRecord } from './sequences.ts';
 
-export interface EmbeddedStore extends EventStore, LeaseStore {
+export interface EmbeddedStore extends EventStore {
   /** The API keys, which are opened and closed with the events. */
   readonly keys: KeyStore;
   /** Time of the newest event at open, 0 without one. A clock that starts after it keeps the order over a restart. */

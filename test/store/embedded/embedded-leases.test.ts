@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { openEmbeddedStore, type EmbeddedStore } from '../../../src/store/embedded/embedded-store.ts';
 import type { Micros } from '../../../src/store/event.ts';
-import type { Leased, Settlement } from '../../../src/store/lease-store.ts';
+import { unused, type Leased, type Settlement } from '../../../src/store/lease-store.ts';
 import { runLeaseModel, type Instance } from '../../contracts/lease-model.ts';
 import { openSnapshot } from '../../../src/store/embedded/snapshot.ts';
 import { verify, type Finding } from '../../../src/store/embedded/verify.ts';
@@ -99,6 +99,29 @@ void t.test(
     );
   },
 );
+
+void t.test('an event comes back when its neighbour was extended and acknowledged', async (t) => {
+  const { store, add, clock } = await openTestStore(t, t.testdir());
+  const [extended, other] = [await add(), await add()];
+  const [first] = await leaseAll(store);
+  if (first === undefined) throw new Error('not leased');
+  const ids = { eventId: extended.id, leaseId: first.lease.id };
+  await store.settle('acme', [{ action: 'extend', ...ids, leaseFor: 2 * MINUTE }]);
+  await store.settle('acme', [{ action: 'ack', ...ids, at: clock.time }]);
+  clock.time += MINUTE;
+  t.match(await leaseAll(store), [{ event: other, lease: { attempt: 2 } }]);
+});
+
+void t.test('events that come back, and that a filter leaves out, are there for others', async (t) => {
+  const { store, add } = await openTestStore(t, t.testdir());
+  const [other, wanted] = [await add({ type: 'other' }), await add({ type: 'wanted' })];
+  await store.settle(
+    'acme',
+    (await leaseAll(store)).map(({ event, lease }) => unused(event.id, lease.id)),
+  );
+  t.match(await store.lease('acme', { ...REQUEST, type: 'wanted' }), { leased: [{ event: wanted }] });
+  t.match(await leaseAll(store), [{ event: other }]);
+});
 
 void t.test('a damaged lease is reported, and its event can be leased', async (t) => {
   const path = t.testdir();

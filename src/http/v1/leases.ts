@@ -1,0 +1,224 @@
+import type { Static } from 'typebox';
+import {
+  giveBack,
+  leaseEvents as lease,
+  settleLeases as settle,
+  type ActionResult,
+  type HandedOut,
+  type LeaseAction,
+} from '../../events/leases.ts';
+import type { Failed, PendingCount } from '../../store/event-store.ts';
+import { MANY } from '../../store/event-store.ts';
+import { StoreUnavailableError } from '../../store/store-errors.ts';
+import { BATCH_BODY_LIMIT } from '../body.ts';
+import { eventNotFound, invalidField, LEASE_LOST, LEASE_MALFORMED, unavailable } from '../request-error.ts';
+import { route, type Control, type Route } from '../route.ts';
+import { within } from '../within.ts';
+import * as examples from './examples.ts';
+import {
+  at,
+  carryOut,
+  distinct,
+  failedItem,
+  failureText,
+  manyReply,
+  REPLY_MS,
+  resultsText,
+  STORE_MS,
+  type ItemResult,
+} from './many.ts';
+import type { V1Services } from './routes.ts';
+import * as schemas from './schemas.ts';
+import { eventMembers, headerKey, timeOrNull } from './wire.ts';
+
+const SECOND = 1e6;
+
+export function leaseEvents(services: V1Services): Route {
+  const { store } = services;
+  return route({
+    method: 'POST',
+    path: '/v1/inbox/lease',
+    operationId: 'leaseEvents',
+    summary: 'Lease pending events, oldest first: while a lease runs, no other call gets its event',
+    description:
+      'Settles what `settle` says, then leases up to `limit` events, or as many as have 4 MiB of payload. Settle each lease before ' +
+      'it ends, here or by `POST /v1/inbox/settle`: an event whose lease has run out is there again. With nothing free it is 200 ' +
+      'with no events; `backlog.empty` says whether there is really nothing. With an `Idempotency-Key` the call can be repeated ' +
+      'while its leases run, and gets them again: an answer that is lost costs nothing. Leases whose client has gone are given ' +
+      'back. It is 200 also where a settlement failed: look at `settled`. The call counts as many requests as it settles leases.',
+    auth: true,
+    controlled: true,
+    paged: true,
+    bodyLimit: BATCH_BODY_LIMIT,
+    body: schemas.LeaseBody,
+    headers: schemas.LeaseHeaders,
+    responses: { 200: schemas.Leases },
+    example: examples.leaseEvents,
+    handle: async ({ principal: { tenant }, head, body, requestId, control }) => {
+      const actions = readActions(body.settle ?? {}, 'settle.');
+      const call = {
+        actions,
+        limit: body.limit ?? 10,
+        leaseFor: (body.lease_seconds ?? 60) * SECOND,
+        source: body.source,
+        type: body.event_type,
+        idempotencyKey: headerKey(head),
+      };
+      const { handedOut, results } = await carryOutLease(control, services, tenant, call);
+      const count = await countPending(store, tenant, handedOut.length);
+      if (!control.prolong(REPLY_MS)) {
+        await giveBack(store, tenant, handedOut);
+        throw unavailable('the client has gone');
+      }
+      return {
+        status: 200,
+        body:
+          `{"events":[${handedOut.map(leasedEvent).join(',')}],"settled":${resultsText(results.map((result) => settledItem(result.action, result)))},` +
+          `"backlog":${backlogText(count)},"request_id":"${requestId}"}`,
+      };
+    },
+  });
+}
+
+type LeaseCall = Parameters<typeof lease>[2];
+
+/** What comes too late for the reply is given back. */
+async function carryOutLease(
+  control: Control,
+  services: V1Services,
+  tenant: string,
+  call: LeaseCall,
+): Promise<{ readonly handedOut: readonly HandedOut[]; readonly results: readonly ActionResult[] }> {
+  const { actions } = call;
+  control.charge(Math.max(0, actions.length - 1));
+  const tooLate = unavailable('this takes too long at the moment; try again');
+  if (!control.prolong(STORE_MS + REPLY_MS)) throw tooLate;
+  const leasing = lease(services, tenant, call);
+  return within(leasing, STORE_MS, () => {
+    void leasing.then(({ handedOut }) => giveBack(services.store, tenant, handedOut)).catch(() => undefined);
+    if (actions.length === 0) throw tooLate;
+    const error = new StoreUnavailableError('no answer from the store in time');
+    const results = actions.map(({ action }): ActionResult => ({
+      action,
+      eventId: null,
+      outcome: 'failed',
+      error,
+    }));
+    return { handedOut: [], results };
+  });
+}
+
+/** The leases are there already, so a count that fails is a lower bound. */
+async function countPending(
+  store: V1Services['store'],
+  tenant: string,
+  leased: number,
+): Promise<PendingCount & { readonly isKnown: boolean }> {
+  const unknown = { count: leased, exact: false, isKnown: false };
+  const counting = store.countPending(tenant).then((count) => ({ ...count, isKnown: true }));
+  return within(counting, COUNT_MS, () => unknown).catch(() => unknown);
+}
+
+const COUNT_MS = 500;
+
+function backlogText({ count, exact, isKnown }: PendingCount & { readonly isKnown: boolean }): string {
+  return JSON.stringify({ empty: isKnown && count === 0, pending: count, is_lower_bound: !exact });
+}
+
+function leasedEvent({ event, lease: { until, attempt, lastReason }, token }: HandedOut): string {
+  return (
+    `{${eventMembers(event)},"lease":{"token":"${token}","expires_at":${timeOrNull(until)},` +
+    `"attempt":${String(attempt)},"last_reason":${JSON.stringify(lastReason)}}}`
+  );
+}
+
+export function settleLeases(services: V1Services): Route {
+  return route({
+    method: 'POST',
+    path: '/v1/inbox/settle',
+    operationId: 'settleLeases',
+    summary: 'Acknowledge, release, reject or extend up to 500 leases',
+    description:
+      'Each by its token, by itself: look at the outcome of each when the status is 207. The results come in the order ack, ' +
+      'release, reject, extend. A late `ack` is accepted for as long as nobody else has leased the event; `release` and `extend` ' +
+      'need a lease that runs. The same `ack` twice is `acknowledged` twice. `failed: false` gives a lease back without counting ' +
+      'it as an attempt. Rejected events, and those released after their last attempt, go into quarantine. The call counts as many ' +
+      'requests as it settles leases.',
+    auth: true,
+    controlled: true,
+    bodyLimit: BATCH_BODY_LIMIT,
+    body: schemas.SettleBody,
+    responses: { 200: schemas.SettledMany, 207: schemas.SettledMany },
+    example: examples.settleLeases,
+    handle: async ({ principal: { tenant }, body, requestId, control }) => {
+      const actions = readActions(body, '');
+      if (actions.length === 0) throw invalidField('body', 'must settle at least one lease');
+      const results = await carryOut(control, actions.length, () => settle(services, tenant, actions));
+      const items = actions.map(({ action }, index) => settledItem(action, at(results, index)));
+      return manyReply(items, requestId);
+    },
+  });
+}
+
+/**
+ * In the order ack, release, reject, extend.
+ *
+ * @param path of the object in the body: empty, or with a dot at its end.
+ * @throws a `RequestError` for a token that comes twice, and for too many of them.
+ */
+function readActions(sent: Static<typeof schemas.SettleBody>, path: string): readonly LeaseAction[] {
+  const { ack = [], release = [], reject = [], extend = [] } = sent;
+  const fields: string[] = [];
+  const all = <Item>(items: readonly Item[], name: string, make: (item: Item) => LeaseAction) =>
+    items.map((item, index) => {
+      fields.push(`${path}${name}.${String(index)}`);
+      return make(item);
+    });
+  const actions: readonly LeaseAction[] = [
+    ...all(ack, 'ack', (token) => ({ action: 'ack', token })),
+    ...all(release, 'release', ({ token, delay_seconds = 0, failed = true, reason = null }) => ({
+      ...{ action: 'release', token, failed, reason },
+      delay: delay_seconds * SECOND,
+    })),
+    ...all(reject, 'reject', ({ token, reason = null }) => ({ action: 'reject', token, reason })),
+    ...all(extend, 'extend', ({ token, lease_seconds }) => ({
+      ...{ action: 'extend', token },
+      leaseFor: lease_seconds * SECOND,
+    })),
+  ];
+  if (actions.length > MANY) {
+    throw invalidField(path === '' ? 'body' : 'settle', `must settle at most ${String(MANY)} leases`);
+  }
+  distinct(
+    actions.map(({ token }) => token),
+    (index) => at(fields, index),
+  );
+  return actions;
+}
+
+function settledItem(action: LeaseAction['action'], result: ActionResult | Failed): ItemResult {
+  const id = 'eventId' in result && result.eventId !== null ? `,"event_id":"${result.eventId}"` : '';
+  const members = `,"action":"${action}"${id}`;
+  const { outcome } = result;
+  switch (outcome) {
+    case 'acknowledged':
+      return { outcome, members: `${members},"acknowledged_at":${timeOrNull(result.at)}` };
+    case 'extended':
+      return { outcome, members: `${members},"expires_at":${timeOrNull(result.at)}` };
+    case 'released':
+    case 'quarantined':
+      return { outcome, members };
+    case 'failed':
+      return { ...failedItem(result), members };
+    case 'lease_lost':
+    case 'lease_malformed':
+    case 'not_found':
+      return { outcome, members, failure: failureText(REFUSALS[outcome], false) };
+  }
+}
+
+const REFUSALS = {
+  lease_lost: LEASE_LOST,
+  lease_malformed: LEASE_MALFORMED,
+  not_found: eventNotFound(),
+};
