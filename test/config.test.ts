@@ -25,6 +25,7 @@ void t.test('without any variable the service runs on this machine', (t) => {
     apiKeyCacheSize: 10_000,
     defaultRateLimit: 60_000,
     eventTtlSeconds: 604_800,
+    maxAttempts: 10,
     dedupWindowSeconds: 300,
     logLevel: 'info',
     shutdownGraceSeconds: 10,

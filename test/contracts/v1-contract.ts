@@ -8,6 +8,7 @@ import type { ServiceHarness, Shown, Start } from '../support/harness.ts';
 import { walkHasAnEnd } from '../support/walk-end.ts';
 import { conforms } from './conforms.ts';
 import { v1BatchContract } from './v1-batch-contract.ts';
+import { v1LeaseContract } from './v1-lease-contract.ts';
 
 const UUID_V4 = /^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/;
 const TIME = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z$/;
@@ -41,6 +42,7 @@ export function v1Contract(
   void t.test('protected routes want a key', (t) => keys(t, start));
   void t.test('ids that are unknown or no ids', (t) => ids(t, start));
   v1BatchContract(t, start, shown);
+  v1LeaseContract(t, start, shown);
 }
 
 async function lifecycle(t: Test, start: Start, shown: Shown): Promise<void> {
@@ -75,7 +77,7 @@ async function lifecycle(t: Test, start: Start, shown: Shown): Promise<void> {
   const inbox = await app.request('GET', '/v1/inbox');
   t.equal(inbox.status, 200);
   conforms(t, schemas.InboxPage, inbox);
-  t.same(inbox.json['events'], [expected]);
+  t.same(inbox.json['events'], [{ ...expected, leased_until: null }]);
   t.same(inbox.json['pagination'], { next_cursor: null, limit: 50 });
 
   const acknowledged = await app.request('POST', `/v1/events/${id}/ack`);

@@ -14,16 +14,44 @@ def before_call(context, case, kwargs):
     # A cursor is opaque and has a checksum. Those of the pages before come by links.
     if "cursor" in (case.query or {}) and case.query["cursor"] not in issued:
         del case.query["cursor"]
-    # Two different keys contradict each other.
     body = case.body if isinstance(case.body, dict) else {}
+    # A token may come once in a call, whatever is to be done with it, and a call settles something.
+    if case.operation.path.endswith("/settle"):
+        once(body)
+        if not any(body.values()):
+            body["ack"] = ["no token"]
+    if isinstance(body.get("settle"), dict):
+        once(body["settle"])
+    # Either events by their ids, or some of them.
+    if case.operation.path.endswith("/redrive"):
+        if "event_ids" in body:
+            for name in ("limit", "source", "event_type"):
+                body.pop(name, None)
+        else:
+            body.setdefault("limit", 1)
+    # Two different keys contradict each other.
     metadata = body.get("metadata")
     if isinstance(metadata, dict) and "idempotency_key" in metadata:
         (case.headers or {}).pop("Idempotency-Key", None)
 
 
+def once(settle):
+    """Leaves out items whose token has come before, and those behind the 500th."""
+    seen = set()
+    for name in ("ack", "release", "reject", "extend"):
+        kept = []
+        for item in settle.get(name, []):
+            token = item if isinstance(item, str) else item["token"]
+            if token not in seen and len(seen) < 500:
+                seen.add(token)
+                kept.append(item)
+        if name in settle:
+            settle[name] = kept
+
+
 @schemathesis.hook
 def after_call(context, case, response):
-    if case.operation.path.endswith("/inbox") and response.status_code == 200:
+    if case.operation.path.endswith(("/inbox", "/quarantine")) and response.status_code == 200:
         issued.add(response.json()["pagination"]["next_cursor"])
 
 

@@ -98,6 +98,7 @@ void t.test('a tenant sees nothing of another by any route', async (t) => {
   const tried = [
     ...(await tryEvents(t, as, b, ids[0] ?? '')),
     ...(await tryInboxes(t, as, a, b)),
+    ...(await tryLeases(t, as, a, b)),
     ...(await tryEqualContent(t, as, a, b)),
   ];
   const mine = (await as(a, 'GET', '/v1/inbox')).json['events'] as Json[];
@@ -151,6 +152,31 @@ async function tryInboxes(t: Test, as: As, a: string, b: string): Promise<string
     t.same(plain(replayed, cursor), plain(altered, cursor), 'a foreign cursor is a bad one');
   }
   return ['GET /v1/inbox', 'GET /inbox'];
+}
+
+/** Neither leases, nor what is in quarantine, nor with a token of the other. Leaves the inbox of A as it was. */
+async function tryLeases(t: Test, as: As, a: string, b: string): Promise<string[]> {
+  await as(a, 'POST', '/v1/events', { ...EVENT, event_type: 'leased' });
+  const none = await as(b, 'POST', '/v1/inbox/lease', {});
+  t.match(none.json, { events: [], backlog: { empty: true, pending: 0 } });
+  const answer = await as(a, 'POST', '/v1/inbox/lease', { event_type: 'leased' });
+  const [leased] = answer.json['events'] as { event_id: string; lease: { token: string } }[];
+  const [id, token] = [leased?.event_id ?? '', leased?.lease.token ?? ''];
+  const settle = (key: string) => as(key, 'POST', '/v1/inbox/settle', { reject: [{ token }] });
+  t.match((await settle(b)).json, { summary: { lease_malformed: 1 } });
+  t.match((await settle(a)).json, { summary: { quarantined: 1 } });
+  t.match((await as(b, 'GET', '/v1/quarantine')).json, { events: [] });
+  t.match((await as(a, 'GET', '/v1/quarantine')).json, { events: [{ event_id: id }] });
+  const redrive = (event_ids: string[]) => as(b, 'POST', '/v1/quarantine/redrive', { event_ids });
+  const [theirs, nobodys] = [await redrive([id]), await redrive([UNKNOWN_ID])];
+  t.same(plain(theirs, id), plain(nobodys, UNKNOWN_ID), 'POST /v1/quarantine/redrive');
+  t.equal((await as(a, 'POST', `/v1/events/${id}/ack`)).status, 200);
+  return [
+    'POST /v1/inbox/lease',
+    'POST /v1/inbox/settle',
+    'GET /v1/quarantine',
+    'POST /v1/quarantine/redrive',
+  ];
 }
 
 /** Equal content of two tenants, by key or by itself, is two events. */

@@ -9,7 +9,7 @@ import type { Json } from './json.ts';
 export function linksFrom(route: Route, reply: TSchema, contract: Contract): Json | undefined {
   const members = 'properties' in reply ? (reply.properties as Readonly<Record<string, unknown>>) : {};
   const links: [name: string, link: Json][] = [];
-  if (route.paged === true) {
+  if ('pagination' in members) {
     links.push(['nextPage', link(route, 'cursor', '/pagination/next_cursor')]);
   }
   const id =

@@ -7,7 +7,7 @@ import {
   type HandedOut,
   type LeaseAction,
 } from '../../events/leases.ts';
-import type { Failed, PendingCount } from '../../store/event-store.ts';
+import type { Failed } from '../../store/event-store.ts';
 import { MANY } from '../../store/event-store.ts';
 import { StoreUnavailableError } from '../../store/store-errors.ts';
 import { BATCH_BODY_LIMIT } from '../body.ts';
@@ -65,7 +65,7 @@ export function leaseEvents(services: V1Services): Route {
         idempotencyKey: headerKey(head),
       };
       const { handedOut, results } = await carryOutLease(control, services, tenant, call);
-      const count = await countPending(store, tenant, handedOut.length);
+      const backlog = await lookAtBacklog(store, tenant, handedOut.length);
       if (!control.prolong(REPLY_MS)) {
         await giveBack(store, tenant, handedOut);
         throw unavailable('the client has gone');
@@ -74,7 +74,7 @@ export function leaseEvents(services: V1Services): Route {
         status: 200,
         body:
           `{"events":[${handedOut.map(leasedEvent).join(',')}],"settled":${resultsText(results.map((result) => settledItem(result.action, result)))},` +
-          `"backlog":${backlogText(count)},"request_id":"${requestId}"}`,
+          `"backlog":${JSON.stringify(backlog)},"request_id":"${requestId}"}`,
       };
     },
   });
@@ -108,22 +108,25 @@ async function carryOutLease(
   });
 }
 
-/** The leases are there already, so a count that fails is a lower bound. */
-async function countPending(
-  store: V1Services['store'],
-  tenant: string,
-  leased: number,
-): Promise<PendingCount & { readonly isKnown: boolean }> {
-  const unknown = { count: leased, exact: false, isKnown: false };
-  const counting = store.countPending(tenant).then((count) => ({ ...count, isKnown: true }));
-  return within(counting, COUNT_MS, () => unknown).catch(() => unknown);
+/**
+ * What is pending, leased events included. A count may be some seconds old, so it does not say that there is nothing. The leases are
+ * there already: where the store does not answer any more, it is a lower bound.
+ */
+async function lookAtBacklog(store: V1Services['store'], tenant: string, leased: number) {
+  const unknown = { empty: false, pending: leased, is_lower_bound: true };
+  const looking = async () => {
+    const [{ count, exact }, first] = await Promise.all([
+      store.countPending(tenant),
+      leased > 0 ? undefined : store.listPending(tenant, { limit: 1, after: null }),
+    ]);
+    const empty = first !== undefined && first.events.length === 0 && first.next === null;
+    const least = empty ? 0 : Math.max(1, leased);
+    return { empty, pending: empty ? 0 : Math.max(count, least), is_lower_bound: !exact || count < least };
+  };
+  return within(looking(), COUNT_MS, () => unknown).catch(() => unknown);
 }
 
 const COUNT_MS = 500;
-
-function backlogText({ count, exact, isKnown }: PendingCount & { readonly isKnown: boolean }): string {
-  return JSON.stringify({ empty: isKnown && count === 0, pending: count, is_lower_bound: !exact });
-}
 
 function leasedEvent({ event, lease: { until, attempt, lastReason }, token }: HandedOut): string {
   return (
