@@ -19,12 +19,20 @@ export interface Request {
   readonly unfinished?: (body: unknown) => boolean;
   /** Where several requests make one call: its `deadline`. */
   readonly deadline?: number;
+  /** How long the service may hold its answer back, in milliseconds: so much longer may each try take, and the call. */
+  readonly heldMs?: number;
+  /** Instead of the option of the client. */
+  readonly maxRetries?: number;
+  /** Told of each try that failed and will be followed by another. @param tries that have failed so far. */
+  readonly onRetry?: (failure: TriggersError, tries: number) => void;
 }
 
 export interface Answer {
   /** Parsed JSON: an object with the member that was expected. Null: done before, it seems by a try of this call. */
   readonly body: unknown;
   readonly headers: Headers;
+  /** Where it is more than 1, an earlier try may have been carried out. */
+  readonly tries: number;
 }
 
 /**
@@ -41,28 +49,31 @@ export interface Call {
 const ENOUGH_FOR_A_TRY_MS = 5_000;
 
 export function createCall(settings: Settings, world: World): Call {
-  const { timeoutMs, maxRetries } = settings;
+  const { timeoutMs } = settings;
   // A reply that never comes must leave time for the other tries.
-  const tryMs = Math.max(timeoutMs / (maxRetries + 1), ENOUGH_FOR_A_TRY_MS);
+  const tryMs = Math.max(timeoutMs / (settings.maxRetries + 1), ENOUGH_FOR_A_TRY_MS);
 
   const newDeadline = (): number => world.now() + timeoutMs;
 
   const call = async (request: Request): Promise<Answer> => {
-    const { deadline = newDeadline() } = request;
+    const { heldMs = 0, deadline = newDeadline() + heldMs, maxRetries = settings.maxRetries } = request;
     for (let tries = 1; ; tries++) {
-      const left = Math.min(tryMs, deadline - world.now());
-      const { answer, failure, headers } = await tryOnce(settings, world, request, left);
-      if (answer !== undefined) {
+      const left = Math.min(tryMs + heldMs, deadline - world.now());
+      const { reply, failure, headers } = await tryOnce(settings, world, request, left);
+      if (reply !== undefined) {
+        const answer = { ...reply, tries };
         const wait = waitMs(tries, answer.headers, world.random);
         const isOver = tries > maxRetries || world.now() + wait >= deadline;
         if (isOver || request.unfinished?.(answer.body) !== true) return answer;
         await sleep(world, wait, request.signal);
         continue;
       }
-      if (tries > 1 && headers && failure.status === request.doneBefore) return { body: null, headers };
+      if (tries > 1 && headers && failure.status === request.doneBefore)
+        return { body: null, headers, tries };
       if (!failure.retryable || tries > maxRetries) throw failure;
       const wait = waitMs(tries, headers, world.random);
       if (world.now() + wait >= deadline) throw failure;
+      request.onRetry?.(failure, tries);
       await sleep(world, wait, request.signal);
     }
   };
@@ -70,8 +81,8 @@ export function createCall(settings: Settings, world: World): Call {
 }
 
 type Outcome =
-  | { readonly answer: Answer; readonly failure?: never; readonly headers?: never }
-  | { readonly answer?: never; readonly failure: TriggersError; readonly headers?: Headers };
+  | { readonly reply: Omit<Answer, 'tries'>; readonly failure?: never; readonly headers?: never }
+  | { readonly reply?: never; readonly failure: TriggersError; readonly headers?: Headers };
 
 /** Rejects with the reason of the caller's signal, and with nothing else. */
 async function tryOnce(settings: Settings, world: World, request: Request, ms: number): Promise<Outcome> {
@@ -124,7 +135,7 @@ function readReply({ success }: Request, response: Response, text: string): Outc
   const body = parseObject(text);
   if (response.ok) {
     if (success.statuses.includes(status) && body?.[success.member] !== undefined)
-      return { answer: { body, headers } };
+      return { reply: { body, headers } };
     // Cut short on its way, perhaps.
     return { failure: unexpected(response, true), headers };
   }
@@ -204,7 +215,8 @@ async function sleep(world: World, ms: number, signal: AbortSignal | undefined):
       signal?.removeEventListener('abort', done);
       resolve();
     };
-    const stopTimer = world.after(ms, done);
+    // A timer that is set any later would run at once.
+    const stopTimer = world.after(Math.min(ms, 2 ** 31 - 1), done);
     signal?.addEventListener('abort', done);
   });
   signal?.throwIfAborted();
