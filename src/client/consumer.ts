@@ -234,7 +234,6 @@ export class Loop<Payload> implements Consumer {
     if (slot.isOver) return;
     slot.isOver = true;
     this.#running.delete(slot);
-    this.#outbox.drop(slot);
     if (settlement) this.#put(slot, settlement);
   }
 

@@ -211,3 +211,47 @@ void t.test('an inbox that answers at once is not asked all the time', async (t)
   t.equal(service.requests.length, 10);
   await consumer.stop();
 });
+
+void t.test('an extension is not taken along by a call that waits', async (t) => {
+  const { service, consume, pass, told } = setting(2);
+  const consumer = consume(({ payload }) => pass(payload['n'] === 0 ? 25_000 : 10_020), {
+    ...{ concurrency: 2, leaseSeconds: 20 },
+  });
+  await pass(24_000);
+  t.match(settles(service)[0], { at: 10_050, body: { extend: [{ token: 'token 0' }] } });
+  t.equal(leases(service)[1]?.at, 10_020);
+  t.strictSame(told, []);
+  await consumer.stop();
+});
+
+void t.test('leases that come by a repeated call may be half over', async (t) => {
+  const { service, consume, pass, told, world } = setting(1);
+  service.fault = () => {
+    if (service.requests.length === 1) return 'answer lost';
+    return world.now() < 12_000 ? 'lost' : 'none';
+  };
+  const consumer = consume(() => pass(15_000), { leaseSeconds: 20 });
+  await pass(35_000);
+  t.ok((settles(service)[0]?.at ?? Infinity) < 20_000, 'extended in time');
+  t.equal(service.in('acknowledged'), 1);
+  t.same(service.events[0]?.attempts, 1);
+  t.strictSame(codesOf(told).slice(0, 1), [['NETWORK_ERROR', undefined]]);
+  t.notOk(told.some(({ n }) => n === 0));
+  await consumer.stop();
+});
+
+void t.test('results are those of their events, and a repeated rejection is no loss', async (t) => {
+  const { service, consume, pass, told } = setting(3);
+  service.refuse = (_, token) => (token === 'token 2' ? { outcome: 'lease_lost' } : undefined);
+  service.fault = () => (service.requests.length === 2 ? 'answer lost' : 'none');
+  const handler = async ({ payload: { n } }: { payload: Record<string, unknown> }) => {
+    await Promise.resolve();
+    if (n === 0) throw new Release({ delaySeconds: 100 });
+    if (n === 1) throw new Reject('never');
+  };
+  const consumer = consume(handler, { concurrency: 3 });
+  await pass(1_000);
+  t.equal(service.in('quarantined'), 1);
+  t.strictSame(codesOf(told), [['LEASE_LOST', 2]]);
+  await consumer.stop();
+});
