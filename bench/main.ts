@@ -61,6 +61,11 @@ const COMMANDS: Readonly<Record<string, Command>> = {
     about: 'each way in which lmdb-js writes events: lmdb-writes [--seconds N] [--rounds N]',
     load: async () => (await import('./studies/lmdb-writes.ts')).lmdbWrites,
   },
+  layouts: {
+    about:
+      'what an event costs in LMDB by the layout of the tables, 1 and 10,000 tenants: layouts [--events N] [--rounds N]',
+    load: async () => (await import('./studies/layouts.ts')).layoutsStudy,
+  },
   disk: {
     about: 'bytes on disk for each event of the embedded store, by size of payload: disk',
     load: async () => (await import('./studies/disk.ts')).disk,

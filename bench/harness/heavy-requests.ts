@@ -216,6 +216,7 @@ export const OTHER_REQUESTS: Readonly<Record<string, HeavyRequest>> = {
   'nested arrays without an end': body('['.repeat(BODY)),
   'a mistake at the end': body(`{"a":"${'x'.repeat(BODY - 10)}"`),
   'no UTF-8 at the end': body(`{"a":"${'é'.repeat(BODY / 2 - 10)}\ud800"}`),
+  'too many ids': { ...body(`{"event_ids":[${repeated('"",', BODY - 20)}""]}`), target: '/v1/events/ack' },
   'many parameters': query(pieces((index) => index.toString(36), HEAD).replaceAll(',', '&')),
   ampersands: query('&'.repeat(HEAD)),
   'percent-escapes': query(`cursor=${'%20'.repeat(HEAD / 3)}`),

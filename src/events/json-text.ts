@@ -5,7 +5,7 @@ export const OPEN_BRACE = 0x7b;
 export const CLOSE_BRACE = 0x7d;
 export const OPEN_BRACKET = 0x5b;
 export const CLOSE_BRACKET = 0x5d;
-const SPACE = 0x20;
+export const SPACE = 0x20;
 
 /**
  * Cuts the text of top-level members out of the text of a JSON object. The text stays as it was written: `1.10` is `1.10`.
@@ -53,13 +53,14 @@ export function skipString(text: string, at: number): number {
   return close === -1 ? text.length : close + 1;
 }
 
-function isEscaped(text: string, at: number): boolean {
+/** @param at position of a quote in a string. */
+export function isEscaped(text: string, at: number): boolean {
   let before = at - 1;
   while (text.charCodeAt(before) === BACKSLASH) before--;
   return (at - before) % 2 === 0;
 }
 
-export function skipValue(text: string, at: number): number {
+function skipValue(text: string, at: number): number {
   const first = text.charCodeAt(at);
   if (first === QUOTE) return skipString(text, at);
   if (first === OPEN_BRACE || first === OPEN_BRACKET) return skipContainer(text, at);
@@ -68,7 +69,7 @@ export function skipValue(text: string, at: number): number {
 
 function skipContainer(text: string, at: number): number {
   let depth = 0;
-  while (at < text.length) {
+  for (;;) {
     const code = text.charCodeAt(at);
     if (code === QUOTE) {
       at = skipString(text, at);
@@ -78,7 +79,6 @@ function skipContainer(text: string, at: number): number {
     if (code === OPEN_BRACE || code === OPEN_BRACKET) depth++;
     else if ((code === CLOSE_BRACE || code === CLOSE_BRACKET) && --depth === 0) return at;
   }
-  return at;
 }
 
 export function skipScalar(text: string, at: number): number {

@@ -14,6 +14,12 @@ export const name = (description: string) =>
     () => 'must be well-formed Unicode (it holds half of a surrogate pair)',
   );
 
+/**
+ * Stands for `uniqueItems` in a schema. Only the document has that; the handler checks it: TypeBox takes quadratic time to say which
+ * items are there twice (12 s for 40,000).
+ */
+export const DISTINCT = 'distinctItems';
+
 export const eventId = Type.String({
   format: 'uuid',
   description: 'UUID of an event, as it came in the reply to POST',

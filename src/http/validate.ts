@@ -49,8 +49,8 @@ function splitFields(schema: TSchema, value: unknown): { known: unknown; unknown
   }
   const fields = value as Readonly<Record<string, unknown>>;
   const known: Record<string, unknown> = {};
-  for (const name of Object.keys(schema.properties)) {
-    if (Object.hasOwn(fields, name)) known[name] = fields[name];
+  for (const [name, property] of Object.entries(schema.properties)) {
+    if (Object.hasOwn(fields, name)) known[name] = shortened(property, fields[name]);
   }
   const unknown: string[] = [];
   for (const name of Object.keys(fields)) {
@@ -58,6 +58,12 @@ function splitFields(schema: TSchema, value: unknown): { known: unknown; unknown
     if (!Object.hasOwn(schema.properties, name)) unknown.push(name);
   }
   return { known, unknown };
+}
+
+/** TypeBox looks at every item of a list that is too long: 174,000 in 512 KiB take 0.2 s. One more than it may have is enough. */
+function shortened(schema: TSchema, value: unknown): unknown {
+  const most: unknown = 'maxItems' in schema ? schema.maxItems : undefined;
+  return typeof most === 'number' && Array.isArray(value) ? value.slice(0, most + 1) : value;
 }
 
 function describe(errors: readonly TLocalizedValidationError[], whole: string): FieldError[] {

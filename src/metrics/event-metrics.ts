@@ -42,9 +42,9 @@ export function createEventMetrics(contracts: readonly string[]): EventMetrics {
           if (outcome !== 'failed') outcomes[APPENDED[outcome]].add(contract);
         return results;
       },
-      async acknowledgeMany(tenant, ids, at) {
+      async acknowledgeMany(tenant, ids, at, force) {
         tenants.served(tenant);
-        const results = await store.acknowledgeMany(tenant, ids, at);
+        const results = await store.acknowledgeMany(tenant, ids, at, force);
         for (const { outcome } of results)
           if (outcome === 'acknowledged') outcomes.acknowledged.add(contract);
         return results;

@@ -26,6 +26,7 @@ const COMMANDS = [
   'batching',
   'costs',
   'lmdb-writes',
+  'layouts',
   'disk',
   'worst',
   'help',

@@ -4,6 +4,8 @@ import type { Test } from 'tap';
 import t from 'tap';
 import { verifyStore } from '../../src/cli/verify-store.ts';
 import type { Finding, Verdict } from '../../src/store/embedded/verify.ts';
+import { idKey } from '../../src/store/embedded/event-id.ts';
+import { eventEntry } from '../../src/store/embedded/event-record.ts';
 import { newEntry, seal } from '../../src/store/embedded/seal.ts';
 import type { ApiKey } from '../../src/store/key-store.ts';
 import type { Name } from '../support/embedded.ts';
@@ -180,6 +182,42 @@ const ofIndexes = ({ own, acknowledged }: Made): Case[] => [
   ],
 ];
 
+const ofAcknowledgements = ({ acknowledged }: Made): Case[] => [
+  [
+    'an acknowledgement that is lost',
+    gone('done', 0),
+    [{ table: 'events', what: new RegExp(acknowledged.id), problem: /pending, and not in the inbox/ }],
+  ],
+  [
+    'a flipped bit in an acknowledgement',
+    onValue('done', 0),
+    [{ table: 'done', what: /the acknowledgement of the event of 20/, problem: /checksum/ }],
+  ],
+  [
+    'an acknowledgement of no time',
+    onKey('done', (key) => key.subarray(0, 5)),
+    [
+      { table: 'events', what: new RegExp(acknowledged.id), problem: /pending, and not in the inbox/ },
+      { table: 'done', problem: /not the time/ },
+    ],
+  ],
+  [
+    'an acknowledgement of an event that is lost',
+    gone('events', 2),
+    [{ table: 'done', problem: /no such event/ }],
+  ],
+  [
+    'an event that is acknowledged in its record as well',
+    async (raw) => {
+      const id = idKey(acknowledged.id) ?? Buffer.alloc(0);
+      const sequence = acknowledged.createdAt;
+      const { key, value } = eventEntry({ ...acknowledged, acknowledgedAt: sequence + 1 }, id, sequence);
+      await raw.events.put(key, value);
+    },
+    [{ table: 'events', what: new RegExp(acknowledged.id), problem: /acknowledged twice/ }],
+  ],
+];
+
 const ofOthers = ({ claimed }: Made): Case[] => [
   [
     'a flipped bit in an API key',
@@ -225,7 +263,7 @@ void t.test('a sound folder, and a sound file', async (t) => {
   t.match(verdict, {
     findings: 0,
     pending: 6,
-    entries: { meta: Number, events: 7, inbox: 6, keys: 1, claims: 2, 'claims-by-expiry': 2 },
+    entries: { meta: Number, events: 7, inbox: 6, done: 1, keys: 1, claims: 2, 'claims-by-expiry': 2 },
   });
   t.match(await verify({ DATA_DIR: path }), {
     code: 0,
@@ -301,7 +339,7 @@ void t.test('every damage is named, with what it was', async (t) => {
   const folder = t.testdir({ sound: {} });
   const sound = join(folder, 'sound');
   const made = await makeFolder(t, sound);
-  const cases = [...ofEvents(made), ...ofIndexes(made), ...ofOthers(made), ...ofSealed(made)];
+  const cases = [ofEvents, ofIndexes, ofAcknowledgements, ofOthers, ofSealed].flatMap((of) => of(made));
   for (const [index, [what, damage, expected]] of cases.entries()) {
     const copy = await damaged(t, sound, join(folder, String(index)), damage);
     const { code, found, verdict } = await findings(copy);

@@ -50,6 +50,7 @@ export async function runLeaseModel(world: ModelWorld, seed: number, rounds: num
     const calm = world.disturb?.(random);
     await Promise.all(Array.from({ length: 1 + below(random, 6) }, () => callers.act()));
     calm?.();
+    oracle.endRound();
     world.advance(oneOf(random, [0, 1, SECOND, 4 * SECOND, 20 * SECOND, 90 * SECOND]));
     if (world.restart !== undefined && random() < 0.03) await world.restart();
   }
@@ -69,6 +70,7 @@ async function drain(
     world.advance(40 * SECOND);
     oracle.beginRound(round, world.now());
     empty = (await drainOnce()) === 0 ? empty + 1 : 0;
+    oracle.endRound();
     await world.settle?.();
   }
   const [instance] = world.instances();
@@ -107,6 +109,7 @@ class Callers {
     const { store, offset } = this.#instance();
     const { leased } = await store.lease(TENANT, { limit: 100, leaseFor: 10 * SECOND });
     this.#oracle.leased(leased, offset);
+    this.#oracle.endRound();
     const all = leased.map((one): Settlement => ({ action: 'ack', ...idsOf(one), at: this.#time() }));
     this.#report(all, all.length === 0 ? [] : await store.settle(TENANT, all));
     return leased.length;

@@ -6,7 +6,8 @@ interface Known {
   readonly id: string;
   /** When its life began; a redrive or a quarantine begins another. It is between these two. */
   born: { least: Micros; most: Micros };
-  sure: boolean;
+  /** The round since which it is certainly stored. */
+  sure: number | undefined;
   /** The round in which the answer came that it is acknowledged or deleted. */
   ended?: { readonly round: number; readonly as: 'acknowledged' | 'deleted' };
   maybeEnded: boolean;
@@ -47,8 +48,9 @@ export interface Promises {
 }
 
 /**
- * Watches what callers of one tenant's inbox are told, and says where it contradicts what leases promise. Time stands still within a round,
- * and calls of one round run at once, in an order that nobody knows: so what is known of an event holds from the next round on.
+ * Watches what callers of one tenant's inbox are told, and says where it contradicts what leases promise. Time stands still within a
+ * round, and calls of one round run at once, in an order that nobody knows and in which their answers need not come: so what is
+ * known of an event holds from the next round on, and new leases and refusals are judged when the round is over.
  * A call that failed may have been carried out or not, at once or later.
  */
 export class LeaseOracle {
@@ -60,6 +62,7 @@ export class LeaseOracle {
   readonly #calls = new Map<string, Answers>();
   /** What is compared once all calls of the round have been answered, because others may have ended leases. */
   readonly #atEnd: (() => void)[] = [];
+  readonly #grants: (() => void)[] = [];
   #round = 0;
   #now: Micros = 0;
 
@@ -73,15 +76,26 @@ export class LeaseOracle {
   }
 
   beginRound(round: number, now: Micros): void {
-    for (const check of this.#atEnd.splice(0)) check();
     this.#round = round;
     this.#now = now;
+  }
+
+  /** To be called when all calls of the round have been answered. */
+  endRound(): void {
+    for (const grant of this.#grants.splice(0)) grant();
+    for (const check of this.#atEnd.splice(0)) check();
   }
 
   /** @param stored whether the store said so; false: it may be stored. */
   appended({ id }: StoredEvent, stored: boolean): void {
     this.#known.set(id, {
-      ...{ id, born: this.#since(), sure: stored, maybeEnded: false, maybeQuarantined: false },
+      ...{
+        id,
+        born: this.#since(),
+        sure: stored ? this.#round : undefined,
+        maybeEnded: false,
+        maybeQuarantined: false,
+      },
       attempts: { least: 0, most: 0 },
     });
   }
@@ -97,7 +111,11 @@ export class LeaseOracle {
     for (const one of all) {
       const event = this.#known.get(one.event.id);
       if (event === undefined) this.#violated(one.event.id, 'leased, though nobody stored it');
-      else this.#granted(event, one, offset);
+      else {
+        this.#grants.push(() => {
+          this.#granted(event, one, offset);
+        });
+      }
     }
   }
 
@@ -149,7 +167,7 @@ export class LeaseOracle {
       this.#violated(id, `attempt ${String(lease.attempt)} is too many`);
     if (this.#now >= event.born.most + eventTtl + 2 * offBy) this.#violated(id, 'leased, though expired');
     event.attempts = { least: lease.attempt, most: lease.attempt };
-    event.sure = true;
+    event.sure ??= this.#round;
     event.holder = {
       ...{ leaseId: lease.id, round: this.#round, attempt: lease.attempt },
       ...{ until: lease.until - offset, over: false },
@@ -180,7 +198,12 @@ export class LeaseOracle {
         return;
       case 'lost':
       case 'missing':
-        if (mine !== undefined) this.#refused(event, mine, settlement, result.outcome);
+        if (mine !== undefined) {
+          const { outcome } = result;
+          this.#atEnd.push(() => {
+            this.#refused(event, mine, settlement, outcome);
+          });
+        }
         return;
       case 'extended':
         if (mine !== undefined) this.#extended(mine, result.until - this.#promises.offBy);
@@ -220,7 +243,7 @@ export class LeaseOracle {
   }
 
   #refused(event: Known, mine: Holder, { action }: Settlement, outcome: string): void {
-    if (mine.over || event.ended !== undefined || event.maybeEnded) return;
+    if (event.holder !== mine || mine.over || event.ended !== undefined || event.maybeEnded) return;
     if (event.quarantined !== undefined || event.maybeQuarantined || this.#mayHaveExpired(event)) return;
     if (mine.round < this.#round && this.#now < mine.until - 2 * this.#promises.offBy) {
       this.#violated(event.id, `${action}: ${outcome}, though the lease runs`);
@@ -248,20 +271,25 @@ export class LeaseOracle {
       case 'acknowledged':
         if (event.ended !== undefined && event.ended.round < this.#round)
           this.#violated(id, 'acknowledged a second time');
-        event.ended = { round: this.#round, as: 'acknowledged' };
+        if (event.ended?.as !== 'deleted') event.ended = { round: this.#round, as: 'acknowledged' };
         return;
       case 'already':
         event.ended ??= { round: this.#round, as: 'acknowledged' };
         return;
       case 'missing':
-        if (event.sure && event.ended === undefined && !event.maybeEnded && !this.#mayHaveExpired(event)) {
-          this.#violated(id, 'missing, though stored');
-        }
+        this.#atEnd.push(() => {
+          const isThere = event.sure !== undefined && event.sure < this.#round;
+          if (isThere && event.ended === undefined && !event.maybeEnded && !this.#mayHaveExpired(event)) {
+            this.#violated(id, 'missing, though stored');
+          }
+        });
         return;
       case 'leased':
-        if (event.holder === undefined && event.attempts.most === 0) {
-          this.#violated(id, 'said to be leased, though nobody leased it');
-        }
+        this.#atEnd.push(() => {
+          if (event.holder === undefined && event.attempts.most === 0) {
+            this.#violated(id, 'said to be leased, though nobody leased it');
+          }
+        });
     }
   }
 
@@ -299,7 +327,8 @@ export class LeaseOracle {
     if (event === undefined) return;
     const { ended: end, attempts, sure } = event;
     if (found === undefined) {
-      const mayBeGone = end?.as === 'deleted' || event.maybeEnded || !sure || this.#mayHaveExpired(event);
+      const mayBeGone =
+        end?.as === 'deleted' || event.maybeEnded || sure === undefined || this.#mayHaveExpired(event);
       if (!mayBeGone) this.#violated(id, 'lost');
       return;
     }

@@ -26,7 +26,11 @@ export function v1BatchContract(t: Test, start: Start, shown: Shown): void {
   void t.test('a whole batch is repeated by its key', (t) => repeats(t, start, shown));
   void t.test('keys of events come before the key of the batch', (t) => ownKeys(t, start));
   void t.test('batches that are wrong as a whole store nothing', (t) => refused(t, start));
+  void t.test('of a list that is given twice the last one counts', (t) => listedTwice(t, start, shown));
   void t.test('bodies of batches may have 4 MiB', (t) => large(t, start, shown));
+  void t.test('an event larger than a body of its own rejects itself alone', (t) =>
+    oversize(t, start, shown),
+  );
   void t.test('many events are acknowledged in one call', (t) => acknowledges(t, start));
 }
 
@@ -210,6 +214,40 @@ async function large(t: Test, start: Start, shown: Shown): Promise<void> {
   t.match(v1Error(tooLarge).message, '4194304');
   t.equal((await app.request('POST', '/v1/events', full)).status, 413, 'others take what they took');
   await shown(app, 10);
+}
+
+async function listedTwice(t: Test, start: Start, shown: Shown): Promise<void> {
+  const app = await start(t);
+  const [a, b] = [JSON.stringify(event(1)), JSON.stringify(event(2))];
+  for (const first of [`[${a},${a}]`, '[]', '1', '{"0":1}']) {
+    const answer = await app.request('POST', SEND, `{"events":${first},"\\u0065vents":[${b}]}`);
+    t.equal(answer.status, 200, first);
+    t.same(answer.json['summary'], { created: 1 }, first);
+  }
+  for (const last of ['[]', '1']) {
+    const answer = await app.request('POST', SEND, `{"events":[${a}],"events":${last}}`);
+    t.match(v1Error(answer).details, [{ field: 'events' }], last);
+  }
+  await shown(app, 4);
+}
+
+async function oversize(t: Test, start: Start, shown: Shown): Promise<void> {
+  const app = await start(t);
+  const blown = (length: number) => {
+    const text = JSON.stringify(event(1));
+    return `${text.slice(0, -1)}${' '.repeat(length - text.length)}}`;
+  };
+  const [first, last] = [JSON.stringify(event(0)), JSON.stringify(event(2))];
+  const items = [first, blown(524_288), blown(524_289), `{"source":"${'é'.repeat(262_140)}"}`, last];
+  const answer = await app.request('POST', SEND, `{"events":[${items.join(',')}]}`);
+  t.equal(answer.status, 207);
+  const tooLarge = ['rejected', 'PAYLOAD_TOO_LARGE', 'the body is larger than 524288 bytes'];
+  const created = ['created', undefined, undefined];
+  t.same(
+    results(answer).map(({ outcome, error }) => [outcome, error?.code, error?.message]),
+    [created, created, tooLarge, tooLarge, created],
+  );
+  await shown(app, 3);
 }
 
 async function acknowledges(t: Test, start: Start): Promise<void> {

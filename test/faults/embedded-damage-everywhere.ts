@@ -7,7 +7,7 @@ import type { ApiKey } from '../../src/store/key-store.ts';
 import type { Name } from '../support/embedded.ts';
 import { entries, flipped, openRoot, openTestStore, tablesOf, TTL } from '../support/embedded.ts';
 
-const TABLES: readonly Name[] = ['events', 'ids', 'inbox', 'keys', 'claims', 'claims-by-expiry'];
+const TABLES: readonly Name[] = ['events', 'ids', 'inbox', 'done', 'keys', 'claims', 'claims-by-expiry'];
 const LONGEST_KEY = 1_978;
 
 interface Entry {
@@ -64,6 +64,11 @@ async function makeFolder(t: Test, path: string) {
   for (const name of ['a', 'b', 'c']) {
     const one = event();
     await store.append(one, claim(name, clock.time + TTL));
+    events.push(one);
+  }
+  for (let n = 0; n < 3; n++) {
+    const one = await add();
+    await store.acknowledge('acme', one.id, ++clock.time);
     events.push(one);
   }
   const keys = ['k1', 'k2', 'k3'].map((keyId): ApiKey => ({

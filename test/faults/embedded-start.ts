@@ -218,7 +218,7 @@ void t.test(
 void t.test('a folder has a format; one of a newer build stops the start', async (t) => {
   const { path, file } = await filled(t);
   const meta = openRawMeta(t, path);
-  const { key, value } = jsonEntry(Buffer.from('format'), 1);
+  const { key, value } = jsonEntry(Buffer.from('format'), 2);
   t.strictSame(meta.getBinary(key), value, 'a new folder');
   meta.removeSync(key);
   const old = await openTestStore(t, path);
@@ -232,11 +232,11 @@ void t.test('a folder has a format; one of a newer build stops the start', async
   await damaged.store.close();
   t.strictSame(meta.getBinary(key), value);
 
-  meta.putSync(key, jsonEntry(Buffer.from('format'), 2).value);
+  meta.putSync(key, jsonEntry(Buffer.from('format'), 3).value);
   const message = await refusal(t, path);
   t.match(
     message,
-    `The store ${file} has format 2, of a newer version of this service; this version knows formats up to 1`,
+    `The store ${file} has format 3, of a newer version of this service; this version knows formats up to 2`,
   );
 });
 

@@ -1,7 +1,9 @@
 import t from 'tap';
+import { createEventMetrics } from '../../src/metrics/event-metrics.ts';
 import { createHistogram } from '../../src/metrics/families.ts';
 import { createHttpMetrics } from '../../src/metrics/http-metrics.ts';
 import { inboxFamilies, TOP_TENANTS } from '../../src/metrics/inbox-metrics.ts';
+import type { EventStore } from '../../src/store/event-store.ts';
 import type { InboxState } from '../../src/store/store-gauges.ts';
 
 void t.test('a histogram counts cumulatively, with inclusive bounds', (t) => {
@@ -19,6 +21,22 @@ void t.test('a histogram counts cumulatively, with inclusive bounds', (t) => {
     ],
   );
   t.end();
+});
+
+void t.test('a store whose events are counted still acknowledges leased ones by force', async (t) => {
+  const acknowledgeMany: EventStore['acknowledgeMany'] = (_tenant, ids, at, force = false) =>
+    Promise.resolve(
+      ids.map(() => (force ? { outcome: 'acknowledged', acknowledgedAt: at } : { outcome: 'leased' })),
+    );
+  const { counted, families } = createEventMetrics(['v1']);
+  const store = counted({ acknowledgeMany } as EventStore, 'v1');
+  t.match(await store.acknowledgeMany('acme', ['a', 'b'], 7, true), [
+    { outcome: 'acknowledged' },
+    { outcome: 'acknowledged' },
+  ]);
+  t.match(await store.acknowledgeMany('acme', ['c'], 8), [{ outcome: 'leased' }]);
+  const acknowledged = families.find(({ name }) => name === 'triggers_events_acknowledged_total');
+  t.match(await acknowledged?.values(), [{ value: 2 }]);
 });
 
 void t.test('a client that went away is counted, and not timed', async (t) => {

@@ -77,7 +77,7 @@ export function lastPage(file: string): number {
 
 export const TTL = 1e12;
 
-export type Name = 'events' | 'ids' | 'inbox' | 'keys' | 'claims' | 'claims-by-expiry';
+export type Name = 'events' | 'ids' | 'inbox' | 'done' | 'keys' | 'claims' | 'claims-by-expiry';
 
 /** Time from expiry to deletion. */
 export const MARGIN = 86_400e6;
@@ -112,6 +112,7 @@ export function tablesOf(root: ReturnType<typeof openRoot>) {
     events: table('events'),
     ids: table('ids'),
     inbox: table('inbox'),
+    done: table('done'),
     keys: table('keys'),
     claims: table('claims'),
     'claims-by-expiry': table('claims-by-expiry'),

@@ -1,4 +1,5 @@
 import type { TSchema } from 'typebox';
+import { DISTINCT } from '../fields.ts';
 import type { Contract } from '../route.ts';
 import { SHARED_HEADERS, type SharedHeader } from './headers.ts';
 import type { Json } from './json.ts';
@@ -32,7 +33,9 @@ export function createComponents(contracts: readonly Contract[]): Components {
     if (Array.isArray(part)) return part.map(visit);
     if (typeof part !== 'object' || part === null) return part;
     const entries = Object.entries(part).filter(([key, value]) => key !== 'properties' || !isEmpty(value));
-    return Object.fromEntries(entries.map(([key, value]) => [key, visit(value)]));
+    return Object.fromEntries(
+      entries.map(([key, value]) => [key === DISTINCT ? 'uniqueItems' : key, visit(value)]),
+    );
   }
 
   function visit(part: unknown): unknown {

@@ -1,17 +1,23 @@
 import { batchClaim, idempotencyClaim } from '../../events/claims.ts';
 import { formatMicros } from '../../events/clock.ts';
 import { ingestMany, type EventDraft, type Ingested, type MakeClaim } from '../../events/ingest.ts';
-import { cutList, type CutValue } from '../../events/json-list.ts';
+import { cutList, type Cut, type CutValue } from '../../events/json-list.ts';
 import { MANY, type Acknowledgement, type Failed } from '../../store/event-store.ts';
 import type { Micros } from '../../store/event.ts';
-import { BATCH_BODY_LIMIT, invalidJson } from '../body.ts';
+import { BATCH_BODY_LIMIT, BODY_LIMIT, invalidJson } from '../body.ts';
 import { createLoopTurns } from '../loop-turns.ts';
-import { eventNotFound, invalidField, RequestError, validationError } from '../request-error.ts';
+import {
+  bodyTooLarge,
+  eventNotFound,
+  invalidField,
+  RequestError,
+  validationError,
+} from '../request-error.ts';
 import { route, type Route } from '../route.ts';
 import { inSlices } from '../slices.ts';
 import { compileCheck } from '../validate.ts';
 import * as examples from './examples.ts';
-import { carryOut, failedItem, manyReply, type ItemResult } from './many.ts';
+import { carryOut, failedItem, failureText, manyReply, type ItemResult } from './many.ts';
 import type { V1Services } from './routes.ts';
 import * as schemas from './schemas.ts';
 import { headerKey, readDraft } from './wire.ts';
@@ -19,8 +25,8 @@ import { headerKey, readDraft } from './wire.ts';
 /** How long reading batches may hold up a turn of the event loop. */
 const MS_PER_TURN = 5;
 
-/** An event of a batch that can be stored, or what is wrong with it. */
-type Item = { readonly draft: EventDraft; readonly claim: MakeClaim | undefined } | RequestError;
+/** An event of a batch that can be stored, or the result that says what is wrong with it. */
+type Item = { readonly draft: EventDraft; readonly claim: MakeClaim | undefined } | ItemResult;
 
 export function createEvents({ store, clock, idempotencyTtl }: V1Services): Route {
   const turns = createLoopTurns(MS_PER_TURN);
@@ -43,38 +49,84 @@ export function createEvents({ store, clock, idempotencyTtl }: V1Services): Rout
     responses: { 200: schemas.CreatedMany, 207: schemas.CreatedMany },
     example: examples.createEvents,
     handle: async ({ principal: { tenant }, head, bodyText, requestId, control }) => {
-      const key = headerKey(head);
-      const read = createReader(tenant, key, idempotencyTtl);
-      const items: Item[] = [];
-      const cut = cutList(bodyText, 'events');
-      const members = createMemberCheck();
-      await inSlices(turns, tenant, () => {
-        const next = takeNext(cut);
-        if (next === undefined) return false;
-        members.saw(next);
-        if (next.list) items.push(read(next, items.length));
-        return true;
-      });
-      members.finish(items.length);
-      const good = items.flatMap((item) => (item instanceof RequestError ? [] : [item]));
+      const reading = readBatch(bodyText, createReader(tenant, headerKey(head), idempotencyTtl));
+      await inSlices(turns, tenant, () => reading.step());
+      const items = reading.finish();
+      const good = items.flatMap((item) => ('draft' in item ? [item] : []));
       const ingested = await carryOut(control, items.length, () => ingestMany(store, clock, tenant, good));
       let next = 0;
-      const results = items.map((item) =>
-        item instanceof RequestError ? rejectedItem(item) : createdItem(at(ingested, next++)),
-      );
+      const results = items.map((item) => ('draft' in item ? createdItem(at(ingested, next++)) : item));
       return manyReply(results, requestId);
     },
   });
 }
 
+/**
+ * Reads a body in short steps. Its members are checked as the schema says, because nobody parses it as a whole.
+ *
+ * @param read makes an item of its text.
+ */
+function readBatch(text: string, read: (cut: CutValue, index: number) => Item) {
+  const cuts = cutList(text, 'events');
+  const wrong = new Map<string, string>();
+  let items: Item[] = [];
+
+  function take(cut: Cut): void {
+    switch (cut.kind) {
+      case 'list':
+        items = [];
+        wrong.delete('events');
+        return;
+      case 'item':
+        if (items.length === MANY) throw invalidField('events', `must have at most ${String(MANY)} items`);
+        items.push(read(cut, items.length));
+        return;
+      case 'member':
+        if (cut.name === 'events') wrong.set('events', 'must be an array');
+        else if (wrong.size < MOST_WRONG) wrong.set(cut.name || 'body', 'is not a known field');
+        if (isLarge(cut.text)) refuse();
+        parse(cut);
+        return;
+      case 'pause':
+    }
+  }
+
+  function refuse(): void {
+    throw validationError([...wrong].map(([field, message]) => ({ field, message })));
+  }
+
+  return {
+    /** @returns whether there is more to do. @throws a `RequestError` for what is no JSON, and for too many items. */
+    step(): boolean {
+      const cut = takeNext(cuts);
+      if (cut !== undefined) take(cut);
+      return cut !== undefined;
+    },
+    /** To be called after the last step. @throws a `RequestError` for a body with other members than it should have. */
+    finish(): readonly Item[] {
+      if (items.length === 0 && !wrong.has('events')) {
+        wrong.set('events', 'must be an array of at least one event');
+      }
+      if (wrong.size > 0) refuse();
+      return items;
+    },
+  };
+}
+
 /** @throws a `RequestError` if the text is no JSON object. */
-function takeNext(cut: Generator<CutValue, void>): CutValue | undefined {
+function takeNext(cuts: Generator<Cut, void>): Cut | undefined {
   try {
-    const { done, value } = cut.next();
+    const { done, value } = cuts.next();
     return done === true ? undefined : value;
   } catch (error) {
     throw invalidJson(error);
   }
+}
+
+/** What is larger than a body of one event may be is refused unseen: with 4 MiB, parsing it would hold up everybody for 0.3 s. */
+function isLarge(text: string): boolean {
+  // A character has at most 3 bytes for each of its code units.
+  return text.length > BODY_LIMIT / 3 && Buffer.byteLength(text) > BODY_LIMIT;
 }
 
 function parse({ text, at }: CutValue): unknown {
@@ -85,30 +137,6 @@ function parse({ text, at }: CutValue): unknown {
   }
 }
 
-/** Checks the members of the body as its schema says, which nobody has parsed as a whole. */
-function createMemberCheck() {
-  const wrong = new Map<string, string>();
-  let items = 0;
-  return {
-    /** @throws a `RequestError` for what is no JSON, and for more items than a call may have. */
-    saw(value: CutValue): void {
-      if (value.list) {
-        if (++items > MANY) throw invalidField('events', `must have at most ${String(MANY)} items`);
-        return;
-      }
-      parse(value);
-      if (value.name === 'events') wrong.set('events', 'must be an array');
-      else if (wrong.size < MOST_WRONG) wrong.set(value.name || 'body', 'is not a known field');
-    },
-    finish(found: number): void {
-      if (found === 0 && !wrong.has('events')) wrong.set('events', 'must be an array of at least one event');
-      if (wrong.size > 0) {
-        throw validationError([...wrong].map(([field, message]) => ({ field, message })));
-      }
-    },
-  };
-}
-
 const MOST_WRONG = 200;
 
 const checkEvent = compileCheck(schemas.CreateEventBody, 'event');
@@ -116,13 +144,14 @@ const checkEvent = compileCheck(schemas.CreateEventBody, 'event');
 /** The returned function reads one event. What is wrong with it alone is returned; it throws for what is no JSON. */
 function createReader(tenant: string, key: string | undefined, ttl: Micros) {
   return (cut: CutValue, index: number): Item => {
+    if (isLarge(cut.text)) return rejectedItem(bodyTooLarge(BODY_LIMIT));
     const value = parse(cut);
     try {
       const body = checkEvent(value);
       const draft = readDraft(cut.text, body);
       return { draft, claim: claimFor(tenant, key, index, draft, body.metadata?.idempotency_key, ttl) };
     } catch (error) {
-      if (error instanceof RequestError) return error;
+      if (error instanceof RequestError) return rejectedItem(error);
       throw error;
     }
   };
@@ -163,7 +192,7 @@ function createdItem(ingested: Ingested | Failed): ItemResult {
 }
 
 function rejectedItem(error: RequestError): ItemResult {
-  return { outcome: 'rejected', failure: { error, retryable: false } };
+  return { outcome: 'rejected', failure: failureText(error, false) };
 }
 
 export function keyReused(): RequestError {
@@ -230,7 +259,7 @@ function acknowledgedItem(
       return {
         outcome: 'not_found',
         members: eventId,
-        failure: { error: eventNotFound(), retryable: false },
+        failure: failureText(eventNotFound(), false),
       };
     case 'leased':
       throw new TypeError('leased events are acknowledged too');

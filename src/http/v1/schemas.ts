@@ -2,6 +2,7 @@ import Type, { type TSchema } from 'typebox';
 import { MANY } from '../../store/event-store.ts';
 import {
   cursor,
+  DISTINCT,
   errorCode,
   eventId,
   fieldErrors,
@@ -48,7 +49,12 @@ export const CreateEventsBody = Type.Object(
 
 export const AcknowledgeEventsBody = Type.Object(
   {
-    event_ids: Type.Array(eventId, { minItems: 1, maxItems: MANY, description: 'All different' }),
+    event_ids: Type.Array(eventId, {
+      minItems: 1,
+      maxItems: MANY,
+      [DISTINCT]: true,
+      description: 'All different',
+    }),
   },
   { additionalProperties: false },
 );

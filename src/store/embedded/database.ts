@@ -3,6 +3,9 @@ import type { Database } from 'lmdb';
 import { checkLmdbFile } from './lmdb-file.ts';
 import type { Entry } from './seal.ts';
 
+/** More than there are, with those of older versions. */
+export const MAX_TABLES = 16;
+
 export type Table = Database<Buffer, Buffer>;
 
 /** One LMDB file. Reads outside a transaction see all that is committed; within one turn they see the same snapshot. */
@@ -13,6 +16,8 @@ export interface Lmdb {
   readonly ids: Table;
   /** (tenant, sequence) -> source and type, of pending events */
   readonly inbox: Table;
+  /** sequence -> when the event was acknowledged. Older versions wrote that into the record of the event. */
+  readonly done: Table;
   /** id of an API key -> its record */
   readonly keys: Table;
   /** claim key -> the event that holds it, the fingerprint of its content, and when it ends */
@@ -53,7 +58,7 @@ export function openLmdb(file: string, check: (meta: Table) => void): Lmdb {
       // There is one transaction at a time. When lmdb-js (3.5.6, write.js) batches by turns, a transaction has a second promise
       // that is not accessible, and its rejection ends the process when a commit fails.
       eventTurnBatching: false,
-      maxDbs: 12,
+      maxDbs: MAX_TABLES,
       ...binary,
     });
   } finally {
@@ -73,6 +78,7 @@ export function openLmdb(file: string, check: (meta: Table) => void): Lmdb {
     events: table('events'),
     ids: table('ids'),
     inbox: table('inbox'),
+    done: table('done'),
     keys: table('keys'),
     claims: table('claims'),
     claimsByExpiry: table('claims-by-expiry'),

@@ -4,10 +4,11 @@ import { eachOfMany } from '../each-of-many.ts';
 import type { Acknowledgement, Failed } from '../event-store.ts';
 import type { Counts } from './counts.ts';
 import { readValue } from './database.ts';
+import { doneAt, doneEntry } from './done.ts';
 import type { Lmdb } from './database.ts';
 import type { Writer } from './writer.ts';
 import { idKey, locate } from './event-id.ts';
-import { acknowledgedEntry, decodeEvent, recordedId, recordedTenant } from './event-record.ts';
+import { decodeEvent, recordedAcknowledgement, recordedId, recordedTenant } from './event-record.ts';
 import { decodeIdEntry } from './id-index.ts';
 import { inboxKey } from './inbox-index.ts';
 import { isIntact } from './seal.ts';
@@ -25,14 +26,17 @@ interface Parts {
 
 /** Reads, acknowledges and removes events by their ids. */
 export function createEvents({ lmdb, writer, counts, expiredTo }: Parts) {
-  const { events, ids, inbox } = lmdb;
+  const { events, ids, inbox, done } = lmdb;
   const find = createLookup(lmdb, expiredTo);
 
   return { get, writes: { acknowledge, acknowledgeMany, remove } };
 
   function get(tenant: string, id: string): StoredEvent | undefined {
     const place = find(tenant, id);
-    return place && decodeEvent(recordAt(place, id));
+    if (place === undefined) return undefined;
+    const event = decodeEvent(recordAt(place, id));
+    const acknowledgedAt = event.acknowledgedAt ?? doneAt(done, place.sequence);
+    return acknowledgedAt === null ? event : { ...event, acknowledgedAt };
   }
 
   async function acknowledge(tenant: string, id: string, at: Micros): Promise<Acknowledgement> {
@@ -42,11 +46,10 @@ export function createEvents({ lmdb, writer, counts, expiredTo }: Parts) {
   function acknowledgeNow(tenant: string, id: string, at: Micros): Acknowledgement {
     const place = find(tenant, id);
     if (place === undefined) return { outcome: 'missing' };
-    const record = recordAt(place, id);
-    const { acknowledgedAt } = decodeEvent(record);
+    const acknowledgedAt = recordedAcknowledgement(recordAt(place, id)) ?? doneAt(done, place.sequence);
     if (acknowledgedAt !== null) return { outcome: 'already', acknowledgedAt };
-    const entry = acknowledgedEntry(place.key, record, at);
-    events.putSync(entry.key, entry.value);
+    const entry = doneEntry(place.sequence, at);
+    done.putSync(entry.key, entry.value);
     removePending(tenant, place.sequence);
     return { outcome: 'acknowledged', acknowledgedAt: at };
   }
@@ -77,6 +80,7 @@ export function createEvents({ lmdb, writer, counts, expiredTo }: Parts) {
       if (place.indexEntry !== null) ids.removeSync(place.indexEntry);
       if (place.record === REPLACED) return true;
       events.removeSync(place.key);
+      done.removeSync(place.key);
       removePending(tenant, place.sequence);
       return true;
     });
@@ -164,7 +168,7 @@ function createLookup({ events, ids, inbox }: Lmdb, expiredTo: () => Micros) {
   }
 }
 
-/** A record of up to 400 KB is written again for each: more of them would hold a transaction, and with it the event loop. */
+/** The checksum of a record of up to 400 KB is made for each: more of them would hold a transaction, and with it the event loop. */
 const ACKNOWLEDGED_TOGETHER = 20;
 
 /** About the bytes of memory that a write without a payload holds while it waits. */

@@ -40,7 +40,7 @@ export function eventEntry(event: StoredEvent, id: Buffer, sequence: Sequence): 
   return seal(entry);
 }
 
-/** The event of an intact record. */
+/** The event of an intact record. Whether it was acknowledged stands in the table `done`, unless an older version wrote it here. */
 export function decodeEvent(value: Buffer): StoredEvent {
   const flags = value.readUInt8(AT.flags);
   const sourceAt = HEADER_BYTES + value.readUInt8(AT.tenantLength);
@@ -62,18 +62,13 @@ export function decodeEvent(value: Buffer): StoredEvent {
     payload: text(payloadAt, end),
     metadata: (flags & HAS_METADATA) === 0 ? null : text(metadataAt, payloadAt),
     createdAt: value.readDoubleBE(AT.createdAt),
-    acknowledgedAt: (flags & ACKNOWLEDGED) === 0 ? null : value.readDoubleBE(AT.acknowledgedAt),
+    acknowledgedAt: recordedAcknowledgement(value),
   };
 }
 
-/** A copy of an intact record, acknowledged at that time. */
-export function acknowledgedEntry(key: Buffer, value: Buffer, at: Micros): Entry {
-  const entry = newEntry(key.length, bodyEnd(value) - BODY_START);
-  key.copy(entry.key);
-  value.copy(entry.value, 0, 0, bodyEnd(value));
-  entry.value.writeUInt8(value.readUInt8(AT.flags) | ACKNOWLEDGED, AT.flags);
-  entry.value.writeDoubleBE(at, AT.acknowledgedAt);
-  return seal(entry);
+/** When an intact record says that its event was acknowledged, as in folders of format 1; null: it does not say so. */
+export function recordedAcknowledgement(value: Buffer): Micros | null {
+  return (value.readUInt8(AT.flags) & ACKNOWLEDGED) === 0 ? null : value.readDoubleBE(AT.acknowledgedAt);
 }
 
 /** Bytes of payload in an event record. */

@@ -41,7 +41,7 @@ const NEIGHBOURS = 16;
 /** Events are stored in the order of their time, so the expired ones are the first, and need no index by expiry. */
 export function createExpiredEvents(parts: Parts): Backlog {
   const { lmdb, counts, deletableTo, pace } = parts;
-  const { events, ids, inbox } = lmdb;
+  const { events, ids, inbox, done } = lmdb;
   const probes = createProbes(4);
   let after: Buffer | undefined;
   /** Mean size of a record in the last call of `next`. */
@@ -65,6 +65,7 @@ export function createExpiredEvents(parts: Parts): Backlog {
       const { expired, bytes } = await lookAt(parts, keys);
       meanBytes = Math.max(100, bytes / keys.length);
       await pace.prefetch(inbox, inboxPages(expired));
+      await pace.prefetch(done, keys);
       await pace.prefetch(
         ids,
         expired.flatMap(({ indexedId }) => indexedId ?? []),
@@ -79,6 +80,7 @@ export function createExpiredEvents(parts: Parts): Backlog {
         if (inbox.removeSync(inboxKey(tenant, sequence))) counts.removed(tenant, sequence);
       }
       if (indexedId !== undefined) ids.removeSync(indexedId);
+      done.removeSync(key);
       return events.removeSync(key);
     };
   }

@@ -82,7 +82,8 @@ function readPending(
   }
   const bytes = payloadBytes(value);
   const event = decodeEvent(value);
-  if (event.tenant !== tenant || event.acknowledgedAt !== null) {
+  const isPending = event.acknowledgedAt === null && readValue(lmdb.done, key) === undefined;
+  if (event.tenant !== tenant || !isPending) {
     onDamage(
       new CorruptEventError(
         `The inbox of tenant ${tenant} has entry ${String(sequence)}, which is not pending`,

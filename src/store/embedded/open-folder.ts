@@ -4,7 +4,7 @@ import type { Lmdb } from './database.ts';
 import { checkFileSystem } from './file-system.ts';
 import { syncFolder, takeFolder } from './folder.ts';
 import type { Folder } from './folder.ts';
-import { checkFormat } from './format.ts';
+import { checkFormat, checkKnownFormat } from './format.ts';
 import type { EmbeddedOptions } from './embedded-store.ts';
 
 /**
@@ -21,7 +21,9 @@ export function openFolder(
     const warning = checkFileSystem(path, statfs(path).type);
     if (warning !== undefined) log.warn({ data_dir: path }, warning);
     const lmdb = openLmdb(folder.file, (meta) => {
-      checkFormat(meta, folder.file, onDamage);
+      // A command beside a server of an older version must not keep that from starting again.
+      if (exclusive) checkFormat(meta, folder.file, onDamage);
+      else checkKnownFormat(meta, folder.file);
     });
     syncFolder(path);
     return { folder, lmdb };

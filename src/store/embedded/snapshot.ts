@@ -2,12 +2,21 @@ import { existsSync, rmSync, statSync } from 'node:fs';
 import { open } from 'lmdb';
 import { UnusableStoreError } from '../store-errors.ts';
 import { checkLmdbFile } from './lmdb-file.ts';
-import type { Table } from './database.ts';
+import { MAX_TABLES, type Table } from './database.ts';
 import { checkKnownFormat } from './format.ts';
 import type { Entry } from './seal.ts';
 
 /** In the order in which they are read: a damaged event is found before what refers to it. */
-export const TABLES = ['meta', 'events', 'inbox', 'ids', 'claims', 'claims-by-expiry', 'keys'] as const;
+export const TABLES = [
+  'meta',
+  'events',
+  'inbox',
+  'done',
+  'ids',
+  'claims',
+  'claims-by-expiry',
+  'keys',
+] as const;
 export type TableName = (typeof TABLES)[number];
 
 /** All tables of an LMDB file as they are at one moment, whatever a server writes meanwhile. */
@@ -34,7 +43,13 @@ export function openSnapshot(file: string): Snapshot {
   const lockFile = `${file}-lock`;
   const hadLockFile = existsSync(lockFile);
   const binary = { encoding: 'binary', keyEncoding: 'binary', cache: false } as const;
-  const root = open<Buffer, Buffer>({ path: file, noSubdir: true, readOnly: true, maxDbs: 12, ...binary });
+  const root = open<Buffer, Buffer>({
+    path: file,
+    noSubdir: true,
+    readOnly: true,
+    maxDbs: MAX_TABLES,
+    ...binary,
+  });
   const tables = new Map<TableName, Table>();
   for (const name of TABLES) {
     // lmdb-js does not declare that the result is undefined for a table that is not there.

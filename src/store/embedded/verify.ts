@@ -55,10 +55,13 @@ export function verify(snapshot: Snapshot, { onFinding, onEntry }: Surroundings)
   const checks: Readonly<Record<TableName, Check>> = {
     meta: checkNote,
     events: (key, value, report) => {
-      if (checkEvent(snapshot, key, value, report)?.acknowledgedAt === null) pending++;
+      if (checkEvent(snapshot, key, value, report) === 'pending') pending++;
     },
     inbox: (key, value, report) => {
       checkInbox(snapshot, key, value, report);
+    },
+    done: (key, value, report) => {
+      checkDone(snapshot, key, value, report);
     },
     ids: (key, value, report) => {
       checkId(snapshot, key, value, report);
@@ -126,8 +129,13 @@ function checkNote(key: Buffer, value: Buffer, report: Report): void {
   );
 }
 
-/** Gives the event if its record is sound. */
-function checkEvent(snapshot: Snapshot, key: Buffer, value: Buffer, report: Report): StoredEvent | undefined {
+/** Tells the state of the event if its record is sound. */
+function checkEvent(
+  snapshot: Snapshot,
+  key: Buffer,
+  value: Buffer,
+  report: Report,
+): 'pending' | 'acknowledged' | undefined {
   const sequence = sequenceOf(key);
   if (sequence === undefined) {
     report(remains(value), 'its key is not the time of an event', 'no request finds the event');
@@ -144,9 +152,12 @@ function checkEvent(snapshot: Snapshot, key: Buffer, value: Buffer, report: Repo
   }
   const what = nameOf(event);
   checkWayTo(snapshot, event, sequence, what, report);
+  const isDone = snapshot.get('done', key) !== undefined;
   const expected = inboxEntry(event, sequence);
   const found = snapshot.get('inbox', expected.key);
-  if (event.acknowledgedAt !== null) {
+  if (isDone && event.acknowledgedAt !== null)
+    report(what, 'it is acknowledged twice, in its record and beside it', 'the time in its record is shown');
+  if (isDone || event.acknowledgedAt !== null) {
     if (found !== undefined)
       report(what, 'it is acknowledged, and still in the inbox', 'it is counted as pending');
   } else if (found === undefined) {
@@ -154,7 +165,7 @@ function checkEvent(snapshot: Snapshot, key: Buffer, value: Buffer, report: Repo
   } else if (isIntact(expected.key, found) && !found.equals(expected.value)) {
     report(what, 'its inbox entry has another source or type', 'filters do not find it');
   }
-  return event;
+  return isDone || event.acknowledgedAt !== null ? 'acknowledged' : 'pending';
 }
 
 /** Whether the id of an event leads to its place. */
@@ -197,6 +208,20 @@ function checkInbox(snapshot: Snapshot, key: Buffer, value: Buffer, report: Repo
     report(what, 'there is no such event', 'the event is lost; the inbox counts it');
   } else if (isIntact(recordKey, record) && recordedTenant(record) !== tenant) {
     report(what, 'the event of this time is of another tenant', 'the event is lost; the inbox counts it');
+  }
+}
+
+function checkDone(snapshot: Snapshot, key: Buffer, value: Buffer, report: Report): void {
+  const sequence = sequenceOf(key);
+  if (sequence === undefined) {
+    report('an acknowledgement', 'its key is not the time of an event', 'its event may be seen again');
+    return;
+  }
+  const what = `the acknowledgement of the event of ${formatMicros(sequence)}`;
+  if (!isIntact(key, value)) {
+    report(what, CHECKSUM, 'reading the event by its id is answered with 500; DELETE by its id removes it');
+  } else if (snapshot.get('events', sequenceKey(sequence)) === undefined) {
+    report(what, 'there is no such event', 'the event is lost; it had been acknowledged');
   }
 }
 

@@ -56,6 +56,12 @@ void t.test('send.mjs: the same event twice is stored once', async (t) => {
   t.equal(await runExample('send.mjs', url, '8'), 'stored: ID TIME\nwas there: ID TIME\n');
 });
 
+void t.test('batch.mjs: each event once, also when it is run again', async (t) => {
+  const { url } = await startTestApp(t);
+  t.equal(await runExample('batch.mjs', url, '700'), '{ created: 700 }\n{ acknowledged: 700 }\n');
+  t.equal(await runExample('batch.mjs', url, '700'), '{ duplicate: 700 }\n{ already_acknowledged: 700 }\n');
+});
+
 void t.test('errors.mjs: every kind of failure', async (t) => {
   const { url } = await startTestApp(t);
   const output = await runExample('errors.mjs', url);

@@ -43,6 +43,10 @@ const steps: fc.Arbitrary<Step> = fc.oneof(
     arbitrary: fc.tuple(fc.array(fields, { minLength: 1, maxLength: 6 }), fc.boolean()).map(appendStep),
   },
   { weight: 4, arbitrary: fc.tuple(index, tenant).map(acknowledgeStep) },
+  {
+    weight: 2,
+    arbitrary: fc.tuple(fc.uniqueArray(index, { maxLength: 6 }), tenant).map(acknowledgeManyStep),
+  },
   { weight: 2, arbitrary: fc.tuple(index, tenant).map(removeStep) },
   { weight: 4, arbitrary: fc.tuple(tenant, fc.integer({ min: 1, max: 5 }), filter).map(walkStep) },
   { weight: 3, arbitrary: index.map(getStep) },
@@ -97,16 +101,30 @@ function acknowledgeStep([index, tenant]: [number, string]): Step {
     const event = pick(run, index);
     if (event === undefined) return;
     const at = ++run.opened.clock.time;
-    const answer = await run.opened.store.acknowledge(tenant, event.id, at);
-    if (event.tenant !== tenant || !isAlive(run, event)) same(answer, { outcome: 'missing' });
-    else if (event.acknowledgedAt !== null)
-      same(answer, { outcome: 'already', acknowledgedAt: event.acknowledgedAt });
-    else {
-      const acknowledged = { ...event, acknowledgedAt: at };
-      same(answer, { outcome: 'acknowledged', acknowledgedAt: acknowledged.acknowledgedAt });
-      run.model.events = run.model.events.map((one) => (one === event ? acknowledged : one));
-    }
+    checkAcknowledged(run, tenant, event, at, await run.opened.store.acknowledge(tenant, event.id, at));
   };
+}
+
+function acknowledgeManyStep([indexes, tenant]: [number[], string]): Step {
+  return async (run) => {
+    const events = [...new Set(indexes.flatMap((index) => pick(run, index) ?? []))];
+    const at = ++run.opened.clock.time;
+    const ids = events.map(({ id }) => id);
+    const answers = await run.opened.store.acknowledgeMany(tenant, ids, at);
+    same(answers.length, events.length);
+    for (const [index, event] of events.entries()) checkAcknowledged(run, tenant, event, at, answers[index]);
+  };
+}
+
+function checkAcknowledged(run: Run, tenant: string, event: StoredEvent, at: number, answer: unknown): void {
+  if (event.tenant !== tenant || !isAlive(run, event)) same(answer, { outcome: 'missing' });
+  else if (event.acknowledgedAt !== null)
+    same(answer, { outcome: 'already', acknowledgedAt: event.acknowledgedAt });
+  else {
+    const acknowledged = { ...event, acknowledgedAt: at };
+    same(answer, { outcome: 'acknowledged', acknowledgedAt: acknowledged.acknowledgedAt });
+    run.model.events = run.model.events.map((one) => (one === event ? acknowledged : one));
+  }
 }
 
 function removeStep([index, tenant]: [number, string]): Step {

@@ -63,3 +63,78 @@ void t.test('kill -9 in the middle of ingest loses no event that got a 201', asy
   const lost = [...acknowledged].filter(([id, payload]) => found.get(id) !== payload);
   t.same(lost, [], `all ${String(acknowledged.size)} are there, of ${String(found.size)} stored`);
 });
+
+/** Sends batches one after the other, and acknowledges the first half of each, until the service is gone. */
+async function produceAndConsume(url: string, client: number, seen: Seen): Promise<void> {
+  const post = async (path: string, body: unknown) => {
+    const response = await fetch(url + path, {
+      method: 'POST',
+      headers: HEADERS,
+      body: JSON.stringify(body),
+    });
+    const { results } = (await response.json()) as { results: { event_id: string; outcome: string }[] };
+    return results;
+  };
+  for (let n = 0; ; n++) {
+    const batch = `${String(seen.round)}-${String(client)}-${String(n)}`;
+    const event = { source: 'kill', event_type: 't', payload: { batch } };
+    try {
+      const created = await post('/v1/events/batch', { events: Array.from({ length: BATCH }, () => event) });
+      const ids = created.map(({ event_id: id }) => id);
+      seen.created.set(batch, ids);
+      const half = ids.slice(0, BATCH / 2);
+      half.forEach((id) => seen.asked.add(id));
+      for (const { event_id: id, outcome } of await post('/v1/events/ack', { event_ids: half })) {
+        if (outcome === 'acknowledged') seen.acknowledged.add(id);
+      }
+    } catch {
+      return;
+    }
+  }
+}
+
+const BATCH = 40;
+
+/** What the clients were told. */
+interface Seen {
+  round: number;
+  /** Batches that were answered: the ids of their events. */
+  readonly created: Map<string, readonly string[]>;
+  /** Events whose acknowledgement was asked for, and those for which it was answered. */
+  readonly asked: Set<string>;
+  readonly acknowledged: Set<string>;
+}
+
+void t.test(
+  'kill -9: a batch is there as a whole or not at all, and acknowledged stays acknowledged',
+  async (t) => {
+    const dataDir = t.testdir();
+    const seen: Seen = { round: 0, created: new Map(), asked: new Set(), acknowledged: new Set() };
+    for (seen.round = 1; seen.round <= 3; seen.round++) {
+      const service = await startService(t, { DATA_DIR: dataDir });
+      const before = seen.acknowledged.size;
+      const clients = Array.from({ length: 8 }, (_, client) => produceAndConsume(service.url, client, seen));
+      while (seen.acknowledged.size < before + 400 + seen.round * 97) await sleep(1);
+      service.child.kill('SIGKILL');
+      t.equal(await service.ended, 'SIGKILL');
+      await Promise.all(clients);
+    }
+    const { url } = await startService(t, { DATA_DIR: dataDir });
+    const found = await readAll(url);
+    const inInbox = new Map<string, number>();
+    for (const payload of found.values()) {
+      const { batch } = JSON.parse(payload) as { batch: string };
+      inInbox.set(batch, (inInbox.get(batch) ?? 0) + 1);
+    }
+    const back = [...seen.acknowledged].filter((id) => found.has(id));
+    t.same(back, [], `none of ${String(seen.acknowledged.size)} acknowledged events came back`);
+    const lost = [...seen.created.values()].flat().filter((id) => !seen.asked.has(id) && !found.has(id));
+    t.same(lost, [], `nothing is lost of ${String(seen.created.size)} batches`);
+    const unanswered = [...inInbox].filter(([batch]) => !seen.created.has(batch));
+    t.same(
+      unanswered.filter(([, events]) => events !== BATCH),
+      [],
+      'a batch without an answer is whole',
+    );
+  },
+);
