@@ -19,12 +19,18 @@ export interface Request {
   readonly unfinished?: (body: unknown) => boolean;
   /** Where several requests make one call: its `deadline`. */
   readonly deadline?: number;
+  /** Instead of the option of the client. */
+  readonly maxRetries?: number;
+  /** Told of each try that failed and will be followed by another. @param tries that have failed so far. */
+  readonly onRetry?: (failure: TriggersError, tries: number) => void;
 }
 
 export interface Answer {
   /** Parsed JSON: an object with the member that was expected. Null: done before, it seems by a try of this call. */
   readonly body: unknown;
   readonly headers: Headers;
+  /** Where it is more than 1, an earlier try may have been carried out. */
+  readonly tries: number;
 }
 
 /**
@@ -41,25 +47,26 @@ export interface Call {
 const ENOUGH_FOR_A_TRY_MS = 5_000;
 
 export function createCall(settings: Settings, world: World): Call {
-  const { timeoutMs, maxRetries } = settings;
+  const { timeoutMs } = settings;
   // A reply that never comes must leave time for the other tries.
-  const tryMs = Math.max(timeoutMs / (maxRetries + 1), ENOUGH_FOR_A_TRY_MS);
+  const tryMs = Math.max(timeoutMs / (settings.maxRetries + 1), ENOUGH_FOR_A_TRY_MS);
 
   const newDeadline = (): number => world.now() + timeoutMs;
 
   const call = async (request: Request): Promise<Answer> => {
-    const { deadline = newDeadline() } = request;
+    const { deadline = newDeadline(), maxRetries = settings.maxRetries } = request;
     for (let tries = 1; ; tries++) {
       const left = Math.min(tryMs, deadline - world.now());
-      const { answer, failure, headers } = await tryOnce(settings, world, request, left);
-      if (answer !== undefined && request.unfinished?.(answer.body) !== true) return answer;
+      const { reply, failure, headers } = await tryOnce(settings, world, request, left);
+      if (reply !== undefined && request.unfinished?.(reply.body) !== true) return { ...reply, tries };
       if (tries > 1 && headers && failure && failure.status === request.doneBefore)
-        return { body: null, headers };
+        return { body: null, headers, tries };
       const wait = waitMs(tries, headers, world.random);
       if (failure?.retryable === false || tries > maxRetries || world.now() + wait >= deadline) {
-        if (answer !== undefined) return answer;
+        if (failure === undefined) return { ...reply, tries };
         throw failure;
       }
+      if (failure !== undefined) request.onRetry?.(failure, tries);
       await sleep(world, wait, request.signal);
     }
   };
@@ -67,8 +74,8 @@ export function createCall(settings: Settings, world: World): Call {
 }
 
 type Outcome =
-  | { readonly answer: Answer; readonly failure?: never; readonly headers: Headers }
-  | { readonly answer?: never; readonly failure: TriggersError; readonly headers?: Headers };
+  | { readonly reply: Omit<Answer, 'tries'>; readonly failure?: never; readonly headers: Headers }
+  | { readonly reply?: never; readonly failure: TriggersError; readonly headers?: Headers };
 
 /** Rejects with the reason of the caller's signal, and with nothing else. */
 async function tryOnce(settings: Settings, world: World, request: Request, ms: number): Promise<Outcome> {
@@ -121,7 +128,7 @@ function readReply({ success }: Request, response: Response, text: string): Outc
   const body = parseObject(text);
   if (response.ok) {
     if (success.statuses.includes(status) && body?.[success.member] !== undefined)
-      return { answer: { body, headers }, headers };
+      return { reply: { body, headers }, headers };
     // Cut short on its way, perhaps.
     return { failure: unexpected(response, true), headers };
   }
@@ -201,7 +208,8 @@ async function sleep(world: World, ms: number, signal: AbortSignal | undefined):
       signal?.removeEventListener('abort', done);
       resolve();
     };
-    const stopTimer = world.after(ms, done);
+    // A timer that is set any later would run at once.
+    const stopTimer = world.after(Math.min(ms, 2 ** 31 - 1), done);
     signal?.addEventListener('abort', done);
   });
   signal?.throwIfAborted();

@@ -2,6 +2,7 @@ import { createCall, type Call } from './call.ts';
 import { createEvents, type Events } from './events.ts';
 import { createInbox, type Inbox } from './inbox.ts';
 import { readOptions, type CallOptions, type TriggersOptions } from './options.ts';
+import { createQuarantine, type Quarantine } from './quarantine.ts';
 import type { Health } from './wire.ts';
 import { SYSTEM } from './world.ts';
 
@@ -14,13 +15,15 @@ import { SYSTEM } from './world.ts';
 export class Triggers {
   readonly events: Events;
   readonly inbox: Inbox;
+  readonly quarantine: Quarantine;
   readonly #call: Call;
 
   /** Throws a `TypeError` for options that cannot work. */
   constructor(options: TriggersOptions) {
     this.#call = createCall(readOptions(options), SYSTEM);
     this.events = createEvents(this.#call);
-    this.inbox = createInbox(this.#call);
+    this.inbox = createInbox(this.#call, SYSTEM);
+    this.quarantine = createQuarantine(this.#call);
   }
 
   /** Whether the service is alive, and its version. */

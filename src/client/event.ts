@@ -8,7 +8,7 @@ export interface TriggersEvent<Payload = Record<string, unknown>> {
   readonly eventType: string;
   readonly payload: Payload;
   readonly metadata: Record<string, unknown> | null;
-  readonly status: 'pending' | 'acknowledged';
+  readonly status: 'pending' | 'acknowledged' | 'quarantined';
   readonly createdAt: string;
   readonly acknowledgedAt: string | null;
 }

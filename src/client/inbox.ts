@@ -1,33 +1,17 @@
 import type { Call } from './call.ts';
+import { consume, type ConsumeOptions, type Consumer, type Handler } from './consume.ts';
 import { eventFrom, type TriggersEvent } from './event.ts';
+import { lease, type LeaseOptions, type Leases } from './lease.ts';
+import type { ManyResult } from './many.ts';
+import { randomKey } from './new-event.ts';
 import type { CallOptions } from './options.ts';
-import type { WirePage, WireQuery } from './wire.ts';
+import { inOrder, settle, type SettledItem, type Settlements } from './settle.ts';
+import type { WireEvent } from './wire.ts';
+import type { World } from './world.ts';
+import { walk, type ListOptions, type Page, type Walk } from './walk.ts';
 
-export interface ListOptions extends CallOptions {
-  /** Events a page, 1-100; 50 by default. It bounds requests, not the walk. */
-  readonly limit?: number | undefined;
-  /** Only events with exactly this source. */
-  readonly source?: string | undefined;
-  /** Only events of exactly this type. */
-  readonly eventType?: string | undefined;
-  /** Where to go on: `nextCursor` of a page. */
-  readonly cursor?: string | undefined;
-}
-
-export interface InboxPage<Payload = Record<string, unknown>> {
-  readonly events: readonly TriggersEvent<Payload>[];
-  /** Null: this was the last page. */
-  readonly nextCursor: string | null;
-}
-
-/** A walk through the inbox. It reads a page when the page before is used up; take either its events or its pages. */
-export interface InboxWalk<Payload = Record<string, unknown>> extends AsyncGenerator<
-  TriggersEvent<Payload>,
-  void,
-  undefined
-> {
-  pages(): AsyncGenerator<InboxPage<Payload>, void, undefined>;
-}
+export type InboxPage<Payload = Record<string, unknown>> = Page<TriggersEvent<Payload>>;
+export type InboxWalk<Payload = Record<string, unknown>> = Walk<TriggersEvent<Payload>>;
 
 export interface Inbox {
   /**
@@ -35,58 +19,41 @@ export interface Inbox {
    * walk does not disturb it. Nothing is reserved: a second consumer sees the same events.
    */
   list<Payload = Record<string, unknown>>(options?: ListOptions): InboxWalk<Payload>;
+  /**
+   * Hands out events that no other call gets while their leases run. Settle each: one that is not settled is handed out again
+   * when its lease has run out. Resolves with no events where there are none.
+   */
+  lease<Payload = Record<string, unknown>>(options?: LeaseOptions): Promise<Leases<Payload>>;
+  /**
+   * Handles events as they come, several at once, until it is stopped. It leases them, extends leases, settles, and survives
+   * restarts of the service. Any number of consumers may share an inbox.
+   */
+  consume<Payload = Record<string, unknown>>(
+    handler: Handler<Payload>,
+    options?: ConsumeOptions<Payload>,
+  ): Consumer;
+  /** Settles leases, in requests of up to 500. Look at the outcomes: it resolves also where leases are lost. */
+  settle(settlements: Settlements, options?: CallOptions): Promise<ManyResult<SettledItem>>;
 }
 
-export function createInbox(call: Call): Inbox {
+export function createInbox(call: Call, world: World): Inbox {
   return {
     list<Payload>(options: ListOptions = {}) {
-      const pages = (): AsyncGenerator<InboxPage<Payload>, void, undefined> => readPages(call, options);
-      return Object.assign(eventsOf(pages()), { pages });
+      return walk(call, '/v1/inbox', options, (wire) => eventFrom<Payload>(wire as WireEvent));
+    },
+
+    async lease<Payload>({ idempotencyKey = randomKey(), settle = {}, ...options }: LeaseOptions = {}) {
+      const leases = await lease<Payload>(call, { ...options, idempotencyKey, settle: inOrder(settle) });
+      const { events, settled, backlog } = leases;
+      return { events, settled, backlog };
+    },
+
+    consume<Payload>(handler: Handler<Payload>, options: ConsumeOptions<Payload> = {}) {
+      return consume(call, world, handler, options);
+    },
+
+    settle(settlements, options = {}) {
+      return settle(call, settlements, options);
     },
   };
-}
-
-async function* eventsOf<Payload>(
-  pages: AsyncIterable<InboxPage<Payload>>,
-): AsyncGenerator<TriggersEvent<Payload>, void, undefined> {
-  for await (const { events } of pages) yield* events;
-}
-
-async function* readPages<Payload>(
-  call: Call,
-  options: ListOptions,
-): AsyncGenerator<InboxPage<Payload>, void, undefined> {
-  let cursor: string | null | undefined = options.cursor;
-  do {
-    const page: InboxPage<Payload> = await readPage<Payload>(call, options, cursor);
-    yield page;
-    cursor = page.nextCursor;
-  } while (cursor !== null);
-}
-
-async function readPage<Payload>(
-  call: Call,
-  { limit, source, eventType, signal }: ListOptions,
-  cursor: string | undefined,
-): Promise<InboxPage<Payload>> {
-  const { body } = await call({
-    method: 'GET',
-    path: `/v1/inbox${queryText({ limit, cursor, source, event_type: eventType })}`,
-    signal,
-    success: { statuses: [200], member: 'pagination' },
-  });
-  const { events, pagination } = body as WirePage;
-  return {
-    events: events.map((event) => eventFrom<Payload>(event)),
-    nextCursor: pagination.next_cursor,
-  };
-}
-
-function queryText(query: WireQuery): string {
-  const search = new URLSearchParams();
-  for (const [name, value] of Object.entries(query) as [string, string | number | undefined][]) {
-    if (value !== undefined) search.set(name, String(value));
-  }
-  const text = search.toString();
-  return text === '' ? '' : `?${text}`;
 }

@@ -1,10 +1,16 @@
 export { Triggers } from './client.ts';
 export { TriggersError, type ErrorCode, type FieldError } from './error.ts';
 export type { TriggersEvent } from './event.ts';
+export type { Consumer, ConsumeOptions, Handler, HandlerContext, StopOptions } from './consume.ts';
 export type { AcknowledgedItem, Batches, SentItem } from './batches.ts';
 export type { Acknowledged, Deleted, Events, Sent } from './events.ts';
-export type { Inbox, InboxPage, InboxWalk, ListOptions } from './inbox.ts';
+export type { Inbox, InboxPage, InboxWalk } from './inbox.ts';
+export type { Lease, LeasedEvent, LeaseOptions, Leases } from './lease.ts';
 export type { ItemError, ItemResult, ManyResult } from './many.ts';
 export type { NewEvent } from './new-event.ts';
 export type { CallOptions, SendOptions, TriggersOptions } from './options.ts';
+export type { QuarantinedEvent, Quarantine, RedriveFilter, RedrivenItem } from './quarantine.ts';
+export type { ExtendItem, RejectItem, ReleaseItem, SettledItem, Settlements } from './settle.ts';
+export type { ListOptions, Page, Walk } from './walk.ts';
 export type { Health, Metadata } from './wire.ts';
+export { Reject, Release } from './verdict.ts';

@@ -7,7 +7,7 @@ export interface WireEvent {
   readonly event_type: string;
   readonly payload: Record<string, unknown>;
   readonly metadata: Record<string, unknown> | null;
-  readonly status: 'pending' | 'acknowledged';
+  readonly status: 'pending' | 'acknowledged' | 'quarantined';
   readonly created_at: string;
   readonly acknowledged_at: string | null;
 }
@@ -24,8 +24,8 @@ export interface WireCreated {
   readonly created_at: string;
 }
 
-export interface WirePage {
-  readonly events: readonly WireEvent[];
+export interface WirePage<Event = WireEvent> {
+  readonly events: readonly Event[];
   readonly pagination: { readonly next_cursor: string | null; readonly limit: number };
 }
 
@@ -61,6 +61,68 @@ export interface WireAcknowledgedItem extends WireItem {
 
 export interface WireMany<Item extends WireItem> {
   readonly results: readonly Item[];
+}
+
+export interface WireLease {
+  readonly token: string;
+  readonly expires_at: string;
+  readonly attempt: number;
+  readonly last_reason: string | null;
+}
+
+export interface WireLeasedEvent extends WireEvent {
+  readonly lease: WireLease;
+}
+
+export interface WireSettle {
+  readonly ack?: string[];
+  readonly release?: {
+    token: string;
+    delay_seconds?: number | undefined;
+    failed?: boolean | undefined;
+    reason?: string | undefined;
+  }[];
+  readonly reject?: { token: string; reason?: string | undefined }[];
+  readonly extend?: { token: string; lease_seconds: number }[];
+}
+
+export interface WireSettledItem extends WireItem {
+  readonly action: 'ack' | 'release' | 'reject' | 'extend';
+  readonly outcome:
+    | 'acknowledged'
+    | 'released'
+    | 'quarantined'
+    | 'extended'
+    | 'lease_lost'
+    | 'lease_malformed'
+    | 'not_found'
+    | 'failed';
+  readonly event_id?: string;
+}
+
+export interface WireLeaseCall {
+  readonly limit?: number | undefined;
+  readonly lease_seconds?: number | undefined;
+  readonly source?: string | undefined;
+  readonly event_type?: string | undefined;
+  readonly settle?: WireSettle | undefined;
+}
+
+export interface WireLeases {
+  readonly events: readonly WireLeasedEvent[];
+  readonly settled: readonly WireSettledItem[];
+  readonly backlog: { readonly empty: boolean; readonly pending: number; readonly is_lower_bound: boolean };
+}
+
+export interface WireQuarantinedEvent extends WireEvent {
+  readonly attempts: number;
+  readonly last_reason: string | null;
+  readonly quarantined_at: string;
+}
+
+export interface WireRedrivenItem extends WireItem {
+  readonly outcome: 'redriven' | 'not_found' | 'failed';
+  readonly event_id?: string;
 }
 
 export interface WireDeleted {

@@ -24,7 +24,7 @@ function client(
   const service = fakeService(replies, options.random);
   const settings = readOptions({ baseUrl: 'http://api', apiKey: 'key', fetch: service.fetch, ...options });
   const call = createCall(settings, service.world);
-  return { ...service, events: createEvents(call), inbox: createInbox(call) };
+  return { ...service, events: createEvents(call), inbox: createInbox(call, service.world) };
 }
 
 async function failureOf(promise: Promise<unknown>): Promise<TriggersError> {

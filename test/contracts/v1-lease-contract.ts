@@ -106,7 +106,13 @@ async function leases(t: Test, start: Start, shown: Shown): Promise<void> {
   t.same([...first, ...rest].map(({ event_id }) => event_id).sort(), [...sent].sort());
   const after = await app.request('POST', LEASE, {});
   t.same(after.json['events'], []);
-  t.match(after.json['backlog'], { empty: false, pending: 5 });
+  const { empty, pending, is_lower_bound } = after.json['backlog'] as {
+    empty: boolean;
+    pending: number;
+    is_lower_bound: boolean;
+  };
+  t.equal(empty, false, 'all of them are leased');
+  t.ok(pending === 5 || (pending < 5 && is_lower_bound), `${String(pending)} pending`);
   const inbox = await app.request('GET', '/v1/inbox');
   conforms(t, schemas.InboxPage, inbox);
   const listed = inbox.json['events'] as { event_id: string; leased_until: string | null }[];

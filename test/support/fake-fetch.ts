@@ -62,7 +62,7 @@ function responseFrom({ status, body, headers }: Exclude<FakeReply, Error | 'sil
 }
 
 /** Jumps to the next timer as soon as nothing else is left to do. */
-function patientWorld(random: number): World {
+export function patientWorld(random: number): World {
   let now = 0;
   const timers = new Map<() => void, number>();
   let looking = false;

@@ -8,8 +8,10 @@ import type { Test } from 'tap';
 import t from 'tap';
 import { LOCAL_KEY } from '../../../src/access/local.ts';
 import { Triggers } from '../../../src/client/client.ts';
+import { SYSTEM } from '../../../src/client/world.ts';
 import { startTestApp } from '../../support/app.ts';
 import { freePort } from '../../../src/cli/dynamodb-local.ts';
+import { LeaseStandIn } from '../../support/lease-stand-in.ts';
 import { installClient, userEnv } from '../../support/packed-client.ts';
 import { startService } from '../../support/process.ts';
 
@@ -135,6 +137,27 @@ async function survives(t: Test, command: string, script: string): Promise<void>
   for await (const { eventType } of triggers.inbox.list()) left.push(eventType);
   t.same(left, ['other'], 'what was handled is acknowledged, what was not asked for is left');
 }
+
+void t.test('consume.mjs handles what comes, and ends in good order', async (t) => {
+  const service = new LeaseStandIn(SYSTEM);
+  const { url, close } = await service.listen();
+  t.teardown(close);
+  service.add({ n: 0 }, { poison: true }, { n: 2 });
+  const worker = spawn(process.execPath, [join(folder, 'consume.mjs')], {
+    cwd: folder,
+    env: { ...userEnv, TRIGGERS_URL: url },
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  t.teardown(() => worker.kill('SIGKILL'));
+  let output = '';
+  for await (const data of worker.stdout) {
+    output += String(data);
+    if (output.includes('{"n":2}')) worker.kill('SIGTERM');
+  }
+  t.equal(output, 'handled id 0 {"n":0} attempt 1\nhandled id 2 {"n":2} attempt 1\nstopped\n');
+  t.equal(service.in('acknowledged'), 2);
+  t.equal(service.in('quarantined'), 1);
+});
 
 void t.test('worker.mjs survives a restart of the service and ends in good order', async (t) => {
   await survives(t, process.execPath, 'worker.mjs');
