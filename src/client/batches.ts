@@ -12,13 +12,18 @@ export interface SentItem extends ItemResult<'created' | 'duplicate' | 'rejected
   readonly createdAt: string | null;
 }
 
-/** What came of one event of `ackMany`. `not_found`: it never was, was deleted, or has expired. */
+/** What came of one event of `ackMany`. `not_found`: it never was, was deleted, or has expired. `leased`: somebody is at work on it. */
 export interface AcknowledgedItem extends ItemResult<
-  'acknowledged' | 'already_acknowledged' | 'not_found' | 'failed'
+  'acknowledged' | 'already_acknowledged' | 'leased' | 'not_found' | 'failed'
 > {
   readonly eventId: string;
   /** Null: it is not acknowledged, as far as is known. */
   readonly acknowledgedAt: string | null;
+}
+
+export interface AckOptions extends CallOptions {
+  /** Also those that somebody has leased, who then learns that the lease is lost. */
+  readonly force?: boolean | undefined;
 }
 
 /** Calls for many events. */
@@ -32,7 +37,7 @@ export interface Batches {
    */
   sendBatch(events: readonly NewEvent[], options?: SendOptions): Promise<ManyResult<SentItem>>;
   /** Takes many different events out of the inbox, in requests of up to 500. Look at the outcomes: it resolves also where some are not there. */
-  ackMany(eventIds: readonly string[], options?: CallOptions): Promise<ManyResult<AcknowledgedItem>>;
+  ackMany(eventIds: readonly string[], options?: AckOptions): Promise<ManyResult<AcknowledgedItem>>;
 }
 
 export function createBatches(call: Call): Batches {
@@ -57,16 +62,16 @@ export function createBatches(call: Call): Batches {
       return withSummary(results.map(sentItem));
     },
 
-    async ackMany(eventIds, { signal } = {}) {
+    async ackMany(eventIds, { signal, force = false } = {}) {
       const parts = cutIntoParts(
         eventIds.map((eventId) => JSON.stringify(eventId)),
-        '{"event_ids":[]}'.length,
+        '{"event_ids":[],"force":true}'.length,
       );
       const results = await callInParts<WireAcknowledgedItem>(
         call,
         parts.map((part) => ({
           path: '/v1/events/ack',
-          body: `{"event_ids":[${part.join(',')}]}`,
+          body: `{"event_ids":[${part.join(',')}]${force ? ',"force":true' : ''}}`,
           size: part.length,
         })),
         signal,

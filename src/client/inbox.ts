@@ -6,12 +6,18 @@ import type { ManyResult } from './many.ts';
 import { randomKey } from './new-event.ts';
 import type { CallOptions } from './options.ts';
 import { inOrder, settle, type SettledItem, type Settlements } from './settle.ts';
-import type { WireEvent } from './wire.ts';
+import type { WireInboxEvent } from './wire.ts';
 import type { World } from './world.ts';
 import { walk, type ListOptions, type Page, type Walk } from './walk.ts';
 
-export type InboxPage<Payload = Record<string, unknown>> = Page<TriggersEvent<Payload>>;
-export type InboxWalk<Payload = Record<string, unknown>> = Walk<TriggersEvent<Payload>>;
+/** A pending event. */
+export interface InboxEvent<Payload = Record<string, unknown>> extends TriggersEvent<Payload> {
+  /** The end of its lease; null: it is free. */
+  readonly leasedUntil: string | null;
+}
+
+export type InboxPage<Payload = Record<string, unknown>> = Page<InboxEvent<Payload>>;
+export type InboxWalk<Payload = Record<string, unknown>> = Walk<InboxEvent<Payload>>;
 
 export interface Inbox {
   /**
@@ -39,7 +45,10 @@ export interface Inbox {
 export function createInbox(call: Call, world: World): Inbox {
   return {
     list<Payload>(options: ListOptions = {}) {
-      return walk(call, '/v1/inbox', options, (wire) => eventFrom<Payload>(wire as WireEvent));
+      return walk(call, '/v1/inbox', options, (event): InboxEvent<Payload> => {
+        const wire = event as WireInboxEvent;
+        return { ...eventFrom(wire), leasedUntil: wire.leased_until };
+      });
     },
 
     async lease<Payload>({ idempotencyKey = randomKey(), settle = {}, ...options }: LeaseOptions = {}) {

@@ -61,7 +61,7 @@ export async function callInParts<Item extends WireItem>(
       const { results: told } = answer as WireMany<Item>;
       for (const item of told)
         if (item.error === undefined && !good.has(item.index)) good.set(item.index, item);
-      return told.some(({ retryable }) => retryable === true);
+      return told.some(({ error, retryable }) => retryable === true && error?.code !== 'LEASED');
     };
     const request = { method: 'POST', path, body, headers, signal, deadline } as const;
     try {

@@ -4,7 +4,7 @@ import { walk, type ListOptions, type Walk } from './walk.ts';
 import { callInParts, cutIntoParts, problemOf, withSummary } from './many.ts';
 import type { ItemResult, ManyResult, PartResult } from './many.ts';
 import type { CallOptions } from './options.ts';
-import type { WireMany, WireQuarantinedEvent, WireRedrivenItem } from './wire.ts';
+import type { WireMany, WireQuarantinedEvent, WireRedrive, WireRedrivenItem } from './wire.ts';
 
 export interface QuarantinedEvent<Payload = Record<string, unknown>> extends TriggersEvent<Payload> {
   /** How often it was leased without being acknowledged. */
@@ -75,7 +75,7 @@ async function redriveSome(
   const { body } = await call({
     method: 'POST',
     path: PATH,
-    body: JSON.stringify({ source, event_type: eventType, limit }),
+    body: JSON.stringify({ source, event_type: eventType, limit } satisfies WireRedrive),
     signal,
     success: { statuses: [200, 207], member: 'results' },
   });
@@ -98,5 +98,5 @@ function redrivenItem(result: PartResult<WireRedrivenItem>, eventIds: readonly s
   const eventId = eventIds[result.index] ?? '';
   const problem = problemOf(result);
   if ('failure' in result) return { ...problem, outcome: 'failed', eventId };
-  return { ...problem, outcome: result.outcome, eventId: result.event_id ?? eventId };
+  return { ...problem, outcome: result.outcome, eventId: result.event_id };
 }

@@ -12,6 +12,10 @@ export interface WireEvent {
   readonly acknowledged_at: string | null;
 }
 
+export interface WireInboxEvent extends WireEvent {
+  readonly leased_until: string | null;
+}
+
 export interface WireNewEvent {
   readonly source: string;
   readonly event_type: string;
@@ -24,7 +28,7 @@ export interface WireCreated {
   readonly created_at: string;
 }
 
-export interface WirePage<Event = WireEvent> {
+export interface WirePage<Event = WireInboxEvent> {
   readonly events: readonly Event[];
   readonly pagination: { readonly next_cursor: string | null; readonly limit: number };
 }
@@ -54,7 +58,7 @@ export interface WireCreatedItem extends WireItem {
 }
 
 export interface WireAcknowledgedItem extends WireItem {
-  readonly outcome: 'acknowledged' | 'already_acknowledged' | 'not_found' | 'failed';
+  readonly outcome: 'acknowledged' | 'already_acknowledged' | 'leased' | 'not_found' | 'failed';
   readonly event_id: string;
   readonly acknowledged_at?: string;
 }
@@ -98,6 +102,8 @@ export interface WireSettledItem extends WireItem {
     | 'not_found'
     | 'failed';
   readonly event_id?: string;
+  readonly acknowledged_at?: string;
+  readonly expires_at?: string;
 }
 
 export interface WireLeaseCall {
@@ -122,7 +128,14 @@ export interface WireQuarantinedEvent extends WireEvent {
 
 export interface WireRedrivenItem extends WireItem {
   readonly outcome: 'redriven' | 'not_found' | 'failed';
-  readonly event_id?: string;
+  readonly event_id: string;
+}
+
+export interface WireRedrive {
+  readonly event_ids?: string[];
+  readonly limit?: number;
+  readonly source?: string | undefined;
+  readonly event_type?: string | undefined;
 }
 
 export interface WireDeleted {

@@ -121,15 +121,24 @@ void t.test('a call of which everything is throttled is refused as a whole', asy
   const { store, proxy } = await setUp(t, { callBudgetMs: SHORT_MS });
   const ids = newEvents(10).map(({ id }) => id);
   proxy.fault = () => THROTTLED;
-  await t.rejects(store.acknowledgeMany('acme', ids, 7), StoreOverloadedError);
-  await t.rejects(
-    store.appendMany(
-      'acme',
-      newEvents(10).map((event) => claimed(event)),
-    ),
-    StoreOverloadedError,
-  );
+  const appends = newEvents(10).map((event) => claimed(event));
+  for (const call of [() => store.acknowledgeMany('acme', ids, 7), () => store.appendMany('acme', appends)]) {
+    t.ok((await refusalOf(t, call)) instanceof StoreOverloadedError);
+  }
 });
+
+/** On a busy machine an answer may come too late, and of that item nobody knows: then the call is made again. */
+async function refusalOf(t: Test, call: () => Promise<readonly { readonly outcome: string }[]>) {
+  for (let tries = 0; tries < 10; tries++) {
+    try {
+      const results = await call();
+      t.ok(results.every(({ outcome }) => outcome === 'failed'));
+    } catch (error) {
+      return error;
+    }
+  }
+  return undefined;
+}
 
 void t.test('acknowledgements of which some are throttled, and some answers are lost', async (t) => {
   const { store, proxy } = await setUp(t);

@@ -68,8 +68,10 @@ async function metered(t: Test) {
     },
   });
   await eventually(() => store.ping());
+  // As docs/dynamodb.md shows them: on a busy machine a request is tried twice now and then.
+  const rounded = (sum: number) => Math.round((sum / COUNT) * 10) / 10;
   const spent = () => {
-    const each = { write: units.write / COUNT, read: units.read / COUNT };
+    const each = { write: rounded(units.write), read: rounded(units.read) };
     units.write = 0;
     units.read = 0;
     return each;
@@ -92,8 +94,7 @@ void t.test('what a lease and its end cost', async (t) => {
   }
   const { write, read } = spent();
   t.equal(write, 3, 'a lease');
-  t.comment(`${String(read)} read units for each leased event, 100 a call`);
-  t.ok(read < 0.2);
+  t.equal(read, 0.1, 'read for each leased event, 100 a call');
   const at = Date.now() * 1000;
   const settled = await store.settle(
     'acme',

@@ -36,13 +36,31 @@ fits<Reply<'acknowledgeEvents', 207>, wire.WireMany<wire.WireAcknowledgedItem>>(
 same<Reply<'createEvents', 200>['results'][number], wire.WireCreatedItem>(true);
 same<Reply<'acknowledgeEvents', 200>['results'][number], wire.WireAcknowledgedItem>(true);
 same<NonNullable<Reply<'createEvents', 200>['results'][number]['error']>, wire.WireItemError>(true);
+same<Reply<'acknowledgeEvents', 200>['results'][number]['outcome'], wire.WireAcknowledgedItem['outcome']>(true);
+fits<Reply<'leaseEvents', 200>, wire.WireLeases>(true);
+same<Reply<'leaseEvents', 200>, wire.WireLeases & { request_id: string }>(true);
+same<Reply<'leaseEvents', 200>['events'][number], wire.WireLeasedEvent>(true);
+same<Reply<'leaseEvents', 200>['events'][number]['lease'], wire.WireLease>(true);
+same<Reply<'leaseEvents', 200>['backlog'], wire.WireLeases['backlog']>(true);
+fits<Reply<'settleLeases', 207>, wire.WireMany<wire.WireSettledItem>>(true);
+same<Reply<'settleLeases', 200>['results'][number], wire.WireSettledItem>(true);
+fits<Reply<'getQuarantine', 200>, wire.WirePage<wire.WireQuarantinedEvent>>(true);
+same<Reply<'getQuarantine', 200>['events'][number], wire.WireQuarantinedEvent>(true);
+fits<Reply<'redriveEvents', 207>, wire.WireMany<wire.WireRedrivenItem>>(true);
+same<Reply<'redriveEvents', 200>['results'][number], wire.WireRedrivenItem>(true);
 fits<Reply<'getHealth', 200>, wire.Health>(true);
-same<Reply<'getInbox', 200>['events'][number], wire.WireEvent>(true);
+same<Reply<'getInbox', 200>['events'][number], wire.WireInboxEvent>(true);
 same<Reply<'getEvent', 200>, wire.WireEvent & { request_id: string }>(true);
 same<Reply<'getHealth', 200>, wire.Health>(true);
 
 fits<wire.WireNewEvent & { payload: Sent<'createEvent'>['payload'] }, Sent<'createEvent'>>(true);
 same<Sent<'createEvent'>, wire.WireNewEvent>(true);
+same<Sent<'leaseEvents'>, wire.WireLeaseCall>(true);
+same<Sent<'settleLeases'>, wire.WireSettle>(true);
+same<NonNullable<Sent<'settleLeases'>['release']>[number], NonNullable<wire.WireSettle['release']>[number]>(true);
+same<NonNullable<Sent<'settleLeases'>['reject']>[number], NonNullable<wire.WireSettle['reject']>[number]>(true);
+same<NonNullable<Sent<'settleLeases'>['extend']>[number], NonNullable<wire.WireSettle['extend']>[number]>(true);
+same<Sent<'redriveEvents'>, wire.WireRedrive>(true);
 same<Known<Schemas['V1Metadata']>, Known<wire.Metadata>>(true);
 type Known<T> = { [K in keyof T as string extends K ? never : K]: T[K] };
 

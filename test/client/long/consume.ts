@@ -1,14 +1,13 @@
-// Against a service with the lease routes: TRIGGERS_URL, TRIGGERS_API_KEY of an empty inbox.
-// npx tap --disable-coverage --timeout=120 test/client/e2e/consume.ts
 import t from 'tap';
 import { LOCAL_KEY } from '../../../src/access/local.ts';
 import { Triggers } from '../../../src/client/client.ts';
 import type { HandlerContext } from '../../../src/client/consume.ts';
 import type { LeasedEvent } from '../../../src/client/lease.ts';
 import { Reject, Release } from '../../../src/client/verdict.ts';
+import { startTestApp } from '../../support/app.ts';
 
-const { TRIGGERS_URL: baseUrl = '', TRIGGERS_API_KEY: apiKey = LOCAL_KEY } = process.env;
-const { events, inbox, quarantine } = new Triggers({ baseUrl, apiKey });
+const { url: baseUrl } = await startTestApp(t);
+const { events, inbox, quarantine } = new Triggers({ baseUrl, apiKey: LOCAL_KEY });
 
 /** Events of a type of its own, so that runs do not meet. */
 async function send(count: number): Promise<string> {
