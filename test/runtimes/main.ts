@@ -1,7 +1,7 @@
 /**
- * `npm run test:runtimes [-- <files>]`: tests under the versions of Node and the C libraries that the service supports, and
- * so on both builds of uWebSockets.js; test/http/uws.test.ts holds which is in use where. `.ci/install-tools` brings the
- * runtimes.
+ * `npm run test:runtimes [-- <files>]`: tests under the other version of Node on this machine's C library, and the newest one on
+ * the newest; so on both builds of uWebSockets.js, of which test/http/uws.test.ts holds which is in use where.
+ * `npm run test:runtimes:long` takes all versions that the service supports. `.ci/install-tools` brings them.
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -13,7 +13,11 @@ import { delimiter, join } from 'node:path';
 const PLAIN = ['node-20', 'node-22'].filter(
   (name) => name !== `node-${process.versions.node.split('.')[0] ?? ''}`,
 );
-const RUNTIMES = [...PLAIN, 'debian-13-node-20', 'debian-13-node-22', 'debian-13-node-24'];
+const RUNTIMES = [
+  ...PLAIN,
+  ...(process.env['RUNTIMES'] === 'all' ? ['debian-13-node-20', 'debian-13-node-22'] : []),
+  'debian-13-node-24',
+];
 const DEFAULT_FILES = ['test/http/*.test.ts', 'test/http/long/*.ts', 'test/main.test.ts'];
 
 const cache = process.env['XDG_CACHE_HOME'] ?? join(homedir(), '.cache');
