@@ -75,6 +75,8 @@ export interface Instance {
   readonly url: string;
   /** SIGTERM. @returns how long it took, and the exit code or the signal that ended it. */
   stop(): Promise<{ ms: number; end: number | NodeJS.Signals }>;
+  /** SIGKILL. */
+  kill(): Promise<void>;
   /** Resolves when it says that it is ready. */
   start(): Promise<void>;
   /** Resolves when it has answered a request for events since its last start: the balancer knows it again. */
@@ -94,6 +96,10 @@ export async function startInstance(t: Test, env: Record<string, string>): Promi
       service.child.kill('SIGTERM');
       const end = await service.ended;
       return { ms: performance.now() - began, end };
+    },
+    async kill() {
+      service.child.kill('SIGKILL');
+      await service.ended;
     },
     async start() {
       service = await startService(t, { ...env, PORT: port }, [process.execPath, 'dist/cli/triggers-api.js']);
