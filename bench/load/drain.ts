@@ -7,6 +7,8 @@ export interface Drain extends Target {
   readonly clients: number;
   /** Events of one call; 1: by the route of one event. */
   readonly perCall: number;
+  /** Whether each call acknowledges what it was given by the one before, and leases the next. */
+  readonly byLease: boolean;
   /** Events to send first, and then to acknowledge. */
   readonly count: number;
 }
@@ -14,12 +16,45 @@ export interface Drain extends Target {
 /** Events of one call while the inbox is filled. */
 const FILL_PER_CALL = 500;
 
-/**
- * Sends events, and measures how fast clients acknowledge them: all together once, each client its next call when the one before
- * is answered. `requests` and the rate count events, the latency is that of calls.
- */
+/** Sends events, and measures how fast clients acknowledge them. `requests` and the rate count events, the latency is that of calls. */
 export async function runDrain(job: Drain): Promise<Measurement> {
   const ids = await fill(job);
+  return job.byLease ? leaseAll(job) : acknowledgeAll(job, ids);
+}
+
+/** As workers do: a call settles the leases of the one before and leases the next, until there are no more. */
+async function leaseAll(job: Drain): Promise<Measurement> {
+  const connections = Array.from({ length: job.clients }, () => openConnection(job.url));
+  const meter = createMeter(job);
+  let settled = 0;
+  meter.begin();
+  await Promise.all(
+    connections.map(async (connection) => {
+      let tokens: readonly string[] = [];
+      do {
+        const body = JSON.stringify({ limit: job.perCall, settle: { ack: tokens } });
+        const request = requestBytes(job, { method: 'POST', path: '/v1/inbox/lease', body, status: 200 });
+        const sentAt = performance.now();
+        const { status, reply } = await exchange(connection, request);
+        const acknowledged = reply.split('"outcome":"acknowledged"').length - 1;
+        const isGood = status === 200 && acknowledged === tokens.length;
+        meter.answered(performance.now() - sentAt, isGood ? undefined : `answered ${reply}`);
+        settled += acknowledged;
+        tokens = [...reply.matchAll(/"token":"([^"]+)"/g)].map(([, token = '']) => token);
+      } while (tokens.length > 0);
+    }),
+  );
+  const measured = meter.end();
+  for (const connection of connections) connection.close();
+  if (settled !== job.count)
+    throw new Error(`${String(settled)} events instead of ${String(job.count)} were leased`);
+  return { ...measured, requests: settled, perSecond: measured.perSecond * (settled / measured.requests) };
+}
+
+/**
+ * Acknowledges events by their ids: all together once, each client its next call when the one before is answered.
+ */
+async function acknowledgeAll(job: Drain, ids: readonly string[]): Promise<Measurement> {
   const calls: Call[] = [];
   for (let at = 0; at < ids.length; at += job.perCall) calls.push(callFor(ids.slice(at, at + job.perCall)));
   const connections = Array.from({ length: job.clients }, () => openConnection(job.url));

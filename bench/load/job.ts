@@ -32,7 +32,13 @@ export type Job = Target &
     | (Timed & Pace & { readonly kind: 'steady'; readonly traffic: string })
     | (Timed & Pace & { readonly kind: 'idle' })
     | (Timed & { readonly kind: 'append'; readonly tenants: number; readonly stored: number })
-    | { readonly kind: 'drain'; readonly clients: number; readonly perCall: number; readonly count: number }
+    | {
+        readonly kind: 'drain';
+        readonly clients: number;
+        readonly perCall: number;
+        readonly count: number;
+        readonly byLease: boolean;
+      }
     | { readonly kind: 'cold-keys'; readonly coldKeys: readonly string[] }
     | { readonly kind: 'fill'; readonly clients: number; readonly count: number }
   );

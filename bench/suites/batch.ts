@@ -8,7 +8,7 @@ import { HERE, measureContest, type Contestant, type Suite } from './suite.ts';
 
 export const batch: Suite = {
   name: 'batch',
-  about: `${String(BATCH_SIZE)} events in a call, sent and acknowledged, beside one by one; rates are of events`,
+  about: `${String(BATCH_SIZE)} events in a call, sent, acknowledged and leased, beside one by one; rates are of events`,
   on: HERE,
   run: batchSuite,
 };
@@ -30,10 +30,19 @@ const ACK_ONE = 'acknowledge one by one, 1 connection';
 const ACK_ON_ONE = `acknowledge ${String(BATCH_SIZE)} a call, 1 connection`;
 const ACK_MANY = `acknowledge ${String(BATCH_SIZE)} a call, ${String(CLIENTS)} consumers`;
 
+const LEASE_ON_ONE = `lease and settle ${String(BATCH_SIZE)} a call, 1 connection`;
+const LEASE_MANY = `lease and settle ${String(BATCH_SIZE)} a call, ${String(CLIENTS)} consumers`;
+
 /** How many events a drain has for each second that it should take, about. */
 const DRAINED: Record<'embedded' | 'dynamodb', Readonly<Record<string, number>>> = {
-  embedded: { [ACK_ONE]: 1_500, [ACK_ON_ONE]: 20_000, [ACK_MANY]: 25_000 },
-  dynamodb: { [ACK_ONE]: 100, [ACK_ON_ONE]: 500, [ACK_MANY]: 500 },
+  embedded: {
+    [ACK_ONE]: 1_500,
+    [ACK_ON_ONE]: 20_000,
+    [ACK_MANY]: 25_000,
+    [LEASE_ON_ONE]: 20_000,
+    [LEASE_MANY]: 25_000,
+  },
+  dynamodb: { [ACK_ONE]: 100, [ACK_ON_ONE]: 500, [ACK_MANY]: 500, [LEASE_ON_ONE]: 200, [LEASE_MANY]: 200 },
 };
 
 const service = (setting: Setting) => setting.start();
@@ -71,6 +80,18 @@ const CONTESTS: readonly Contest[] = [
     measure: drain(ACK_MANY, CLIENTS, BATCH_SIZE),
     targets: [{ to: BATCH, atLeast: 1 }],
   },
+  {
+    what: LEASE_ON_ONE,
+    start: service,
+    measure: drain(LEASE_ON_ONE, 1, BATCH_SIZE, true),
+    targets: [{ to: ACK_ONE, atLeast: 20 }],
+  },
+  {
+    what: LEASE_MANY,
+    start: service,
+    measure: drain(LEASE_MANY, CLIENTS, BATCH_SIZE, true),
+    targets: [{ to: BATCH, atLeast: 1 }],
+  },
 ];
 
 async function saturate(
@@ -88,11 +109,11 @@ async function saturate(
   };
 }
 
-function drain(what: string, clients: number, perCall: number): Contest['measure'] {
+function drain(what: string, clients: number, perCall: number, byLease = false): Contest['measure'] {
   return (setting, server) => {
     const rate = DRAINED[setting.store === 'embedded' ? 'embedded' : 'dynamodb'][what] ?? 1;
     const count = Math.min(setting.mostPending, rate * setting.times.seconds);
-    return measureDrain({ ...address(server), clients, perCall, count }, loadPlace(setting));
+    return measureDrain({ ...address(server), clients, perCall, count, byLease }, loadPlace(setting));
   };
 }
 
