@@ -51,8 +51,8 @@ export interface LeaseRequest {
   /** Carried out before anything is leased. */
   readonly settle?: readonly Settlement[];
   /**
-   * 64 hex digits, a hash that names this call. Repeated while its leases run, it gets those leases again that have not been
-   * settled, and no new ones.
+   * 64 hex digits, a hash that names this call. Repeated within `leaseFor`, it gets those leases again that have not been settled,
+   * and no new ones.
    */
   readonly callKey?: string;
 }

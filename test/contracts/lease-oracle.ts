@@ -27,6 +27,8 @@ interface Holder {
   readonly attempt: number;
   /** By the time of nobody's clock. */
   until: Micros;
+  /** `until` as it was when it was handed out, or earlier if the lease was made shorter. */
+  repeatableUntil: Micros;
   /** It may have been settled. */
   over: boolean;
   /** The round of the last answer that it was extended. */
@@ -145,7 +147,8 @@ export class LeaseOracle {
       return false;
     if (event.quarantined !== undefined || event.maybeQuarantined) return false;
     // Extended in this round, it may have run out before, by the clock of the instance that was asked.
-    return holder.extended !== this.#round && this.#now < holder.until - 2 * this.#promises.offBy;
+    const until = Math.min(holder.until, holder.repeatableUntil);
+    return holder.extended !== this.#round && this.#now < until - 2 * this.#promises.offBy;
   }
 
   #granted(event: Known, { lease }: Leased, offset: Micros): void {
@@ -172,7 +175,7 @@ export class LeaseOracle {
     event.sure ??= this.#round;
     event.holder = {
       ...{ leaseId: lease.id, round: this.#round, attempt: lease.attempt },
-      ...{ until: lease.until - offset, over: false },
+      ...{ until: lease.until - offset, repeatableUntil: lease.until - offset, over: false },
     };
   }
 
@@ -302,7 +305,10 @@ export class LeaseOracle {
     const event = this.#known.get(id);
     if (event === undefined) return;
     if (existed === undefined) event.maybeEnded = true;
-    else event.ended = { round: this.#round, as: 'deleted' };
+    // One that is appended in this round may come after a removal that found nothing.
+    else if (existed || (event.sure !== undefined && event.sure < this.#round)) {
+      event.ended = { round: this.#round, as: 'deleted' };
+    }
   }
 
   redriven(id: string, { outcome }: Redriven | Failed): void {

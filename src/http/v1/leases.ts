@@ -44,7 +44,7 @@ export function leaseEvents(services: V1Services): Route {
       'Settles what `settle` says, then leases up to `limit` events, or as many as have 4 MiB of payload. Settle each lease before ' +
       'it ends, here or by `POST /v1/inbox/settle`: an event whose lease has run out is there again. With nothing free it is 200 ' +
       'with no events; `backlog.empty` says whether there is really nothing. With an `Idempotency-Key` the call can be repeated ' +
-      'while its leases run, and gets them again: an answer that is lost costs nothing. Leases whose client has gone are given ' +
+      'within `lease_seconds`, and gets its leases again: an answer that is lost costs nothing. Leases whose client has gone are given ' +
       'back. It is 200 also where a settlement failed: look at `settled`. The call counts as many requests as it settles leases.',
     auth: true,
     controlled: true,

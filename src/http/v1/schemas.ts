@@ -161,7 +161,8 @@ export const LeaseHeaders = Type.Object({
       minLength: 1,
       maxLength: 255,
       pattern: '^[!-~](?:[ -~]*[!-~])?$',
-      description: 'Repeated while its leases run, the call gets those that are not settled, and no new ones',
+      description:
+        'Repeated within `lease_seconds`, the call gets those leases again that are not settled, and no new ones',
       examples: ['worker-7-4711'],
     }),
   ),
