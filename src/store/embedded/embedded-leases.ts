@@ -4,9 +4,9 @@ import type { Micros } from '../event.ts';
 import { unused, type Leased, type LeaseRequest, type LeaseStore, type Settlement } from '../lease-store.ts';
 import { createHandOut, leaseOf, readPending, type HandingOutParts } from './handing-out.ts';
 import { inboxKey, inboxSequence } from './inbox-index.ts';
-import { CALL_DIGITS, callOf, type Call } from './lease-table.ts';
+import { CALL_DIGITS, callOf, handOf, type Call } from './lease-table.ts';
 import type { Sequences } from './sequences.ts';
-import { createSettling, type SettlingParts } from './settling.ts';
+import { createSettling, redriveNow, type SettlingParts } from './settling.ts';
 import { inParts, oneOfMany, SMALL_WRITE_BYTES } from './write-many.ts';
 import type { Writer } from './writer.ts';
 
@@ -58,7 +58,7 @@ export function createLeases(parts: Parts): Omit<LeaseStore, 'listQuarantined'> 
       // The inbox is handed out in the order of its places, so they are given out in the order of the calls.
       const items = ids.map((id) => ({ id, to: sequences.next(now()) }));
       return inParts(writer, tenant, items, ({ id, to }) =>
-        oneOfMany(() => settling.redrive(tenant, id, to)),
+        oneOfMany(() => redriveNow(parts, tenant, id, to)),
       );
     },
   };
@@ -76,12 +76,12 @@ function createLeasing(parts: Parts, calls: LRUCache<string, Call>) {
     const name = callKey === undefined ? randomName() : callName(tenant, callKey);
     const known = callKey === undefined ? undefined : calls.get(name);
     if (known !== undefined && known.until > time) return leasedBy(tenant, name, known, time);
-    places.requireRoom(tenant, limit);
+    places.requireRoom(tenant, limit, time);
     const taken = handOut(tenant, request, name, time);
     const [first, last] = [taken[0], taken.at(-1)];
     if (first === undefined || last === undefined) return [];
     const range = { first: first.sequence, last: last.sequence };
-    places.hold(tenant, name, time + leaseFor, range, taken.length);
+    places.hold(tenant, handOf(first.leased.lease.id), time + leaseFor, range, taken.length);
     if (callKey !== undefined) calls.set(name, { ...range, until: time + leaseFor });
     return taken.map(({ leased }) => leased);
   };

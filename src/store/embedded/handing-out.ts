@@ -9,7 +9,7 @@ import type { Disk } from './disk.ts';
 import { decodeEvent } from './event-record.ts';
 import { inboxFilter, inboxKey, inboxSequence } from './inbox-index.ts';
 import type { LeaseRecord } from './lease-record.ts';
-import type { LeaseTable } from './lease-table.ts';
+import { SALT_DIGITS, type LeaseTable } from './lease-table.ts';
 import type { Range } from './leased-places.ts';
 import type { createQuarantine } from './quarantine.ts';
 import { isIntact } from './seal.ts';
@@ -67,7 +67,7 @@ class Turn {
   readonly #time: Micros;
   readonly #matches: ((value: Buffer) => boolean) | undefined;
   /** With it, the leases of a call that is repeated after they ran out have other ids. */
-  readonly #salt = randomBytes(SALT_BYTES).toString('hex');
+  readonly #salt = randomBytes(SALT_DIGITS / 2).toString('hex');
   #bytes = 0;
   #scanned = 0;
 
@@ -158,7 +158,6 @@ class Turn {
   }
 }
 
-const SALT_BYTES = 6;
 const NEWEST = Number.MAX_SAFE_INTEGER - 1;
 
 export function leaseOf(

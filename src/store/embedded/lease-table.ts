@@ -36,7 +36,7 @@ export function createLeaseTable({ leases }: Lmdb, onDamage: (error: Error) => v
 
   function drop(sequence: Sequence, { id }: LeaseRecord): void {
     if (id === null) places.drop(nameOf(sequence));
-    else if (!places.drop(id)) places.drop(callOf(id));
+    else if (!places.drop(id)) places.drop(handOf(id));
   }
 
   function put(sequence: Sequence, record: LeaseRecord): void {
@@ -78,12 +78,18 @@ export function runningUntil(
   return record !== undefined && record.id !== null && record.until > time ? record.until : undefined;
 }
 
-/** The part of a lease's id that all leases of one call have. */
+/** The part of a lease's id that names the call: a call that is repeated later has the same. */
 export function callOf(leaseId: string): string {
   return leaseId.slice(0, CALL_DIGITS);
 }
 
+/** The part of a lease's id that all leases have that were handed out together, and no others. */
+export function handOf(leaseId: string): string {
+  return leaseId.slice(0, CALL_DIGITS + SALT_DIGITS);
+}
+
 export const CALL_DIGITS = 16;
+export const SALT_DIGITS = 12;
 
 /** Of an event that waits for its next try. */
 function nameOf(sequence: Sequence): string {
@@ -98,7 +104,7 @@ export interface Call extends Range {
 
 /** Takes 1 s for a million records. */
 function recall(leases: Table, places: LeasedPlaces, time: Micros): Map<string, Call> {
-  const calls = new Map<
+  const hands = new Map<
     string,
     Call & { events: number; readonly tenant: string; readonly repeatable: boolean }
   >();
@@ -108,21 +114,23 @@ function recall(leases: Table, places: LeasedPlaces, time: Micros): Map<string, 
     const record = decodeLease(value);
     const { id, tenant, until, repeatable } = record;
     if (until <= time) continue;
-    const call = id === null ? undefined : calls.get(callOf(id));
-    if (id !== null && call === undefined) {
-      calls.set(callOf(id), { tenant, until, first: sequence, last: sequence, events: 1, repeatable });
-    } else if (call?.until === until) {
-      call.last = sequence;
-      call.events++;
+    const hand = id === null ? undefined : hands.get(handOf(id));
+    if (id !== null && hand === undefined) {
+      hands.set(handOf(id), { tenant, until, first: sequence, last: sequence, events: 1, repeatable });
+    } else if (hand?.until === until) {
+      hand.last = sequence;
+      hand.events++;
     } else {
       holdOne(places, sequence, record);
       // Its lease was extended, or the others' have been.
-      if (call?.repeatable === true)
-        Object.assign(call, { last: sequence, until: Math.max(call.until, until) });
+      if (hand?.repeatable === true)
+        Object.assign(hand, { last: sequence, until: Math.max(hand.until, until) });
     }
   }
-  for (const [name, { tenant, until, first, last, events }] of calls) {
+  for (const [name, { tenant, until, first, last, events }] of hands) {
     places.hold(tenant, name, until, { first, last }, events);
   }
-  return new Map([...calls].filter(([, { repeatable }]) => repeatable));
+  return new Map(
+    [...hands].flatMap(([name, hand]) => (hand.repeatable ? [[callOf(name), hand] as const] : [])),
+  );
 }

@@ -17,8 +17,8 @@ export interface Range {
  * What memory says is only where to look: the table decides whether an event is free.
  */
 export interface LeasedPlaces {
-  /** @throws a `StoreOverloadedError` when so many more events cannot be leased. */
-  requireRoom(tenant: string, events: number): void;
+  /** @throws a `StoreOverloadedError` when so many more events cannot be leased at that time. */
+  requireRoom(tenant: string, events: number, time: Micros): void;
   /** Events between `first` and `last`, of one call or a single one, come back at that time. */
   hold(tenant: string, name: string, until: Micros, range: Range, events: number): void;
   /** One of the events that are held by that name comes back no more. Returns false if the name is not known. */
@@ -49,78 +49,102 @@ interface Shelf {
 }
 
 export function createLeasedPlaces(mostLeased = MOST_LEASED): LeasedPlaces {
-  const shelves = new Map<string, Shelf>();
-  const byName = new Map<string, { readonly held: Held; readonly tenant: string; readonly shelf: Shelf }>();
-  let total = 0;
+  return new Places(mostLeased);
+}
 
-  function shelfOf(tenant: string): Shelf {
-    const shelf = shelves.get(tenant) ?? { queue: newQueue([]), over: 0, events: 0, returned: [] };
-    shelves.set(tenant, shelf);
+class Places implements LeasedPlaces {
+  readonly #mostLeased: number;
+  readonly #shelves = new Map<string, Shelf>();
+  readonly #byName = new Map<
+    string,
+    { readonly held: Held; readonly tenant: string; readonly shelf: Shelf }
+  >();
+  #total = 0;
+
+  constructor(mostLeased: number) {
+    this.#mostLeased = mostLeased;
+  }
+
+  requireRoom(tenant: string, events: number, time: Micros): void {
+    if (this.#hasRoom(tenant, events)) return;
+    // Leases of tenants that lease no more have run out without anybody looking.
+    for (const shelf of this.#shelves.values()) this.#collect(shelf, time);
+    if (this.#hasRoom(tenant, events)) return;
+    throw new StoreOverloadedError('Too many events are leased; settle some of them first');
+  }
+
+  hold(tenant: string, name: string, until: Micros, { first, last }: Range, events: number): void {
+    const shelf = this.#shelfOf(tenant);
+    const held = { name, until, first, last, events };
+    shelf.queue.push(held);
+    shelf.events += events;
+    this.#total += events;
+    this.#byName.set(name, { held, tenant, shelf });
+  }
+
+  drop(name: string): boolean {
+    const found = this.#byName.get(name);
+    if (found === undefined) return false;
+    const { held, tenant, shelf } = found;
+    held.events--;
+    shelf.events--;
+    this.#total--;
+    if (held.events === 0) {
+      this.#byName.delete(name);
+      shelf.over++;
+      compact(shelf);
+    }
+    this.#forget(tenant, shelf);
+    return true;
+  }
+
+  returned(tenant: string, time: Micros): Range[] {
+    const shelf = this.#shelves.get(tenant);
+    if (shelf === undefined) return [];
+    this.#collect(shelf, time);
+    const { returned } = shelf;
+    shelf.returned = [];
+    this.#forget(tenant, shelf);
+    return returned;
+  }
+
+  keep(tenant: string, ranges: Range[]): void {
+    if (ranges.length > 0) this.#shelfOf(tenant).returned.push(...ranges);
+  }
+
+  #shelfOf(tenant: string): Shelf {
+    const shelf = this.#shelves.get(tenant) ?? { queue: newQueue([]), over: 0, events: 0, returned: [] };
+    this.#shelves.set(tenant, shelf);
     return shelf;
   }
 
-  function forget(tenant: string, shelf: Shelf, events: number): void {
-    total -= events;
-    shelf.events -= events;
-    if (shelf.events === 0 && shelf.returned.length === 0) shelves.delete(tenant);
+  #forget(tenant: string, shelf: Shelf): void {
+    if (shelf.events === 0 && shelf.returned.length === 0) this.#shelves.delete(tenant);
   }
 
-  return {
-    // As `createShares` does it: a tenant may hold as much as is still free.
-    requireRoom(tenant, events) {
-      const free = mostLeased - total - events;
-      const mine = shelves.get(tenant)?.events ?? 0;
-      if (free >= 0 && (mine === 0 || mine + events <= free)) return;
-      throw new StoreOverloadedError('Too many events are leased; settle some of them first');
-    },
+  /** As `createShares` does it: a tenant may hold as much as is still free. */
+  #hasRoom(tenant: string, events: number): boolean {
+    const free = this.#mostLeased - this.#total - events;
+    const mine = this.#shelves.get(tenant)?.events ?? 0;
+    return free >= 0 && (mine === 0 || mine + events <= free);
+  }
 
-    hold(tenant, name, until, { first, last }, events) {
-      const shelf = shelfOf(tenant);
-      const held = { name, until, first, last, events };
-      shelf.queue.push(held);
-      shelf.events += events;
-      total += events;
-      byName.set(name, { held, tenant, shelf });
-    },
-
-    drop(name) {
-      const found = byName.get(name);
-      if (found === undefined) return false;
-      const { held, tenant, shelf } = found;
-      held.events--;
-      if (held.events === 0) {
-        byName.delete(name);
-        shelf.over++;
-        compact(shelf);
+  /** Moves what has come back by that time out of the queue. */
+  #collect(shelf: Shelf, time: Micros): void {
+    const { queue, returned } = shelf;
+    for (let next = queue.peek(); next !== undefined && next.until <= time; next = queue.peek()) {
+      queue.pop();
+      if (next.events === 0) {
+        shelf.over--;
+        continue;
       }
-      forget(tenant, shelf, 1);
-      return true;
-    },
-
-    returned(tenant, time) {
-      const shelf = shelves.get(tenant);
-      if (shelf === undefined) return [];
-      const { queue, returned } = shelf;
-      for (let next = queue.peek(); next !== undefined && next.until <= time; next = queue.peek()) {
-        queue.pop();
-        if (next.events === 0) {
-          shelf.over--;
-          continue;
-        }
-        returned.push({ first: next.first, last: next.last });
-        if (byName.get(next.name)?.held === next) byName.delete(next.name);
-        total -= next.events;
-        shelf.events -= next.events;
-      }
-      shelf.returned = [];
-      forget(tenant, shelf, 0);
-      return merged(returned);
-    },
-
-    keep(tenant, ranges) {
-      if (ranges.length > 0) shelfOf(tenant).returned.push(...ranges);
-    },
-  };
+      returned.push({ first: next.first, last: next.last });
+      if (this.#byName.get(next.name)?.held === next) this.#byName.delete(next.name);
+      this.#total -= next.events;
+      shelf.events -= next.events;
+    }
+    shelf.returned = merged(returned);
+  }
 }
 
 function newQueue(held: Held[]): TinyQueue<Held> {

@@ -1,4 +1,4 @@
-import type { Micros, StoredEvent } from '../event.ts';
+import type { Micros } from '../event.ts';
 import type { Redriven, Settled, Settlement } from '../lease-store.ts';
 import type { createAcknowledgements } from './acknowledgements.ts';
 import type { Lmdb } from './database.ts';
@@ -13,7 +13,7 @@ import type { Sequence } from './sequence.ts';
 
 export interface SettlingParts {
   readonly lmdb: Lmdb;
-  readonly events: Pick<ReturnType<typeof createEvents>, 'find'>;
+  readonly events: Pick<ReturnType<typeof createEvents>, 'find' | 'get'>;
   readonly acknowledgements: Pick<ReturnType<typeof createAcknowledgements>, 'acknowledgeNow'>;
   readonly leases: LeaseTable;
   readonly quarantine: ReturnType<typeof createQuarantine>;
@@ -33,8 +33,9 @@ export function createSettling(parts: SettlingParts) {
       const { eventId, leaseId } = settlement;
       const place = events.find(tenant, eventId);
       if (place === undefined) return { outcome: 'missing' };
+      // Throws where it is damaged.
+      recordAt(place, eventId);
       const { sequence } = place;
-      const event = decodeEvent(recordAt(place, eventId));
       if (settlement.action === 'ack') return acknowledge(tenant, sequence, leaseId, settlement.at);
       const record = leases.at(sequence);
       if (record?.id !== leaseId || record.until <= now()) return { outcome: 'lost' };
@@ -42,21 +43,10 @@ export function createSettling(parts: SettlingParts) {
         case 'extend':
           return extend(sequence, leaseId, record, settlement.leaseFor);
         case 'reject':
-          quarantine.enter(event, sequence, record.attempts, settlement.reason ?? record.lastReason);
-          return { outcome: 'quarantined' };
+          return setAside(tenant, settlement, sequence, record);
         case 'release':
-          return release(event, sequence, record, settlement);
+          return release(tenant, sequence, record, settlement);
       }
-    },
-
-    /** @param to the place that the event gets. */
-    redrive(tenant: string, id: string, to: Sequence): Redriven {
-      const place = events.find(tenant, id);
-      if (place === undefined) return { outcome: 'missing' };
-      const event = decodeEvent(recordAt(place, id));
-      if (quarantineAt(lmdb, tenant, place.sequence) === undefined) return { outcome: 'missing' };
-      quarantine.leave(event, place.sequence, to);
-      return { outcome: 'redriven' };
     },
   };
 
@@ -75,19 +65,45 @@ export function createSettling(parts: SettlingParts) {
     return { outcome: 'extended', until };
   }
 
+  function setAside(
+    tenant: string,
+    { eventId, reason }: Pick<Settlement, 'eventId'> & { readonly reason: string | null },
+    sequence: Sequence,
+    { attempts, lastReason }: LeaseRecord,
+  ): Settled {
+    // What was read first is gone with the reads since.
+    const event = events.get(tenant, eventId);
+    if (event !== undefined) quarantine.enter(event, sequence, attempts, reason ?? lastReason);
+    return { outcome: event === undefined ? 'missing' : 'quarantined' };
+  }
+
   function release(
-    event: StoredEvent,
+    tenant: string,
     sequence: Sequence,
     record: LeaseRecord,
-    { delay, failed, reason }: Settlement & { readonly action: 'release' },
+    settlement: Settlement & { readonly action: 'release' },
   ): Settled {
-    const lastReason = reason ?? record.lastReason;
-    if (failed && isSpent(record.attempts, maxAttempts)) {
-      quarantine.enter(event, sequence, record.attempts, lastReason);
-      return { outcome: 'quarantined' };
-    }
+    const { delay, failed, reason } = settlement;
+    if (failed && isSpent(record.attempts, maxAttempts))
+      return setAside(tenant, settlement, sequence, record);
     const attempts = failed ? record.attempts : record.attempts - 1;
-    leases.change(sequence, record, { ...record, id: null, until: now() + delay, attempts, lastReason });
+    const told = { attempts, lastReason: reason ?? record.lastReason };
+    leases.change(sequence, record, { ...record, id: null, until: now() + delay, ...told });
     return { outcome: 'released' };
   }
+}
+
+/** Puts an event back from quarantine, within a transaction. @param to the place that it gets. */
+export function redriveNow(
+  { lmdb, events, quarantine }: Pick<SettlingParts, 'lmdb' | 'events' | 'quarantine'>,
+  tenant: string,
+  id: string,
+  to: Sequence,
+): Redriven {
+  const place = events.find(tenant, id);
+  if (place === undefined) return { outcome: 'missing' };
+  const event = decodeEvent(recordAt(place, id));
+  const isHeld = quarantineAt(lmdb, tenant, place.sequence) !== undefined;
+  if (isHeld) quarantine.leave(event, place.sequence, to);
+  return { outcome: isHeld ? 'redriven' : 'missing' };
 }

@@ -43,8 +43,8 @@ void t.test('a name can be used again once it has come back', (t) => {
 
 void t.test('tenants share the room, and one alone has half of it', (t) => {
   const places = createLeasedPlaces(100);
-  const take = (tenant: string, name: string, events: number) => {
-    places.requireRoom(tenant, events);
+  const take = (tenant: string, name: string, events: number, time = 0) => {
+    places.requireRoom(tenant, events, time);
     places.hold(tenant, name, 10, { first: 1, last: 1 }, events);
   };
   take('a', '1', 10);
@@ -58,8 +58,8 @@ void t.test('tenants share the room, and one alone has half of it', (t) => {
   }, StoreOverloadedError);
   for (let n = 0; n < 40; n++) places.drop('2');
   take('a', '6', 1);
-  places.returned('a', 10);
-  take('a', '7', 20);
+  take('b', '7', 20, 10);
+  t.strictSame(places.returned('a', 10), [{ first: 1, last: 1 }], 'what has run out takes no room');
   t.end();
 });
 
