@@ -47,14 +47,12 @@ export const CreateEventsBody = Type.Object(
   { additionalProperties: false },
 );
 
+const eventIds = (description: string) =>
+  Type.Array(eventId, { minItems: 1, maxItems: MANY, [DISTINCT]: true, description });
+
 export const AcknowledgeEventsBody = Type.Object(
   {
-    event_ids: Type.Array(eventId, {
-      minItems: 1,
-      maxItems: MANY,
-      [DISTINCT]: true,
-      description: 'All different',
-    }),
+    event_ids: eventIds('All different'),
     force: Type.Optional(
       Type.Boolean({ default: false, description: 'Whether to acknowledge events that somebody has leased' }),
     ),
@@ -155,30 +153,15 @@ export const LeaseBody = Type.Object(
 );
 
 /** `headerKey` in wire.ts checks it. */
-export const LeaseHeaders = Type.Object({
-  'Idempotency-Key': Type.Optional(
-    Type.String({
-      minLength: 1,
-      maxLength: 255,
-      pattern: '^[!-~](?:[ -~]*[!-~])?$',
-      description:
-        'Repeated within `lease_seconds`, the call gets those leases again that are not settled, and no new ones',
-      examples: ['worker-7-4711'],
-    }),
-  ),
-});
+export const LeaseHeaders = idempotencyKey(
+  'Repeated within `lease_seconds`, the call gets those leases again that are not settled, and no new ones',
+  'worker-7-4711',
+);
 
 /** `wantedIds` in quarantine.ts checks that it is one or the other. */
 export const RedriveBody = Type.Object(
   {
-    event_ids: Type.Optional(
-      Type.Array(eventId, {
-        minItems: 1,
-        maxItems: MANY,
-        [DISTINCT]: true,
-        description: 'All different. Either these, or `limit` with or without a filter',
-      }),
-    ),
+    event_ids: Type.Optional(eventIds('All different. Either these, or `limit` with or without a filter')),
     limit: Type.Optional(Type.Integer({ minimum: 1, maximum: MANY, description: 'Events, at most' })),
     source: Type.Optional(name('Exact match')),
     event_type: Type.Optional(name('Exact match')),
@@ -186,20 +169,24 @@ export const RedriveBody = Type.Object(
   { additionalProperties: false },
 );
 
+function idempotencyKey(description: string, example: string) {
+  return Type.Object({
+    'Idempotency-Key': Type.Optional(
+      Type.String({
+        ...{ minLength: 1, maxLength: 255, pattern: '^[!-~](?:[ -~]*[!-~])?$' },
+        description,
+        examples: [example],
+      }),
+    ),
+  });
+}
+
 /** `idempotencyKey` in wire.ts checks it. */
-export const CreateEventHeaders = Type.Object({
-  'Idempotency-Key': Type.Optional(
-    Type.String({
-      minLength: 1,
-      maxLength: 255,
-      pattern: '^[!-~](?:[ -~]*[!-~])?$',
-      description:
-        'Makes a repeated request harmless: the same key with the same content gets the first reply again. ' +
-        'Printable ASCII; `metadata.idempotency_key` takes any text. If both are sent, they must be equal',
-      examples: ['order-7-paid'],
-    }),
-  ),
-});
+export const CreateEventHeaders = idempotencyKey(
+  'Makes a repeated request harmless: the same key with the same content gets the first reply again. ' +
+    'Printable ASCII; `metadata.idempotency_key` takes any text. If both are sent, they must be equal',
+  'order-7-paid',
+);
 
 export const CreatedHeaders = Type.Object({
   Location: Type.String({
