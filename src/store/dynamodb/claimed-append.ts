@@ -26,7 +26,7 @@ export interface PackedEvent {
  * exist. Anything may happen between the two puts, for example the end of this process. So a caller that meets the claim of an
  * event that was never put completes it: it puts the event with the id and the time of the claim, and with its own text of the
  * same content. `docs/decisions/013-claims-without-transactions.md` argues why that is right, and
- * `test/store/dynamodb/claims-model.test.ts` tries every order.
+ * `test/model/claims-model.ts` tries every order.
  */
 export async function appendClaimed(
   options: ClaimedAppendOptions,

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import t from 'tap';
-import { LOCAL_KEY } from '../../../src/access/local.ts';
-import { startService } from '../../support/process.ts';
+import { LOCAL_KEY } from '../../src/access/local.ts';
+import { startService } from '../support/process.ts';
 
 const ROUNDS = 5;
 const CLIENTS = 64;
