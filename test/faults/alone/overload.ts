@@ -1,16 +1,16 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Test } from 'tap';
 import t from 'tap';
-import { measure } from '../../bench/harness/load.ts';
+import { measure } from '../../../bench/harness/load.ts';
 import {
   buildService,
   startEmulator,
   startService,
   type Emulator,
   type Service,
-} from '../../bench/harness/service.ts';
-import type { Measurement } from '../../bench/load/job.ts';
-import { residentMiB } from '../support/stdout.ts';
+} from '../../../bench/harness/service.ts';
+import type { Measurement } from '../../../bench/load/job.ts';
+import { residentMiB } from '../../support/stdout.ts';
 
 const SECONDS = 8;
 
