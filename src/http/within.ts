@@ -1,13 +1,17 @@
 /**
  * What the promise gives, or, when that takes longer than `ms`, what `late` gives. The promise goes on.
  *
- * @param late may wait on, by giving another promise.
+ * @param late may wait on, by giving another promise. What it throws rejects.
  */
 export async function within<T>(promise: Promise<T>, ms: number, late: () => T | Promise<T>): Promise<T> {
   let timer: NodeJS.Timeout | undefined;
-  const deadline = new Promise<T>((resolve) => {
+  const deadline = new Promise<T>((resolve, reject) => {
     timer = setTimeout(() => {
-      resolve(late());
+      try {
+        resolve(late());
+      } catch (error) {
+        reject(error instanceof Error ? error : new Error(String(error)));
+      }
     }, ms);
   });
   try {

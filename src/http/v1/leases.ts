@@ -44,8 +44,8 @@ export function leaseEvents(services: V1Services): Route {
       'Settles what `settle` says, then leases up to `limit` events, or as many as have 4 MiB of payload. Settle each lease before ' +
       'it ends, here or by `POST /v1/inbox/settle`: an event whose lease has run out is there again. With nothing free it is 200 ' +
       'with no events; `backlog.empty` says whether there is really nothing. With an `Idempotency-Key` the call can be repeated ' +
-      'within `lease_seconds`, and gets its leases again: an answer that is lost costs nothing. Leases whose client has gone are given ' +
-      'back. It is 200 also where a settlement failed: look at `settled`. The call counts as many requests as it settles leases.',
+      'within `lease_seconds`, and gets its leases again: an answer that is lost costs nothing. Without a key, leases whose client ' +
+      'has gone are given back. It is 200 also where a settlement failed: look at `settled`. The call counts as many requests as it settles leases.',
     auth: true,
     controlled: true,
     paged: true,
@@ -67,7 +67,8 @@ export function leaseEvents(services: V1Services): Route {
       const { handedOut, results } = await carryOutLease(control, services, tenant, call);
       const backlog = await lookAtBacklog(store, tenant, handedOut.length);
       if (!control.prolong(REPLY_MS)) {
-        await giveBack(store, tenant, handedOut);
+        // One with a key is repeated, and finds its leases.
+        if (call.idempotencyKey === undefined) await giveBack(store, tenant, handedOut);
         throw unavailable('the client has gone');
       }
       return {
@@ -95,7 +96,10 @@ async function carryOutLease(
   if (!control.prolong(STORE_MS + REPLY_MS)) throw tooLate;
   const leasing = lease(services, tenant, call);
   return within(leasing, STORE_MS, () => {
-    void leasing.then(({ handedOut }) => giveBack(services.store, tenant, handedOut)).catch(() => undefined);
+    const ending = leasing.then(async ({ handedOut }) => {
+      if (call.idempotencyKey === undefined) await giveBack(services.store, tenant, handedOut);
+    });
+    ending.catch(() => undefined);
     if (actions.length === 0) throw tooLate;
     const error = new StoreUnavailableError('no answer from the store in time');
     const results = actions.map(({ action }): ActionResult => ({

@@ -3,9 +3,8 @@ import { LRUCache } from 'lru-cache';
 import type { Micros, StoredEvent } from '../event.ts';
 import { PAGE_PAYLOAD_BYTES } from '../event-store.ts';
 import type { Lease, Leased, LeaseRequest } from '../lease-store.ts';
-import { CorruptEventError } from '../store-errors.ts';
+import { CorruptEventError, StoreUnavailableError } from '../store-errors.ts';
 import { readValue, type Lmdb } from './database.ts';
-import type { Disk } from './disk.ts';
 import { decodeEvent } from './event-record.ts';
 import { inboxFilter, inboxKey, inboxSequence } from './inbox-index.ts';
 import type { LeaseRecord } from './lease-record.ts';
@@ -19,7 +18,6 @@ export interface HandingOutParts {
   readonly lmdb: Lmdb;
   readonly leases: LeaseTable;
   readonly quarantine: ReturnType<typeof createQuarantine>;
-  readonly disk: Disk | undefined;
   readonly eventTtl: Micros;
   /** 0: no number of leases brings an event into quarantine. */
   readonly maxAttempts: number;
@@ -44,8 +42,12 @@ export function createHandOut(parts: HandingOutParts): HandOut {
   const { places } = parts.leases;
   /** All matching events up to there have been handed out. Those that have come back since are in `places`. */
   const frontiers = new LRUCache<string, Sequence>({ max: FILTERS });
+  let newestTime: Micros = 0;
 
   return function handOut(tenant, request, call, time) {
+    // Events that a wrong clock had hidden are there again.
+    if (time < newestTime) frontiers.clear();
+    newestTime = time;
     const turn = new Turn(parts, tenant, request, call, time);
     for (const range of places.returned(tenant, time)) turn.takeReturned(range);
     const name = JSON.stringify([tenant, request.source, request.type]);
@@ -69,6 +71,7 @@ class Turn {
   /** With it, the leases of a call that is repeated after they ran out have other ids. */
   readonly #salt = randomBytes(SALT_DIGITS / 2).toString('hex');
   #bytes = 0;
+  #moves = 0;
   #scanned = 0;
 
   constructor(parts: HandingOutParts, tenant: string, request: LeaseRequest, call: string, time: Micros) {
@@ -82,12 +85,15 @@ class Turn {
 
   takeReturned({ first, last }: Range): void {
     const { after, leftOut } = this.#take(first - 1, last);
-    const rest = leftOut ?? after + 1;
+    // The page may have been full before the first event that does not match.
+    const rest = Math.min(leftOut ?? Infinity, after + 1);
     if (rest <= last) this.left.push({ first: rest, last });
   }
 
-  /** Resolves to the place behind which the next call goes on. */
+  /** Returns the place behind which the next call goes on. */
   takeFrom(after: Sequence): Sequence {
+    // What has come back, and may be another filter's, does not keep the rest of the inbox waiting.
+    this.#scanned = 0;
     return this.#take(after, NEWEST).after;
   }
 
@@ -110,7 +116,8 @@ class Turn {
   }
 
   #isFull(): boolean {
-    return this.taken.length >= this.#request.limit || this.#bytes >= PAGE_PAYLOAD_BYTES;
+    const isLong = this.#bytes >= PAGE_PAYLOAD_BYTES || this.#moves >= MOVED_TOGETHER;
+    return isLong || this.taken.length >= this.#request.limit;
   }
 
   /** As many as are wanted still. `ended`: there are no more in the range. */
@@ -136,7 +143,7 @@ class Turn {
   }
 
   #takeOne(sequence: Sequence): void {
-    const { leases, quarantine, disk, eventTtl, maxAttempts } = this.#parts;
+    const { leases, eventTtl, maxAttempts } = this.#parts;
     const { source, type, leaseFor, callKey } = this.#request;
     const event = readPending(this.#parts, this.#tenant, sequence);
     if (event === undefined) return;
@@ -152,12 +159,26 @@ class Turn {
       leases.put(sequence, { ...record, repeatable: callKey !== undefined });
       this.taken.push({ sequence, leased: { event, lease: leaseOf(record, id) } });
       this.#bytes += Buffer.byteLength(event.payload);
-    } else if (fits && disk?.refusal() === undefined) {
-      quarantine.enter(event, sequence, attempts, lastReason);
-    } else this.left.push({ first: sequence, last: sequence });
+    } else if (!fits || !this.#setAside(event, sequence, attempts, lastReason)) {
+      this.left.push({ first: sequence, last: sequence });
+    }
+  }
+
+  /** Returns false where the disk has no room for the move. Nothing has been put then. */
+  #setAside(event: StoredEvent, sequence: Sequence, attempts: number, lastReason: string | null): boolean {
+    try {
+      this.#parts.quarantine.enter(event, sequence, attempts, lastReason);
+      this.#moves += 1;
+      return true;
+    } catch (error) {
+      if (error instanceof StoreUnavailableError) return false;
+      throw error;
+    }
   }
 }
 
+/** A record of up to 400 KB is put again for each that goes into quarantine. */
+const MOVED_TOGETHER = 20;
 const NEWEST = Number.MAX_SAFE_INTEGER - 1;
 
 export function leaseOf(

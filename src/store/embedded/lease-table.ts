@@ -104,33 +104,31 @@ export interface Call extends Range {
 
 /** Takes 1 s for a million records. */
 function recall(leases: Table, places: LeasedPlaces, time: Micros): Map<string, Call> {
-  const hands = new Map<
-    string,
-    Call & { events: number; readonly tenant: string; readonly repeatable: boolean }
-  >();
+  const hands = new Map<string, Call & { events: number; readonly tenant: string }>();
+  const calls = new Map<string, Call>();
   for (const { key, value } of leases.getRange({})) {
     const sequence = sequenceOf(key);
     if (sequence === undefined || !isIntact(key, value)) continue;
     const record = decodeLease(value);
-    const { id, tenant, until, repeatable } = record;
+    const { id, tenant, until } = record;
     if (until <= time) continue;
     const hand = id === null ? undefined : hands.get(handOf(id));
     if (id !== null && hand === undefined) {
-      hands.set(handOf(id), { tenant, until, first: sequence, last: sequence, events: 1, repeatable });
+      hands.set(handOf(id), { tenant, until, first: sequence, last: sequence, events: 1 });
     } else if (hand?.until === until) {
       hand.last = sequence;
       hand.events++;
     } else {
-      holdOne(places, sequence, record);
       // Its lease was extended, or the others' have been.
-      if (hand?.repeatable === true)
-        Object.assign(hand, { last: sequence, until: Math.max(hand.until, until) });
+      holdOne(places, sequence, record);
     }
+    if (id === null || !record.repeatable) continue;
+    const call = calls.get(callOf(id));
+    if (call === undefined) calls.set(callOf(id), { first: sequence, last: sequence, until });
+    else Object.assign(call, { last: sequence, until: Math.max(call.until, until) });
   }
   for (const [name, { tenant, until, first, last, events }] of hands) {
     places.hold(tenant, name, until, { first, last }, events);
   }
-  return new Map(
-    [...hands].flatMap(([name, hand]) => (hand.repeatable ? [[callOf(name), hand] as const] : [])),
-  );
+  return calls;
 }

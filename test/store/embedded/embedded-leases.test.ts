@@ -123,6 +123,34 @@ void t.test('events that come back, and that a filter leaves out, are there for 
   t.match(await leaseAll(store), [{ event: other }]);
 });
 
+void t.test('a page that is full before an event that does not match leaves none behind', async (t) => {
+  const { store, add, clock } = await openTestStore(t, t.testdir());
+  const payload = JSON.stringify({ fill: 'x'.repeat(400_000) });
+  for (let n = 0; n < 15; n++) await add({ type: 'wanted', payload });
+  await add({ type: 'other' });
+  const request = { limit: 100, leaseFor: MINUTE };
+  for (let left = 16; left > 0; left -= (await store.lease('acme', request)).leased.length);
+  clock.time += MINUTE;
+  let found = 0;
+  for (let n = 0; n < 4; n++)
+    found += (await store.lease('acme', { ...request, type: 'wanted' })).leased.length;
+  t.equal(found, 15);
+});
+
+void t.test('after a restart an event comes back when its own lease runs out', async (t) => {
+  const path = t.testdir();
+  const { store, add, clock } = await openTestStore(t, path);
+  const [first, second] = [await add(), await add()];
+  const { leased } = await store.lease('acme', { ...REQUEST, callKey: 'a'.repeat(64) });
+  const leaseId = leased[1]?.lease.id ?? '';
+  await store.settle('acme', [{ action: 'extend', eventId: second.id, leaseId, leaseFor: 60 * MINUTE }]);
+  await store.close();
+  const again = await openTestStore(t, path, { now: () => clock.time });
+  t.strictSame(await leaseAll(again.store), []);
+  clock.time += MINUTE;
+  t.match(await leaseAll(again.store), [{ event: first }]);
+});
+
 void t.test('a damaged lease is reported, and its event can be leased', async (t) => {
   const path = t.testdir();
   const { store, add, damage, refresh, inbox } = await openTestStore(t, path);
