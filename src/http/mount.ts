@@ -124,12 +124,16 @@ function respond(exchange: Exchange, body: Buffer, { memory, pages }: Shared): v
     fail(exchange, invalidField('Transfer-Encoding', `is not taken here; ${instead}`));
     return;
   }
-  const kept = exchange.method === 'POST' ? Buffer.from(body) : NO_BYTES;
+  let own = body;
+  let hasRun = false as boolean;
   pages.run(exchange.tenant, () => {
+    hasRun = true;
     // This comes before the page is read, because a page that is then refused would waste its CPU.
     if (memory.replies.room(exchange.tenant) < PAGE_PAYLOAD_BYTES) fail(exchange, noRoomForReply());
-    else respondNow(exchange, kept);
+    else respondNow(exchange, own);
   });
+  // Its bytes are gone when this returns.
+  if (!hasRun) own = Buffer.from(body);
 }
 
 function respondNow(exchange: Exchange, body: Buffer): void {

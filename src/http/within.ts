@@ -5,15 +5,9 @@
  */
 export async function within<T>(promise: Promise<T>, ms: number, late: () => T | Promise<T>): Promise<T> {
   let timer: NodeJS.Timeout | undefined;
-  const deadline = new Promise<T>((resolve, reject) => {
-    timer = setTimeout(() => {
-      try {
-        resolve(late());
-      } catch (error) {
-        reject(error instanceof Error ? error : new Error(String(error)));
-      }
-    }, ms);
-  });
+  const deadline = new Promise<void>((resolve) => {
+    timer = setTimeout(resolve, ms);
+  }).then(late);
   try {
     return await Promise.race([promise, deadline]);
   } finally {

@@ -18,7 +18,16 @@ import { route, type Route } from '../route.ts';
 import { inSlices } from '../slices.ts';
 import { compileCheck } from '../validate.ts';
 import * as examples from './examples.ts';
-import { at, carryOut, distinctIds, failedItem, failureText, manyReply, type ItemResult } from './many.ts';
+import {
+  at,
+  carryOut,
+  distinctIds,
+  failedItem,
+  failureText,
+  manyReply,
+  replyForEach,
+  type ItemResult,
+} from './many.ts';
 import type { V1Services } from './routes.ts';
 import * as schemas from './schemas.ts';
 import { headerKey, readDraft } from './wire.ts';
@@ -218,15 +227,12 @@ export function acknowledgeEvents({ store, clock }: V1Services): Route {
     body: schemas.AcknowledgeEventsBody,
     responses: { 200: schemas.AcknowledgedMany, 207: schemas.AcknowledgedMany },
     example: examples.acknowledgeEvents,
-    handle: async ({ principal: { tenant }, body, requestId, control }) => {
-      const ids = distinctIds(body.event_ids);
-      const results = await carryOut(control, ids.length, () =>
-        store.acknowledgeMany(tenant, ids, clock.tick(), body.force),
-      );
-      return manyReply(
-        ids.map((id, index) => acknowledgedItem(id, at(results, index))),
-        requestId,
-      );
+    handle: (request) => {
+      const { tenant } = request.principal;
+      const { event_ids, force } = request.body;
+      const ids = distinctIds(event_ids);
+      const call = () => store.acknowledgeMany(tenant, ids, clock.tick(), force);
+      return replyForEach(request, ids, call, acknowledgedItem);
     },
   });
 }

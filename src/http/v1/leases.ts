@@ -9,22 +9,22 @@ import {
 } from '../../events/leases.ts';
 import type { Failed } from '../../store/event-store.ts';
 import { MANY } from '../../store/event-store.ts';
-import { StoreUnavailableError } from '../../store/store-errors.ts';
 import { BATCH_BODY_LIMIT } from '../body.ts';
 import { eventNotFound, invalidField, LEASE_LOST, LEASE_MALFORMED, unavailable } from '../request-error.ts';
 import { route, type Control, type Route } from '../route.ts';
 import { within } from '../within.ts';
 import * as examples from './examples.ts';
 import {
+  askStore,
   at,
-  carryOut,
   distinct,
   failedItem,
   failureText,
-  manyReply,
+  replyForEach,
   REPLY_MS,
   resultsText,
-  STORE_MS,
+  tooLong,
+  unanswered,
   type ItemResult,
 } from './many.ts';
 import type { V1Services } from './routes.ts';
@@ -67,8 +67,7 @@ export function leaseEvents(services: V1Services): Route {
       const { handedOut, results } = await carryOutLease(control, services, tenant, call);
       const backlog = await lookAtBacklog(store, tenant, handedOut.length);
       if (!control.prolong(REPLY_MS)) {
-        // One with a key is repeated, and finds its leases.
-        if (call.idempotencyKey === undefined) await giveBack(store, tenant, handedOut);
+        await giveUp(services, tenant, call, handedOut);
         throw unavailable('the client has gone');
       }
       return {
@@ -82,34 +81,33 @@ export function leaseEvents(services: V1Services): Route {
 }
 
 type LeaseCall = Parameters<typeof lease>[2];
+type Outcome = Awaited<ReturnType<typeof lease>>;
 
 /** What comes too late for the reply is given back. */
-async function carryOutLease(
+function carryOutLease(
   control: Control,
   services: V1Services,
   tenant: string,
   call: LeaseCall,
-): Promise<{ readonly handedOut: readonly HandedOut[]; readonly results: readonly ActionResult[] }> {
+): Promise<Outcome> {
   const { actions } = call;
-  control.charge(Math.max(0, actions.length - 1));
-  const tooLate = unavailable('this takes too long at the moment; try again');
-  if (!control.prolong(STORE_MS + REPLY_MS)) throw tooLate;
-  const leasing = lease(services, tenant, call);
-  return within(leasing, STORE_MS, () => {
-    const ending = leasing.then(async ({ handedOut }) => {
-      if (call.idempotencyKey === undefined) await giveBack(services.store, tenant, handedOut);
-    });
-    ending.catch(() => undefined);
-    if (actions.length === 0) throw tooLate;
-    const error = new StoreUnavailableError('no answer from the store in time');
-    const results = actions.map(({ action }): ActionResult => ({
-      action,
-      eventId: null,
-      outcome: 'failed',
-      error,
-    }));
+  const late = (answer: Promise<Outcome>): Outcome => {
+    answer.then(({ handedOut }) => giveUp(services, tenant, call, handedOut)).catch(() => undefined);
+    if (actions.length === 0) throw tooLong();
+    const results = actions.map(({ action }) => ({ action, eventId: null, ...unanswered() }));
     return { handedOut: [], results };
-  });
+  };
+  return askStore(control, actions.length, () => lease(services, tenant, call), late);
+}
+
+/** Gives back what nobody learns of. A call with a key is repeated, and finds its leases. */
+async function giveUp(
+  { store }: V1Services,
+  tenant: string,
+  { idempotencyKey }: LeaseCall,
+  handedOut: readonly HandedOut[],
+): Promise<void> {
+  if (idempotencyKey === undefined) await giveBack(store, tenant, handedOut);
 }
 
 /**
@@ -157,12 +155,12 @@ export function settleLeases(services: V1Services): Route {
     body: schemas.SettleBody,
     responses: { 200: schemas.SettledMany, 207: schemas.SettledMany },
     example: examples.settleLeases,
-    handle: async ({ principal: { tenant }, body, requestId, control }) => {
-      const actions = readActions(body, '');
+    handle: (request) => {
+      const { tenant } = request.principal;
+      const actions = readActions(request.body, '');
       if (actions.length === 0) throw invalidField('body', 'must settle at least one lease');
-      const results = await carryOut(control, actions.length, () => settle(services, tenant, actions));
-      const items = actions.map(({ action }, index) => settledItem(action, at(results, index)));
-      return manyReply(items, requestId);
+      const call = () => settle(services, tenant, actions);
+      return replyForEach(request, actions, call, ({ action }, result) => settledItem(action, result));
     },
   });
 }

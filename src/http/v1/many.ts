@@ -49,29 +49,66 @@ export function failureText({ code, message, details }: RequestError, retryable:
 }
 
 /** The store ends its calls within 2 s. */
-export const STORE_MS = 2_200;
+const STORE_MS = 2_200;
 
 /** What is left for the reply. */
 export const REPLY_MS = 800;
 
 /**
- * Counts a call for many items and has the store carry it out. From then on a 503 would be a lie, so that items of which nobody knows
- * when the time is up are `failed`.
+ * Counts a call for many items and asks the store.
  *
+ * @param late is called when there is no answer in time, which may still come.
  * @throws a `RequestError` before the store is asked: over the limit of the key, or nobody to answer any more.
  */
-export async function carryOut<Result>(
+export async function askStore<T>(
   control: Control,
   items: number,
-  call: () => Promise<readonly Result[]>,
-): Promise<readonly (Result | Failed)[]> {
+  ask: () => Promise<T>,
+  late: (answer: Promise<T>) => T,
+): Promise<T> {
   control.charge(items - 1);
-  if (!control.prolong(STORE_MS + REPLY_MS))
-    throw unavailable('this takes too long at the moment; try again');
-  return within<readonly (Result | Failed)[]>(call(), STORE_MS, () => {
-    const error = new StoreUnavailableError('no answer from the store in time');
-    return Array.from({ length: items }, () => ({ outcome: 'failed', error }));
-  });
+  if (!control.prolong(STORE_MS + REPLY_MS)) throw tooLong();
+  const answer = ask();
+  return within(answer, STORE_MS, () => late(answer));
+}
+
+export function tooLong(): RequestError {
+  return unavailable('this takes too long at the moment; try again');
+}
+
+/** Of an item of which nobody knows when the time is up. */
+export function unanswered(): Failed {
+  return { outcome: 'failed', error: new StoreUnavailableError('no answer from the store in time') };
+}
+
+/**
+ * Has the store carry out a call for many items. Once it was asked a 503 would be a lie, so that items of which nobody knows are
+ * `failed`. Throws as `askStore` does.
+ */
+export function carryOut<Result>(
+  control: Control,
+  items: number,
+  call: () => Promise<readonly (Result | Failed)[]>,
+): Promise<readonly (Result | Failed)[]> {
+  return askStore(control, items, call, () => Array.from({ length: items }, unanswered));
+}
+
+/**
+ * Has the store carry out a call for these items, and replies with what came of each.
+ *
+ * @param toResult tells what came of an item.
+ */
+export async function replyForEach<Item, Result>(
+  { control, requestId }: { readonly control: Control; readonly requestId: string },
+  items: readonly Item[],
+  call: () => Promise<readonly (Result | Failed)[]>,
+  toResult: (item: Item, result: Result | Failed) => ItemResult,
+): Promise<Reply> {
+  const results = await carryOut(control, items.length, call);
+  return manyReply(
+    items.map((item, index) => toResult(item, at(results, index))),
+    requestId,
+  );
 }
 
 /** An item of which nobody knows, or which a fault of ours kept from being done. */

@@ -7,7 +7,7 @@ import { inboxQuery } from '../inbox-query.ts';
 import { invalidCursor, invalidField, RequestError } from '../request-error.ts';
 import { route, type Route } from '../route.ts';
 import * as examples from './examples.ts';
-import { at, carryOut, distinctIds, failedItem, failureText, manyReply, type ItemResult } from './many.ts';
+import { distinctIds, failedItem, failureText, manyReply, replyForEach, type ItemResult } from './many.ts';
 import type { V1Services } from './routes.ts';
 import * as schemas from './schemas.ts';
 import { eventMembers, timeOrNull } from './wire.ts';
@@ -65,14 +65,11 @@ export function redriveEvents({ store }: V1Services): Route {
     body: schemas.RedriveBody,
     responses: { 200: schemas.RedrivenMany, 207: schemas.RedrivenMany },
     example: examples.redriveEvents,
-    handle: async ({ principal: { tenant }, body, requestId, control }) => {
-      const ids = await wantedIds(store, tenant, body);
-      const results =
-        ids.length === 0 ? [] : await carryOut(control, ids.length, () => store.redrive(tenant, ids));
-      return manyReply(
-        ids.map((id, index) => redrivenItem(id, at(results, index))),
-        requestId,
-      );
+    handle: async (request) => {
+      const { tenant } = request.principal;
+      const ids = await wantedIds(store, tenant, request.body);
+      if (ids.length === 0) return manyReply([], request.requestId);
+      return replyForEach(request, ids, () => store.redrive(tenant, ids), redrivenItem);
     },
   });
 }

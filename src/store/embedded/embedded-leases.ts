@@ -2,7 +2,8 @@ import { createHash, randomBytes } from 'node:crypto';
 import { LRUCache } from 'lru-cache';
 import type { Micros } from '../event.ts';
 import { unused, type Leased, type LeaseRequest, type LeaseStore, type Settlement } from '../lease-store.ts';
-import { createHandOut, leaseOf, readPending, type HandingOutParts } from './handing-out.ts';
+import { pendingAt } from './event-at.ts';
+import { createHandOut, leaseOf, type HandingOutParts } from './handing-out.ts';
 import { inboxKey, inboxSequence } from './inbox-index.ts';
 import { CALL_DIGITS, callOf, handOf, type Call } from './lease-table.ts';
 import type { Sequences } from './sequences.ts';
@@ -94,8 +95,8 @@ function createLeasing(parts: Parts, calls: LRUCache<string, Call>) {
       const record = sequence === undefined ? undefined : leases.at(sequence);
       if (sequence === undefined || record === undefined || record.id === null) return [];
       if (callOf(record.id) !== name || record.until <= time) return [];
-      const event = readPending(parts, tenant, sequence);
-      return event === undefined ? [] : [{ event, lease: leaseOf(record, record.id) }];
+      const found = pendingAt(parts, tenant, sequence);
+      return found === undefined ? [] : [{ event: found.event, lease: leaseOf(record, record.id) }];
     });
   }
 }

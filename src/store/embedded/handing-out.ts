@@ -3,16 +3,16 @@ import { LRUCache } from 'lru-cache';
 import type { Micros, StoredEvent } from '../event.ts';
 import { PAGE_PAYLOAD_BYTES } from '../event-store.ts';
 import type { Lease, Leased, LeaseRequest } from '../lease-store.ts';
-import { CorruptEventError, StoreUnavailableError } from '../store-errors.ts';
-import { readValue, type Lmdb } from './database.ts';
-import { decodeEvent } from './event-record.ts';
+import { StoreUnavailableError } from '../store-errors.ts';
+import type { Lmdb } from './database.ts';
+import { isWanted, pendingAt } from './event-at.ts';
 import { inboxFilter, inboxKey, inboxSequence } from './inbox-index.ts';
 import type { LeaseRecord } from './lease-record.ts';
 import { SALT_DIGITS, type LeaseTable } from './lease-table.ts';
 import type { Range } from './leased-places.ts';
 import type { createQuarantine } from './quarantine.ts';
 import { isIntact } from './seal.ts';
-import { sequenceKey, type Sequence } from './sequence.ts';
+import type { Sequence } from './sequence.ts';
 
 export interface HandingOutParts {
   readonly lmdb: Lmdb;
@@ -30,10 +30,16 @@ export interface Taken {
   readonly leased: Leased;
 }
 
+/** A free event, and what earlier leases have left on it. */
+interface Free {
+  readonly sequence: Sequence;
+  readonly before: LeaseRecord | undefined;
+}
+
 /** Leases free events within a transaction, oldest first: what has come back, and then what nobody has seen yet. */
 export type HandOut = (tenant: string, request: LeaseRequest, call: string, time: Micros) => readonly Taken[];
 
-/** Inbox entries that one call reads at most: about 10 ms of the event loop. The next call goes on from there. */
+/** Inbox entries that a call reads at most among those that have come back, and at most behind them: about 10 ms of the event loop. */
 const SCAN_BUDGET = 5_000;
 /** Filters whose place in the inbox is known. One that was dropped starts at the oldest event again. */
 const FILTERS = 10_000;
@@ -104,10 +110,10 @@ class Turn {
       const found = this.#findFree(after, to);
       leftOut ??= found.leftOut;
       // The walk is over before anything is put: its cursor must not see its own table change.
-      for (const sequence of found.free) {
+      for (const free of found.free) {
         if (this.#isFull()) return { after, leftOut };
-        this.#takeOne(sequence);
-        after = sequence;
+        this.#takeOne(free);
+        after = free.sequence;
       }
       after = Math.max(after, found.after);
       if (found.ended) return { after: to === NEWEST ? after : to, leftOut };
@@ -126,7 +132,7 @@ class Turn {
     const wanted = this.#request.limit - this.taken.length;
     const first = Math.max(after, this.#time - eventTtl, 0) + 1;
     const range = { start: inboxKey(this.#tenant, first), end: inboxKey(this.#tenant, to + 1) };
-    const found = { free: [] as Sequence[], after, leftOut: undefined as Sequence | undefined, ended: false };
+    const found = { free: [] as Free[], after, leftOut: undefined as Sequence | undefined, ended: false };
     for (const { key, value } of lmdb.inbox.getRange(range)) {
       if (found.free.length === wanted || this.#scanned++ >= SCAN_BUDGET) return found;
       const sequence = inboxSequence(key, this.#tenant);
@@ -134,31 +140,30 @@ class Turn {
       found.after = sequence;
       // A damaged entry does not say what it has; the record does.
       const fits = this.#matches === undefined || !isIntact(key, value) || this.#matches(value);
-      if ((leases.at(sequence)?.until ?? 0) > this.#time) continue;
-      if (fits) found.free.push(sequence);
+      const before = leases.at(sequence);
+      if (before !== undefined && before.until > this.#time) continue;
+      if (fits) found.free.push({ sequence, before });
       else found.leftOut ??= sequence;
     }
     found.ended = true;
     return found;
   }
 
-  #takeOne(sequence: Sequence): void {
+  #takeOne({ sequence, before }: Free): void {
     const { leases, eventTtl, maxAttempts } = this.#parts;
-    const { source, type, leaseFor, callKey } = this.#request;
-    const event = readPending(this.#parts, this.#tenant, sequence);
-    if (event === undefined) return;
-    const before = leases.at(sequence);
-    const attempts = before?.attempts ?? 0;
-    const lastReason = before?.lastReason ?? null;
-    const fits =
-      (source === undefined || event.source === source) && (type === undefined || event.type === type);
+    const { leaseFor, callKey } = this.#request;
+    const found = pendingAt(this.#parts, this.#tenant, sequence);
+    if (found === undefined) return;
+    const { event, bytes } = found;
+    const { attempts = 0, lastReason = null } = before ?? {};
+    const fits = isWanted(event, this.#request);
     if (fits && !isSpent(attempts, maxAttempts)) {
       const id = this.#call + this.#salt + this.taken.length.toString(16).padStart(4, '0');
       const until = Math.min(this.#time + leaseFor, sequence + eventTtl);
       const record = { tenant: this.#tenant, id, until, attempts: attempts + 1, lastReason };
       leases.put(sequence, { ...record, repeatable: callKey !== undefined });
       this.taken.push({ sequence, leased: { event, lease: leaseOf(record, id) } });
-      this.#bytes += Buffer.byteLength(event.payload);
+      this.#bytes += bytes;
     } else if (!fits || !this.#setAside(event, sequence, attempts, lastReason)) {
       this.left.push({ first: sequence, last: sequence });
     }
@@ -191,20 +196,4 @@ export function leaseOf(
 /** Whether an event has been leased as often as it may be. */
 export function isSpent(attempts: number, maxAttempts: number): boolean {
   return maxAttempts > 0 && attempts >= maxAttempts;
-}
-
-/** An event of the inbox. Undefined: its record is damaged, which is reported. */
-export function readPending(
-  { lmdb: { events }, onDamage }: Pick<HandingOutParts, 'lmdb' | 'onDamage'>,
-  tenant: string,
-  sequence: Sequence,
-): StoredEvent | undefined {
-  const key = sequenceKey(sequence);
-  const value = readValue(events, key);
-  const event = value !== undefined && isIntact(key, value) ? decodeEvent(value) : undefined;
-  if (event?.tenant === tenant && event.acknowledgedAt === null) return event;
-  onDamage(
-    new CorruptEventError(`Record ${String(sequence)} in the inbox of tenant ${tenant} cannot be leased`),
-  );
-  return undefined;
 }

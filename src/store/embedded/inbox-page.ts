@@ -2,12 +2,10 @@ import type { Micros, StoredEvent } from '../event.ts';
 import { CorruptEventError, InvalidPositionError } from '../store-errors.ts';
 import type { PageRequest, PendingPage } from '../event-store.ts';
 import { PAGE_PAYLOAD_BYTES } from '../event-store.ts';
-import { readValue } from './database.ts';
 import type { Lmdb } from './database.ts';
-import { decodeEvent, payloadBytes } from './event-record.ts';
+import { isWanted, pendingAt } from './event-at.ts';
 import { inboxFilter, inboxKey, inboxSequence } from './inbox-index.ts';
 import { isIntact } from './seal.ts';
-import { sequenceKey } from './sequence.ts';
 import type { Sequence } from './sequence.ts';
 
 /** Index entries that one call reads at most: about 5 ms of the event loop. */
@@ -62,8 +60,9 @@ export function listPending(source: Source, tenant: string, request: PageRequest
       if (found.length === request.limit || bytes >= PAGE_PAYLOAD_BYTES) {
         return pageTo(position);
       }
-      const record = readPending(source, tenant, sequence, request);
-      if (record !== undefined) {
+      const record = pendingAt(source, tenant, sequence);
+      // Only a damaged index entry lets an event through that does not match.
+      if (record !== undefined && isWanted(record.event, request)) {
         found.push(record.event);
         bytes += record.bytes;
         const until = source.leasedUntil(sequence);
@@ -73,37 +72,6 @@ export function listPending(source: Source, tenant: string, request: PageRequest
     position = sequence;
   }
   return page(null);
-}
-
-/** The event of an inbox entry. Undefined: it is damaged, which is reported, or does not match the filter. */
-function readPending(
-  { lmdb, onDamage }: Source,
-  tenant: string,
-  sequence: Sequence,
-  { source, type }: PageRequest,
-): { event: StoredEvent; bytes: number } | undefined {
-  const key = sequenceKey(sequence);
-  const value = readValue(lmdb.events, key);
-  if (value === undefined || !isIntact(key, value)) {
-    const what = value === undefined ? 'missing' : 'damaged';
-    onDamage(new CorruptEventError(`Record ${String(sequence)} in the inbox of tenant ${tenant} is ${what}`));
-    return undefined;
-  }
-  const bytes = payloadBytes(value);
-  const event = decodeEvent(value);
-  const isPending = event.acknowledgedAt === null && readValue(lmdb.done, key) === undefined;
-  if (event.tenant !== tenant || !isPending) {
-    onDamage(
-      new CorruptEventError(
-        `The inbox of tenant ${tenant} has entry ${String(sequence)}, which is not pending`,
-      ),
-    );
-    return undefined;
-  }
-  // Only a damaged index entry lets an event through that does not match.
-  const fits =
-    (source === undefined || event.source === source) && (type === undefined || event.type === type);
-  return fits ? { event, bytes } : undefined;
 }
 
 function startOrGoOn(position: string | null, newest: Sequence): { after: Sequence; last: Sequence } {

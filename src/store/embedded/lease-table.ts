@@ -25,10 +25,7 @@ export interface LeaseTable {
 export function createLeaseTable({ leases }: Lmdb, onDamage: (error: Error) => void): LeaseTable {
   const places = createLeasedPlaces();
 
-  function at(sequence: Sequence): LeaseRecord | undefined {
-    const key = sequenceKey(sequence);
-    const value = readValue(leases, key);
-    if (value === undefined) return undefined;
+  function checked(key: Buffer, value: Buffer, sequence: Sequence): LeaseRecord | undefined {
     if (isIntact(key, value)) return decodeLease(value);
     onDamage(new CorruptEventError(`The lease of the event at ${String(sequence)} is damaged`));
     return undefined;
@@ -46,7 +43,11 @@ export function createLeaseTable({ leases }: Lmdb, onDamage: (error: Error) => v
 
   return {
     places,
-    at,
+    at(sequence) {
+      const key = sequenceKey(sequence);
+      const value = readValue(leases, key);
+      return value && checked(key, value, sequence);
+    },
     put,
     change(sequence, from, to) {
       drop(sequence, from);
@@ -55,8 +56,9 @@ export function createLeaseTable({ leases }: Lmdb, onDamage: (error: Error) => v
     },
     remove(sequence) {
       const key = sequenceKey(sequence);
-      if (readValue(leases, key) === undefined) return;
-      const record = at(sequence);
+      const value = readValue(leases, key);
+      if (value === undefined) return;
+      const record = checked(key, value, sequence);
       if (record !== undefined) drop(sequence, record);
       leases.removeSync(key);
     },

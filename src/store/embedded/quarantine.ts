@@ -5,17 +5,13 @@ import { CorruptEventError, InvalidPositionError } from '../store-errors.ts';
 import type { Counts } from './counts.ts';
 import { appendEntry, readValue, type Lmdb } from './database.ts';
 import type { Disk } from './disk.ts';
+import { eventAt, isWanted } from './event-at.ts';
 import { idKey } from './event-id.ts';
-import { decodeEvent, eventEntry } from './event-record.ts';
+import { eventEntry } from './event-record.ts';
 import { idEntry } from './id-index.ts';
 import { inboxEntry, inboxKey, inboxSequence } from './inbox-index.ts';
 import type { LeaseTable } from './lease-table.ts';
-import {
-  decodeQuarantine,
-  quarantineEntry,
-  quarantineOf,
-  type QuarantineRecord,
-} from './quarantine-record.ts';
+import { decodeQuarantine, quarantineEntry, quarantineOf } from './quarantine-record.ts';
 import { isIntact } from './seal.ts';
 import { sequenceKey, type Sequence } from './sequence.ts';
 import type { Sequences } from './sequences.ts';
@@ -116,12 +112,12 @@ export function listQuarantined(source: Source, tenant: string, request: PageReq
     const sequence = inboxSequence(key, tenant);
     if (sequence === undefined) continue;
     position = sequence;
-    const event = isIntact(key, value)
-      ? readMatching(source, tenant, sequence, decodeQuarantine(value), request)
-      : undefined;
-    if (event === undefined) continue;
-    found.push(event);
-    bytes += Buffer.byteLength(event.payload);
+    if (!isIntact(key, value)) continue;
+    const held = decodeQuarantine(value);
+    const record = isWanted(held, request) ? eventAt(source, 'quarantine', tenant, sequence) : undefined;
+    if (record === undefined) continue;
+    found.push({ ...record.event, quarantine: quarantineOf(held) });
+    bytes += record.bytes;
   }
   return { events: found, next: null };
 }
@@ -130,26 +126,4 @@ function startOf(position: string | null): Sequence {
   const start = /^\d{1,16}$/.test(position ?? '0') ? Number(position ?? '0') : NaN;
   if (Number.isSafeInteger(start + 1)) return start;
   throw new InvalidPositionError(`${String(position)} is no position of this store`);
-}
-
-/** Undefined: it does not match, or its record is damaged, which is reported. */
-function readMatching(
-  { lmdb, onDamage }: Source,
-  tenant: string,
-  sequence: Sequence,
-  held: QuarantineRecord,
-  { source, type }: PageRequest,
-): StoredEvent | undefined {
-  if (source !== undefined && held.source !== source) return undefined;
-  if (type !== undefined && held.type !== type) return undefined;
-  const key = sequenceKey(sequence);
-  const value = readValue(lmdb.events, key);
-  if (value === undefined || !isIntact(key, value)) {
-    const what = value === undefined ? 'missing' : 'damaged';
-    onDamage(
-      new CorruptEventError(`Record ${String(sequence)} in the quarantine of tenant ${tenant} is ${what}`),
-    );
-    return undefined;
-  }
-  return { ...decodeEvent(value), quarantine: quarantineOf(held) };
 }

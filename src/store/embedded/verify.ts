@@ -233,7 +233,7 @@ function checkLease(snapshot: Snapshot, key: Buffer, value: Buffer, report: Repo
   const what = `the lease of the event of ${formatMicros(sequence)}`;
   if (!isIntact(key, value)) report(what, CHECKSUM, effect);
   else if (snapshot.get('inbox', inboxKey(decodeLease(value).tenant, sequence)) === undefined) {
-    report(what, 'its event is not in the inbox', 'none; the sweep deletes it');
+    report(what, 'its event is not in the inbox', 'none');
   }
 }
 
