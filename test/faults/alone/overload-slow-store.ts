@@ -125,12 +125,11 @@ async function overload(t: Test, { name, service, otherKey, sustained, bytes, of
       `memory ${before.toFixed(0)} MiB before, ${peakMib.toFixed(0)} at most; health ${looks(health)}; ready ${looks(ready)}; recovered after ${recoveredMs.toFixed(0)} ms`,
     ].join('\n'),
   );
-  // Wide margins: the comment says what it was, and a machine that does something else meanwhile is slower.
-  t.ok(calm.accepted.length >= 0.85 * 3 * sustained, 'the rate is sustainable');
+  t.ok(calm.accepted.length >= 0.98 * 3 * sustained, 'the rate is sustainable');
   t.strictSame([...main.wrong, ...little.wrong].slice(0, 5), [], '201, or 503 with Retry-After');
-  t.ok(main.accepted.length / SECONDS > 0.5 * sustained, 'the store stays busy');
-  t.ok(refused.length > 0 && quantile(refused, 0.99) < 4_000, 'who is refused learns it soon');
-  t.ok(quantile(accepted, 0.99) < 4_000, 'who is accepted learns it soon');
+  t.ok(main.accepted.length / SECONDS > 0.7 * sustained, 'the store stays busy');
+  t.ok(refused.length > 0 && quantile(refused, 0.99) < 2_000, 'who is refused learns it within 2 s');
+  t.ok(quantile(accepted, 0.99) < 1_900, 'who is accepted learns it within the deadline');
   t.ok(little.accepted.length >= ofOther * SECONDS * OTHER_PER_SECOND, 'another tenant goes on');
   t.ok(stored >= calm.accepted.length + main.accepted.length, 'what was accepted is stored');
   t.ok(peakMib - before < 450, `${(peakMib - before).toFixed(0)} MiB more`);
@@ -165,7 +164,7 @@ void t.test('four times what a slow disk can take', async (t) => {
   const service = await startService(t, env, [...strace, ...slow, ...BUILT]);
   const { key: otherKey } = await createKey(spawnKeys, env, ...OTHER_TENANT);
   // 8 MiB share a sync, so a low rate is enough.
-  const load = { sustained: 120, bytes: 100_000, ofOther: 0.8, heal: () => undefined };
+  const load = { sustained: 120, bytes: 100_000, ofOther: 0.95, heal: () => undefined };
   await overload(t, { name: 'a disk whose sync takes 0.5 s', service, otherKey, ...load });
 });
 
