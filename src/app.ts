@@ -87,6 +87,7 @@ export async function startApp(
       droppedLines: droppedLogLines,
       now: () => clock.now(),
       monotonicMs: time.monotonicMs,
+      waits: service.waits,
     });
     if (metricsServer) parts.push(metricsServer);
     port = await server.listen(config.host, config.port);
@@ -101,6 +102,7 @@ export async function startApp(
     tls,
     close() {
       draining = true;
+      service.stopWaiting();
       closed ??= drainAndClose(server, parts, config.shutdownGraceSeconds * 1000);
       return closed;
     },

@@ -40,6 +40,8 @@ export interface Config extends KeysConfig, ListenConfig {
   readonly apiKeyCacheSize: number;
   /** 0: equal events of the unversioned contract are never duplicates. */
   readonly dedupWindowSeconds: number;
+  /** Requests with one key that may wait for events at one time. */
+  readonly maxWaitsPerKey: number;
   readonly logLevel: LogLevel;
   readonly shutdownGraceSeconds: number;
 }
@@ -64,6 +66,7 @@ export function readConfig(env: Environment): Config {
       apiKeyCacheSize: read('API_KEY_CACHE_SIZE', '10000', integer(1, 1_000_000)),
       defaultRateLimit: defaultRateLimit(read),
       dedupWindowSeconds: read('DEDUP_WINDOW_SECONDS', '300', integer(0, 7 * 86_400)),
+      maxWaitsPerKey: read('MAX_WAITS_PER_KEY', '1000', integer(1, 1_000_000)),
       logLevel: read('LOG_LEVEL', 'info', oneOf(LOG_LEVELS)),
       shutdownGraceSeconds: read('SHUTDOWN_GRACE_SECONDS', '10', integer(0, 3_600)),
     };

@@ -5,6 +5,7 @@ import { createRateLimiter } from './access/rate-limiter.ts';
 import { createSecretVerifier } from './access/secret-verifier.ts';
 import type { Config } from './config.ts';
 import type { Clock } from './events/clock.ts';
+import { createWaiting } from './events/waiting.ts';
 import { createDispatch, type Dispatch } from './http/dispatch.ts';
 import { openApiContract } from './http/openapi/contract.ts';
 import { siteContract } from './http/site/contract.ts';
@@ -18,6 +19,10 @@ import { version } from './version.ts';
 /** Everything that is served on a store, without a transport: `app.ts` brings it to sockets, `lambda.ts` to AWS Lambda. */
 export interface Service {
   readonly dispatch: Dispatch;
+  /** Requests that wait for events, at the moment. */
+  readonly waits: () => number;
+  /** Answers those who wait for events with what there is, now and from now on. */
+  stopWaiting(): void;
   /** Ends what verifies keys. Call it while the store is still open. */
   close(): Promise<void>;
 }
@@ -44,12 +49,13 @@ export function createService(config: Config, parts: ServiceParts): Service {
   const { store, clock, draining } = parts;
   const access = createAccess(config, store.keys, parts);
   const eventTtl = config.eventTtlSeconds * 1e6;
+  const waiting = createWaiting({ store, placesPerKey: config.maxWaitsPerKey });
   const services = (contract: ContractName) => ({
     store: parts.counted?.(store, contract) ?? store,
     clock,
     version,
   });
-  const v1 = v1Contract({ ...services('v1'), idempotencyTtl: eventTtl, eventTtl, draining });
+  const v1 = v1Contract({ ...services('v1'), idempotencyTtl: eventTtl, eventTtl, draining, waiting });
   const unversioned = unversionedContract({
     ...services('unversioned'),
     dedupWindow: config.dedupWindowSeconds * 1e6,
@@ -62,7 +68,12 @@ export function createService(config: Config, parts: ServiceParts): Service {
     authenticator: access.authenticator,
     rateLimiter: createRateLimiter(),
   });
-  return { dispatch, close: () => access.close() };
+  return {
+    dispatch,
+    waits: waiting.size,
+    stopWaiting: waiting.close,
+    close: () => access.close(),
+  };
 }
 
 /** Decides which keys are admitted, as the configuration says. */

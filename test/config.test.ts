@@ -26,6 +26,7 @@ void t.test('without any variable the service runs on this machine', (t) => {
     defaultRateLimit: 60_000,
     eventTtlSeconds: 604_800,
     maxAttempts: 10,
+    maxWaitsPerKey: 1_000,
     dedupWindowSeconds: 300,
     logLevel: 'info',
     shutdownGraceSeconds: 10,

@@ -1,6 +1,7 @@
 import { createLocalAuthenticator, LOCAL_KEY } from '../../src/access/local.ts';
 import { createRateLimiter } from '../../src/access/rate-limiter.ts';
 import { createClock } from '../../src/events/clock.ts';
+import { createWaiting } from '../../src/events/waiting.ts';
 import { createDispatch } from '../../src/http/dispatch.ts';
 import { readHead } from '../../src/http/head.ts';
 import { unversionedContract } from '../../src/http/unversioned/contract.ts';
@@ -22,6 +23,8 @@ const store: EventStore = {
   appendMany: (_, appends) => Promise.resolve(appends.map(() => ({ outcome: 'stored' }))),
   get: () => Promise.resolve(undefined),
   listPending: () => Promise.resolve({ events: [], next: null }),
+  pendingTag: () => Promise.resolve(''),
+  watch: () => () => undefined,
   countPending: () => Promise.resolve({ count: 0, exact: true }),
   acknowledge: () => Promise.resolve({ outcome: 'missing' }),
   acknowledgeMany: (_, ids) => Promise.resolve(ids.map(() => ({ outcome: 'missing' }))),
@@ -39,10 +42,11 @@ const store: EventStore = {
  *   this takes: by the clock, whatever else the machine does would count.
  */
 export function createMeter(): (request: HeavyRequest) => Promise<{ ms: number; status: number }> {
+  const waiting = createWaiting({ store, placesPerKey: 1 });
   const services = { store, clock: createClock(), version: '0' };
   const dispatch = createDispatch(
     [
-      v1Contract({ ...services, idempotencyTtl: 1e12, eventTtl: 1e12, draining: () => false }),
+      v1Contract({ ...services, idempotencyTtl: 1e12, eventTtl: 1e12, draining: () => false, waiting }),
       unversionedContract({ ...services, dedupWindow: 1e9 }),
     ],
     {

@@ -74,7 +74,12 @@ const server = createServer({
 const without = await idleCpu();
 const served = await metrics.listen('127.0.0.1', 0, {
   ...{ store: 'embedded', version: '0', gauges: store.gauges, ready: () => store.ping() },
-  ...{ droppedLines: () => 0, now: () => clock.now(), monotonicMs: () => performance.now() },
+  ...{
+    droppedLines: () => 0,
+    now: () => clock.now(),
+    monotonicMs: () => performance.now(),
+    waits: service.waits,
+  },
 });
 const idle = { without, with: await idleCpu() };
 const slices: Slice[] = [];

@@ -68,6 +68,7 @@ class Request {
   readonly startedAt = performance.now();
   readonly status = 201;
   readonly method: string;
+  readonly heldMs = 0;
   readonly match: (typeof ENDPOINTS)[number]['match'];
 
   constructor(call: number) {

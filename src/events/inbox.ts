@@ -18,6 +18,8 @@ export interface InboxPage {
   readonly leasedUntil?: ReadonlyMap<string, Micros>;
   /** Null at the end of the walk. */
   readonly nextCursor: string | null;
+  /** Of a first page: as `EventStore.pendingTag`. */
+  readonly tag?: string;
 }
 
 /** One page of a tenant's pending events, oldest first; `invalid-cursor` for a cursor that this contract did not give out. */

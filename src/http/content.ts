@@ -51,7 +51,7 @@ export function contentReply(
   // RFC 9110, section 8.8.3.3: the two forms have different strong tags.
   const etag = `"${content.hash}${zipped ? '-gzip' : ''}"`;
   const all: Headers = [...headers, ['etag', etag]];
-  if (matches(ifNoneMatch, etag)) return { status: 304, body: null, headers: all };
+  if (matchesEtag(ifNoneMatch, etag)) return { status: 304, body: null, headers: all };
   return {
     status: 200,
     body: zipped ? content.gzip : content.identity,
@@ -77,8 +77,9 @@ function isWanted(member: string, name: string): boolean {
 }
 
 /** RFC 9110, section 13.1.2: compared weakly, since a proxy that compresses weakens tags. */
-function matches(ifNoneMatch: string | undefined, etag: string): boolean {
+export function matchesEtag(ifNoneMatch: string | undefined, etag: string): boolean {
   if (ifNoneMatch === undefined) return false;
   if (ifNoneMatch.trim() === '*') return true;
-  return ifNoneMatch.split(',').some((member) => member.trim().replace(/^W\//, '') === etag);
+  const opaque = (tag: string): string => tag.trim().replace(/^W\//, '');
+  return ifNoneMatch.split(',').some((member) => opaque(member) === opaque(etag));
 }

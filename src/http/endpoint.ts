@@ -34,6 +34,8 @@ export interface Call {
   replyBy: number | undefined;
   /** False once a reply is on its way or the client has gone. */
   readonly open: boolean;
+  /** Begins the reply before it is known: `Control.hold`. Absent: the transport cannot. */
+  hold?(empty: () => string, gone: () => void): void;
 }
 
 /** The steps that requests for one path and method take, in this order. */
@@ -159,12 +161,19 @@ function createControl(call: Call, rateLimiter: RateLimiter): Control {
       call.replyBy = performance.now() + ms;
       return true;
     },
+    hold(ms, empty, gone) {
+      if (!call.open || call.hold === undefined) return false;
+      call.replyBy = performance.now() + ms;
+      call.hold(empty, gone);
+      return true;
+    },
   };
 }
 
 const NO_CONTROL: Control = {
   charge: () => undefined,
   prolong: () => true,
+  hold: () => false,
 };
 
 /** In their order. */

@@ -4,6 +4,7 @@ import type { Dispatch, Match } from './dispatch.ts';
 import type { Call } from './endpoint.ts';
 import type { RequestHead } from './head.ts';
 import { readHead } from './head.ts';
+import { HeldReply } from './held-reply.ts';
 import { Holding, type Memory } from './memory.ts';
 import type { Headers, Reply } from './reply.ts';
 import { writeHeaders } from './reply.ts';
@@ -52,6 +53,8 @@ export class Exchange implements Call {
   replyBy: number | undefined;
   /** The status of the reply; null if the client went away before it had all of it. */
   status: number | null = null;
+  /** Milliseconds for which the reply was held back, because there was nothing to say yet. */
+  heldMs = 0;
   /** The reason of a 5xx, which the client does not see. */
   cause: unknown;
   /** Added to every reply, errors included. */
@@ -59,6 +62,10 @@ export class Exchange implements Call {
   #open = true;
   /** Set while a reply is under way that the socket did not take at once. */
   #transfer: Transfer | undefined;
+  /** Set while the reply is held back, and until it has ended. */
+  #held: HeldReply | undefined;
+  #heldAt = 0;
+  #gone: (() => void) | undefined;
   #ended = false;
   #sink: ((chunk: ArrayBuffer, isLast: boolean) => void) | undefined;
   #discardTimer: NodeJS.Timeout | undefined;
@@ -213,6 +220,7 @@ export class Exchange implements Call {
    */
   reply(reply: Reply, close = false): boolean {
     if (!this.#open) return true;
+    if (this.#held?.begun === true) return this.#endHeld(this.#held, reply);
     const { body } = reply;
     const size = body === null || this.method === 'HEAD' ? 0 : Buffer.byteLength(body);
     // The parser checks neither what follows a chunk nor what follows the last one (decision 018).
@@ -220,13 +228,44 @@ export class Exchange implements Call {
     const inPieces = size > LARGE_REPLY_BYTES && !mustClose;
     // Bytes are an asset that is in memory anyway, once for everybody.
     if (inPieces && typeof body === 'string' && !this.#replyBytes.set(this.tenant, size)) return false;
-    this.#open = false;
-    this.cause = reply.cause;
-    clearTimeout(this.#discardTimer);
+    this.#close(reply);
     if (mustClose || (this.#observer.closing && size > 0 && !inPieces)) this.#sendLater(reply, true);
     else if (this.method === 'HEAD') this.#sendLater(reply, false);
     else if (body !== null) this.#send(reply, body, size);
     else this.#sendWithoutBody(reply);
+    return true;
+  }
+
+  /** No other reply can be sent from now on. */
+  #close({ cause }: Reply): void {
+    this.#open = false;
+    this.cause = cause;
+    this.#gone = undefined;
+    if (this.#held !== undefined) this.heldMs = performance.now() - this.#heldAt;
+    if (this.#held?.begun !== true) this.#held = undefined;
+    clearTimeout(this.#discardTimer);
+  }
+
+  /** Begins the reply before it is known: `Control.hold`. May be called again, for a longer time. */
+  hold(empty: () => string, gone: () => void): void {
+    this.#gone = gone;
+    if (this.#held !== undefined) return;
+    this.#heldAt = performance.now();
+    const head = (): void => {
+      this.writeHead({ status: 200, body: '' });
+    };
+    this.#held = new HeldReply(this.#res, head, empty);
+  }
+
+  /** Ends a reply whose head has been sent. */
+  #endHeld(held: HeldReply, reply: Reply): boolean {
+    const text = reply.status === 200 && typeof reply.body === 'string' ? reply.body : held.empty();
+    const body = Buffer.from(text);
+    if (body.length > LARGE_REPLY_BYTES && !this.#replyBytes.set(this.tenant, body.length)) return false;
+    this.#close(reply);
+    held.end(body, () => {
+      this.#end(200);
+    });
     return true;
   }
 
@@ -304,9 +343,10 @@ export class Exchange implements Call {
     writeHeaders(this.#res, this, reply, performance.now());
   }
 
-  /** Continues a reply that the client takes slowly. The server calls it at intervals. */
+  /** Continues a reply that the client takes slowly, or that is held back. The server calls it at intervals. */
   check(now: number): void {
     this.#transfer?.check(now);
+    this.#held?.check(now);
   }
 
   /** Closes the connection without an answer. */
@@ -320,7 +360,11 @@ export class Exchange implements Call {
     this.#open = false;
     this.endedAt = performance.now();
     if (this.#transfer !== undefined) this.bytesOut = this.#transfer.taken;
+    if (this.#held?.begun === true) this.bytesOut = this.#held.bytesOut;
     this.#transfer = undefined;
+    this.#held = undefined;
+    this.#gone?.();
+    this.#gone = undefined;
     this.status = status;
     clearTimeout(this.#discardTimer);
     this.#bodyBytes.release();

@@ -34,6 +34,15 @@ export interface Control {
    * @returns false if there is nobody to answer any more: the request has had its 503, or the client has gone.
    */
   prolong(ms: number): boolean;
+  /**
+   * As `prolong`, for a reply that may come much later: the client, and what is between, see that it is on its way. After 4 s the
+   * 200 begins, with a blank and then one every 5 s, which JSON allows before a value. From then on only the body can still be
+   * chosen: a reply with another status becomes `empty`.
+   *
+   * @param gone is called once when the client goes away before it has been answered.
+   * @returns false also where the transport has no such replies; nothing has changed then.
+   */
+  hold(ms: number, empty: () => string, gone: () => void): boolean;
 }
 
 interface RouteDefinition<Params extends TObject, Query extends TObject, Body extends TObject> {

@@ -102,10 +102,8 @@ export function createServer(options: ServerOptions): Server {
 function enforceDeadlines(inFlight: ReadonlySet<Exchange>): void {
   const now = performance.now();
   for (const exchange of inFlight) {
-    if (!exchange.open) {
-      exchange.check(now);
-      continue;
-    }
+    exchange.check(now);
+    if (!exchange.open) continue;
     const receivedAt = exchange.hasBody ? exchange.receivedAt : exchange.startedAt;
     if (receivedAt === undefined) {
       if (now - exchange.startedAt > BODY_DEADLINE_MS) exchange.drop();

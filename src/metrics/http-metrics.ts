@@ -9,7 +9,7 @@ export interface HttpMetrics {
 }
 
 /** What of a request the metrics look at. */
-export type Observed = Pick<Exchange, 'method' | 'status' | 'startedAt'> & {
+export type Observed = Pick<Exchange, 'method' | 'status' | 'startedAt' | 'heldMs'> & {
   readonly match: { readonly endpoint: Pick<Endpoint, 'path'> };
 };
 
@@ -49,7 +49,7 @@ export function createHttpMetrics(now: () => number = () => performance.now()): 
         const { status } = exchange;
         const place = status === null ? ABORTED : status % STATUSES;
         series.byStatus[place] = (series.byStatus[place] ?? 0) + 1;
-        if (status !== null) series.latency.observe(now() - exchange.startedAt);
+        if (status !== null) series.latency.observe(now() - exchange.startedAt - exchange.heldMs);
       },
     },
     families: [
@@ -61,7 +61,7 @@ export function createHttpMetrics(now: () => number = () => performance.now()): 
       },
       {
         name: LATENCY,
-        help: 'Time from the head of a request to the last byte of its reply.',
+        help: 'Time from the head of a request to the last byte of its reply, without what it waited for events.',
         type: 'histogram',
         values: () => all(({ latency, labels }) => latency.values(LATENCY, labels, MS)),
       },

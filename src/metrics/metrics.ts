@@ -36,6 +36,8 @@ export interface WatchedParts {
   readonly now: () => number;
   /** Milliseconds of a clock that is never set. */
   readonly monotonicMs: () => number;
+  /** Requests that wait for events. */
+  readonly waits: () => number;
 }
 
 /** Loaded only when metrics are on. Then a request costs a look-up and some additions more (docs/decisions/023-metrics-are-plain-counters.md). */
@@ -52,7 +54,7 @@ export function createMetrics(contracts: readonly string[]): Metrics {
     observeKey: keys.add,
     counted: events.counted,
 
-    listen(host, port, { gauges, now, monotonicMs, ...parts }) {
+    listen(host, port, { gauges, now, monotonicMs, waits, ...parts }) {
       const read = () => gauges.inboxes(events.lately());
       register(registry, [
         ...http.families,
@@ -65,6 +67,12 @@ export function createMetrics(contracts: readonly string[]): Metrics {
           help: 'Stored API keys that were presented, by how the cache answered.',
           type: 'counter',
           values: () => keys.values('result'),
+        },
+        {
+          name: 'triggers_http_requests_waiting',
+          help: 'Requests that wait for events.',
+          type: 'gauge',
+          values: () => [{ labels: {}, value: waits() }],
         },
       ]);
       registerProcess(registry, parts);

@@ -42,6 +42,21 @@ export interface EventStore extends LeaseStore {
    */
   listPending(tenant: string, page: PageRequest): Promise<PendingPage>;
 
+  /**
+   * What the first page with this limit and filter would show: a text that is the same for as long as that shows the same events,
+   * leased alike, and no longer. It is the `tag` of that page. Reads no event.
+   */
+  pendingTag(tenant: string, page: Omit<PageRequest, 'after'>): Promise<string>;
+
+  /**
+   * Calls `changed` when events of the tenant may have become pending or free: a hint, which may come for nothing. It comes after
+   * whatever this instance has stored is durable. Of what other instances write, or have leased, it may come a second late, or be
+   * missing.
+   *
+   * @returns what ends it.
+   */
+  watch(tenant: string, changed: () => void): () => void;
+
   countPending(tenant: string): Promise<PendingCount>;
 
   /**
@@ -132,6 +147,8 @@ export interface PendingPage {
   readonly next: string | null;
   /** Until when those of the events are leased that are, by id. Absent: none of them is. */
   readonly leasedUntil?: ReadonlyMap<string, Micros>;
+  /** Of a first page of pending events: `pendingTag`. Absent where the page was cut short by the size of its events. */
+  readonly tag?: string;
 }
 
 export interface PendingCount {

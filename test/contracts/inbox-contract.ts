@@ -1,3 +1,4 @@
+import { EMPTY_PAGE_TAG } from '../../src/store/page-tag.ts';
 import type { StoredEvent } from '../../src/store/event.ts';
 import { MAX_PAYLOAD, payloadOf, at } from './store-world.ts';
 import type { It } from './store-world.ts';
@@ -5,7 +6,8 @@ import type { It } from './store-world.ts';
 /** Pages and positions of an inbox that does not change meanwhile. */
 export function listing(it: It): void {
   it('an empty inbox has no events and no next page', async (t, { store }) => {
-    t.strictSame(await store.listPending('nobody', { limit: 50, after: null }), { events: [], next: null });
+    const empty = { events: [], next: null, tag: EMPTY_PAGE_TAG };
+    t.strictSame(await store.listPending('nobody', { limit: 50, after: null }), empty);
   });
 
   it('events come oldest first by createdAt', async (t, world) => {

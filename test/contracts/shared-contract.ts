@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Test } from 'tap';
 import type { Answer, TestApp } from '../support/app.ts';
 import { isOneFirst, untilAnswered } from '../support/harness.ts';
@@ -37,6 +38,21 @@ export function sharedContract(t: Test, startTwo: (t: Test) => Promise<readonly 
     await isOne(t, apps, answers);
     const other = await apps[1].request('POST', '/v1/events', { ...event, payload: { other: 1 } }, headers);
     t.equal(other.status, 422);
+  });
+
+  void t.test('an event that one instance stores wakes who waits at the other', async (t) => {
+    const [a, b] = await startTwo(t);
+    // The first wait tells the others of itself.
+    for (const wait_seconds of [2, 20]) {
+      const waiting = b.request('POST', '/v1/inbox/lease', { wait_seconds });
+      await sleep(1_000);
+      const from = performance.now();
+      const id = await a.send();
+      t.match((await waiting).json['events'], [{ event_id: id }]);
+      const ms = performance.now() - from;
+      // It looks by itself every 5 s.
+      t.ok(ms < 4_000, `after ${ms.toFixed(0)} ms`);
+    }
   });
 
   void t.test('what one instance acknowledges is acknowledged for the other', async (t) => {

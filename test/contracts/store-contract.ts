@@ -32,6 +32,7 @@ import { counting, filtering, listing, pageSize, walking } from './inbox-contrac
 import { newWorld } from './store-world.ts';
 import type { StoreHarness } from './store-world.ts';
 import { walksThatEnd } from './walks-contract.ts';
+import { watching } from './watch-contract.ts';
 
 /** Runs the suite against the harness's stores. */
 export function storeContract(t: Test, harness: StoreHarness): void {
@@ -49,6 +50,7 @@ export function storeContract(t: Test, harness: StoreHarness): void {
     expiry,
     concurrency,
     'many in one call': manyAtOnce,
+    watching,
     closing,
   };
   for (const [name, section] of Object.entries(sections)) {

@@ -7,10 +7,12 @@ import { localEndpoint } from '../support/dynamodb.ts';
 import { dynamoService } from '../support/dynamodb-service.ts';
 import { unversionedContract } from '../contracts/unversioned-contract.ts';
 import { v1Contract } from '../contracts/v1-contract.ts';
+import { v1WaitContract } from '../contracts/v1-wait-contract.ts';
 
 const service = dynamoService(() => Promise.resolve(localEndpoint()));
 
 v1Contract(t, service);
+v1WaitContract(t, service);
 unversionedContract(t, service);
 idempotencyContract(t, service);
 sharedContract(t, (t) => service.startTwo(t));

@@ -15,6 +15,7 @@ import { v1Contract } from '../../src/http/v1/contract.ts';
 import { openEmbeddedStore } from '../../src/store/embedded/embedded-store.ts';
 import type { Json } from '../support/app.ts';
 import { quietLog } from '../support/quiet-log.ts';
+import { untoldWaiting } from '../support/waiting.ts';
 
 const access = {
   authenticator: createLocalAuthenticator({ authenticate: () => 'unauthorized' }),
@@ -34,7 +35,13 @@ async function dispatchOnStore(t: Test): Promise<Dispatch> {
   const services = { store, clock: createClock(), version: '0' };
   return createDispatch(
     [
-      v1Contract({ ...services, idempotencyTtl: 1e12, eventTtl: 1e12, draining: () => false }),
+      v1Contract({
+        ...services,
+        idempotencyTtl: 1e12,
+        eventTtl: 1e12,
+        draining: () => false,
+        waiting: untoldWaiting,
+      }),
       unversionedContract({ ...services, dedupWindow: 1e9 }),
     ],
     access,
@@ -172,6 +179,7 @@ void t.test('an unexpected error is a 500 that tells nothing, with its cause bes
     idempotencyTtl: 1e12,
     eventTtl: 1e12,
     draining: () => false,
+    waiting: untoldWaiting,
   };
   const dispatch = createDispatch([v1Contract(services)], access);
   const answer = await ask(dispatch, 'GET', '/v1/events/00000000-0000-4000-8000-000000000000');
@@ -188,6 +196,7 @@ void t.test('a store that does not answer in time is a 503, in the form of the c
     idempotencyTtl: 1e12,
     eventTtl: 1e12,
     draining: () => false,
+    waiting: untoldWaiting,
   };
   const dispatch = createDispatch([v1Contract(services)], access);
   const startedAt = performance.now();

@@ -19,6 +19,7 @@ import {
 import type { Appended, EventStore } from '../../src/store/event-store.ts';
 import type { Json } from '../support/app.ts';
 import { quietLog } from '../support/quiet-log.ts';
+import { untoldWaiting } from '../support/waiting.ts';
 
 const ID = '00000000-0000-4000-8000-000000000000';
 const EVENT = '{"source":"s","event_type":"t","payload":{}}';
@@ -54,6 +55,7 @@ async function start(
     idempotencyTtl: 1e12,
     eventTtl: 1e12,
     draining: () => false,
+    waiting: untoldWaiting,
   });
   const server = createServer({
     dispatch: createDispatch([contract], { authenticator, rateLimiter: createRateLimiter() }),
@@ -183,7 +185,14 @@ void t.test('nothing is stored for a client that has its 503 already', async (t)
   let asked = false;
   const routes = v1Routes({
     store: { appendMany: () => ((asked = true), Promise.resolve([])) } as unknown as EventStore,
-    ...{ clock: createClock(), version: '0', idempotencyTtl: 1e12, eventTtl: 1e12, draining: () => false },
+    ...{
+      clock: createClock(),
+      version: '0',
+      idempotencyTtl: 1e12,
+      eventTtl: 1e12,
+      draining: () => false,
+      waiting: untoldWaiting,
+    },
   });
   const batch = routes.find(({ path }) => path === '/v1/events/batch');
   const handled = batch?.handle({
@@ -193,7 +202,7 @@ void t.test('nothing is stored for a client that has its 503 already', async (t)
       principal: { keyId: 'k', tenant: 'acme', rateLimit: null },
     },
     ...{ params: undefined, query: undefined, body: undefined, bodyText: `{"events":[${EVENT}]}` },
-    control: { charge: () => undefined, prolong: () => false },
+    control: { charge: () => undefined, prolong: () => false, hold: () => false },
   });
   await t.rejects(Promise.resolve(handled), { code: 'SERVICE_UNAVAILABLE' });
   t.notOk(asked);

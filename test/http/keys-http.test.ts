@@ -22,6 +22,7 @@ import { startDescribedApp } from '../support/described.ts';
 import { startDynalite } from '../../bench/harness/dynamodb.ts';
 import { createKey, keysJson, runKeys, spawnKeys } from '../support/keys-cli.ts';
 import { quietLog } from '../support/quiet-log.ts';
+import { untoldWaiting } from '../support/waiting.ts';
 
 const EVENT = { source: 's', event_type: 't', payload: { a: 1 } };
 const MANY = '/v1/events/batch';
@@ -109,7 +110,13 @@ void t.test('a tenant sees nothing of another by any route', async (t) => {
   );
   const services = { store: {} as EventStore, clock: createClock(), version: '' };
   const routes = [
-    ...v1Routes({ ...services, idempotencyTtl: 1, eventTtl: 1, draining: () => false }),
+    ...v1Routes({
+      ...services,
+      idempotencyTtl: 1,
+      eventTtl: 1,
+      draining: () => false,
+      waiting: untoldWaiting,
+    }),
     ...unversionedRoutes({ ...services, dedupWindow: 1 }),
   ];
   const guarded = routes.filter((route) => route.auth).map((route) => `${route.method} ${route.path}`);
@@ -296,6 +303,7 @@ async function startCounting(t: Test) {
     idempotencyTtl: 1e12,
     eventTtl: 1e12,
     draining: () => false,
+    waiting: untoldWaiting,
   });
   const authenticator = createKeyAuthenticator({
     keys: keyStore,

@@ -43,7 +43,7 @@ void t.test('a client that went away is counted, and not timed', async (t) => {
   const { hooks, families } = createHttpMetrics(() => 100);
   const match = { endpoint: { path: '/v1/inbox' } };
   hooks.onRequest();
-  hooks.onResponse({ match, method: 'GET', status: null, startedAt: 0 });
+  hooks.onResponse({ match, method: 'GET', status: null, startedAt: 0, heldMs: 0 });
   const [requests, latency, inFlight] = await Promise.all(families.map(async ({ values }) => values()));
   t.same(requests, [{ labels: { route: '/v1/inbox', method: 'GET', status: 'aborted' }, value: 1 }]);
   t.equal(latency?.at(-1)?.value, 0);

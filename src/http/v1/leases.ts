@@ -22,13 +22,16 @@ import {
   failureText,
   replyForEach,
   REPLY_MS,
+  STORE_MS,
   resultsText,
   tooLong,
   unanswered,
   type ItemResult,
 } from './many.ts';
+import { wantOf } from './inbox.ts';
 import type { V1Services } from './routes.ts';
 import * as schemas from './schemas.ts';
+import { maybeWaiting } from './wait.ts';
 import { eventMembers, headerKey, timeOrNull } from './wire.ts';
 
 const SECOND = 1e6;
@@ -45,7 +48,9 @@ export function leaseEvents(services: V1Services): Route {
       'it ends, here or by `POST /v1/inbox/settle`: an event whose lease has run out is there again. With nothing free it is 200 ' +
       'with no events; `backlog.empty` says whether there is really nothing. With an `Idempotency-Key` the call can be repeated ' +
       'within `lease_seconds`, and gets its leases again: an answer that is lost costs nothing. Without a key, leases whose client ' +
-      'has gone are given back. It is 200 also where a settlement failed: look at `settled`. The call counts as many requests as it settles leases.',
+      'has gone are given back. With `wait_seconds` the answer comes as soon as there is something, or empty when the time is up; a ' +
+      'settlement that failed ends the wait. Then the 200 may begin before its body, with blanks. It is 200 also where a settlement ' +
+      'failed: look at `settled`. The call counts as many requests as it settles leases.',
     auth: true,
     controlled: true,
     paged: true,
@@ -54,7 +59,9 @@ export function leaseEvents(services: V1Services): Route {
     headers: schemas.LeaseHeaders,
     responses: { 200: schemas.Leases },
     example: examples.leaseEvents,
-    handle: async ({ principal: { tenant }, head, body, requestId, control }) => {
+    handle: (request) => {
+      const { principal, head, body, requestId, control } = request;
+      const { tenant } = principal;
       const actions = readActions(body.settle ?? {}, 'settle.');
       const call = {
         actions,
@@ -64,24 +71,40 @@ export function leaseEvents(services: V1Services): Route {
         type: body.event_type,
         idempotencyKey: headerKey(head),
       };
-      const { handedOut, results } = await carryOutLease(control, services, tenant, call);
-      const backlog = await lookAtBacklog(store, tenant, handedOut.length);
-      if (!control.prolong(REPLY_MS)) {
-        await giveUp(services, tenant, call, handedOut);
-        throw unavailable('the client has gone');
-      }
-      return {
-        status: 200,
-        body:
-          `{"events":[${handedOut.map(leasedEvent).join(',')}],"settled":${resultsText(results.map((result) => settledItem(result.action, result)))},` +
-          `"backlog":${JSON.stringify(backlog)},"request_id":"${requestId}"}`,
-      };
+      return maybeWaiting(services.waiting, request, body.wait_seconds ?? 0, async (wait) => {
+        const { results, ...now } = await carryOutLease(control, services, tenant, call);
+        const settled = results.map((result) => settledItem(result.action, result));
+        const text = (handedOut: readonly HandedOut[], backlog: Backlog): string =>
+          `{"events":[${handedOut.map(leasedEvent).join(',')}],"settled":${resultsText(settled)},` +
+          `"backlog":${JSON.stringify(backlog)},"request_id":"${requestId}"}`;
+        let { handedOut } = now;
+        if (handedOut.length === 0 && settled.every(({ failure }) => failure === undefined)) {
+          const look = () => leaseSome(services, tenant, call);
+          handedOut = (await wait(`lease ${wantOf(call)}`, () => text([], unknownBacklog(0)), look)) ?? [];
+        }
+        const backlog = await lookAtBacklog(store, tenant, handedOut.length);
+        if (!control.prolong(REPLY_MS)) {
+          await giveUp(services, tenant, call, handedOut);
+          throw unavailable('the client has gone');
+        }
+        return { status: 200, body: text(handedOut, backlog) };
+      });
     },
   });
 }
 
 type LeaseCall = Parameters<typeof lease>[2];
 type Outcome = Awaited<ReturnType<typeof lease>>;
+
+/** Undefined: there are none. What comes too late is given back. */
+async function leaseSome(services: V1Services, tenant: string, call: LeaseCall) {
+  const answer = lease(services, tenant, { ...call, actions: [] });
+  const { handedOut } = await within(answer, STORE_MS, () => {
+    answer.then(({ handedOut }) => giveUp(services, tenant, call, handedOut)).catch(() => undefined);
+    return { handedOut: [], results: [] };
+  });
+  return handedOut.length === 0 ? undefined : handedOut;
+}
 
 /** What comes too late for the reply is given back. */
 function carryOutLease(
@@ -114,8 +137,8 @@ async function giveUp(
  * What is pending, leased events included. A count may be some seconds old, so it does not say that there is nothing. The leases are
  * there already: where the store does not answer any more, it is a lower bound.
  */
-async function lookAtBacklog(store: V1Services['store'], tenant: string, leased: number) {
-  const unknown = { empty: false, pending: leased, is_lower_bound: true };
+async function lookAtBacklog(store: V1Services['store'], tenant: string, leased: number): Promise<Backlog> {
+  const unknown = unknownBacklog(leased);
   const looking = async () => {
     const [{ count, exact }, first] = await Promise.all([
       store.countPending(tenant),
@@ -129,6 +152,12 @@ async function lookAtBacklog(store: V1Services['store'], tenant: string, leased:
 }
 
 const COUNT_MS = 500;
+
+type Backlog = Static<typeof schemas.Leases>['backlog'];
+
+function unknownBacklog(leased: number): Backlog {
+  return { empty: false, pending: leased, is_lower_bound: true };
+}
 
 function leasedEvent({ event, lease: { until, attempt, lastReason }, token }: HandedOut): string {
   return (

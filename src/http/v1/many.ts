@@ -49,7 +49,7 @@ export function failureText({ code, message, details }: RequestError, retryable:
 }
 
 /** The store ends its calls within 2 s. */
-const STORE_MS = 2_200;
+export const STORE_MS = 2_200;
 
 /** What is left for the reply. */
 export const REPLY_MS = 800;

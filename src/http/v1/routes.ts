@@ -1,13 +1,13 @@
 import type { Clock } from '../../events/clock.ts';
 import { formatMicros } from '../../events/clock.ts';
 import type { Micros } from '../../store/event.ts';
-import { readInbox } from '../../events/inbox.ts';
 import { idempotencyClaim } from '../../events/claims.ts';
+import type { Waiting } from '../../events/waiting.ts';
 import { ingest } from '../../events/ingest.ts';
 import type { EventStore } from '../../store/event-store.ts';
-import { eventNotFound, invalidCursor, RequestError, unavailable } from '../request-error.ts';
+import { eventNotFound, RequestError, unavailable } from '../request-error.ts';
 import { EventParams } from '../fields.ts';
-import { inboxQuery } from '../inbox-query.ts';
+import { inboxPage } from './inbox.ts';
 import type { Reply } from '../reply.ts';
 import type { Route } from '../route.ts';
 import { route } from '../route.ts';
@@ -16,11 +16,13 @@ import * as examples from './examples.ts';
 import { leaseEvents, settleLeases } from './leases.ts';
 import { quarantinePage, redriveEvents } from './quarantine.ts';
 import * as schemas from './schemas.ts';
-import { eventMembers, idempotencyKey, readDraft, timeOrNull } from './wire.ts';
+import { eventMembers, idempotencyKey, readDraft } from './wire.ts';
 
 export interface V1Services {
   readonly store: EventStore;
   readonly clock: Clock;
+  /** Who waits for events. */
+  readonly waiting: Waiting;
   readonly version: string;
   /** How long an idempotency key is remembered. */
   readonly idempotencyTtl: Micros;
@@ -125,36 +127,6 @@ const readEvent = ({ store }: V1Services): Route =>
       const event = await store.get(principal.tenant, params.event_id);
       if (!event) throw eventNotFound();
       return { status: 200, body: `{${eventMembers(event)},"request_id":"${requestId}"}` };
-    },
-  });
-
-const inboxPage = ({ store }: V1Services): Route =>
-  route({
-    method: 'GET',
-    path: '/v1/inbox',
-    operationId: 'getInbox',
-    summary: 'Read pending events, oldest first',
-    description:
-      'A page has up to `limit` events; it ends early once it holds 4 MiB of payload. Acknowledge what you have handled: ' +
-      'until then the inbox shows it again. Events that are leased are shown too, with the end of the lease.',
-    auth: true,
-    paged: true,
-    query: schemas.InboxParameters,
-    responses: { 200: schemas.InboxPage },
-    example: examples.inboxPage,
-    handle: async ({ principal, query, requestId }) => {
-      const wanted = inboxQuery(query);
-      const page = await readInbox(store, 'v1', principal.tenant, wanted);
-      if (page === 'invalid-cursor') throw invalidCursor();
-      const events = page.events.map((event) => {
-        const leasedUntil = timeOrNull(page.leasedUntil?.get(event.id));
-        return `{${eventMembers(event)},"leased_until":${leasedUntil}}`;
-      });
-      const pagination = JSON.stringify({ next_cursor: page.nextCursor, limit: wanted.limit });
-      return {
-        status: 200,
-        body: `{"events":[${events.join(',')}],"pagination":${pagination},"request_id":"${requestId}"}`,
-      };
     },
   });
 

@@ -127,6 +127,13 @@ export const SettleBody = Type.Object(settle, {
   description: '1-500 leases in all',
 });
 
+const waitSeconds = Type.Optional(
+  Type.Integer({
+    ...{ minimum: 0, maximum: 20, default: 0 },
+    description: 'Where there is nothing, the answer waits so long for something',
+  }),
+);
+
 export const LeaseBody = Type.Object(
   {
     limit: Type.Optional(
@@ -140,6 +147,7 @@ export const LeaseBody = Type.Object(
         description: 'How long the leases run',
       }),
     ),
+    wait_seconds: waitSeconds,
     source: Type.Optional(name('Exact match')),
     event_type: Type.Optional(name('Exact match')),
     settle: Type.Optional(
@@ -209,6 +217,24 @@ export const InboxParameters = Type.Object(
   },
   { additionalProperties: false },
 );
+
+export const WaitingInboxParameters = Type.Object(
+  { ...InboxParameters.properties, wait_seconds: waitSeconds },
+  { additionalProperties: false },
+);
+
+export const InboxHeaders = Type.Object({
+  'If-None-Match': Type.Optional(
+    Type.String({ description: '`ETag` of the first page that the client has: 304 if it shows the same' }),
+  ),
+});
+
+export const InboxReplyHeaders = Type.Object({
+  ETag: Type.Optional(
+    Type.String({ description: 'Of a first page: weak, the same for as long as it shows the same' }),
+  ),
+  'Cache-Control': Type.Optional(Type.String({ description: 'With an `ETag`: `private, no-cache`' })),
+});
 
 const event = {
   event_id: eventId,

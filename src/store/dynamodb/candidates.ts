@@ -1,4 +1,4 @@
-import type { Micros } from '../event.ts';
+import type { Micros, StoredEvent } from '../event.ts';
 import { PAGE_PAYLOAD_BYTES } from '../event-store.ts';
 import { LEASE_SKEW } from '../lease-store.ts';
 import type { Deadline } from './deadline.ts';
@@ -18,6 +18,8 @@ export interface Candidates {
   ): Promise<Picked>;
   /** The event was given back, and may be picked at once. */
   returned(tenant: string, id: string): void;
+  /** The event has just been stored, and somebody waits for such events: the index may not show it yet. */
+  offer(event: StoredEvent): void;
 }
 
 export interface Wanted {
@@ -60,6 +62,12 @@ const LATE_EVENTS: Micros = 5e6;
 const AGAIN_MIN: Micros = 1e6;
 const AGAIN_MAX: Micros = 10e6;
 
+/** Where events are offered, the index is read only so often. */
+const WALK_EVERY_MS = 250;
+
+/** Events of one tenant that are on offer. */
+const OFFERS = 1_000;
+
 /** Inboxes whose position is remembered, by tenant and filter. */
 const PLACES = 10_000;
 
@@ -74,6 +82,16 @@ interface Inbox {
   readonly places: Map<string, Place>;
   /** Events that this instance has picked: the index may show them as free for a moment. */
   readonly picked: Map<string, PickedEvent>;
+  /** Events that were offered, by id. */
+  readonly offered: Map<string, Offer>;
+  /** When the index was read, by `clockMs`. */
+  walkedAtMs: number;
+}
+
+interface Offer {
+  readonly event: Pick<StoredEvent, 'source' | 'type' | 'createdAt'>;
+  readonly bytes: number;
+  readonly atMs: number;
 }
 
 interface PickedEvent {
@@ -89,59 +107,55 @@ export function createCandidates(options: CandidatesOptions): Candidates {
   const walks = createTurns(Infinity, 1);
 
   const inboxOf = (tenant: string): Inbox => {
-    const inbox = inboxes.get(tenant) ?? {
-      places: new Map<string, Place>(),
-      picked: new Map<string, PickedEvent>(),
-    };
+    const inbox = inboxes.get(tenant) ?? newInbox();
     putLast(inboxes, tenant, inbox, PLACES);
     return inbox;
   };
+
+  /** From the index, from where the last walk has ended. */
+  async function walkOn(tenant: string, inbox: Inbox, picking: Picking, deadline: Deadline): Promise<void> {
+    const { wanted, time } = picking;
+    const oldest = timePosition(time - eventTtl + 1);
+    const place = placeOf(inbox, wanted, time);
+    const after = place.reached > oldest ? place.reached : oldest;
+    const shards = Array.from({ length: options.readShards() }, (_, shard) => shardKey(tenant, shard));
+    const { limit, source, type } = wanted;
+    const filter = {
+      freeAt: time - LEASE_SKEW,
+      ...(source === undefined ? {} : { source }),
+      ...(type === undefined ? {} : { type }),
+    };
+    const firstAsk = Math.ceil((2 * limit) / shards.length) + Math.ceil(inbox.picked.size / shards.length);
+    const walk = walkInbox({ reader, shards, after, end: null, filter, firstAsk, deadline });
+    inbox.walkedAtMs = clockMs();
+    let reached = walk.reached();
+    while (!picking.isOver) {
+      const entry = await walk.next();
+      if (entry === undefined) break;
+      const { position, payloadBytes } = entry;
+      if (!picking.add(idOfPosition(position), timeOfPosition(position), payloadBytes)) break;
+      reached = walk.reached();
+    }
+    const latest = timePosition(time - LATE_EVENTS);
+    place.reached = reached < latest ? reached : latest;
+  }
 
   return {
     pick: (tenant, wanted, take, deadline) =>
       walks.run(tenant, async () => {
         const inbox = inboxOf(tenant);
         dropOld(inbox.picked, clockMs());
-        const time = now();
-        const oldest = timePosition(time - eventTtl + 1);
-        const place = placeOf(inbox, wanted, time);
-        const after = place.reached > oldest ? place.reached : oldest;
-        const shards = Array.from({ length: options.readShards() }, (_, shard) => shardKey(tenant, shard));
-        const { limit, source, type } = wanted;
-        const walk = walkInbox({
-          reader,
-          shards,
-          after,
-          end: null,
-          filter: {
-            freeAt: time - LEASE_SKEW,
-            ...(source === undefined ? {} : { source }),
-            ...(type === undefined ? {} : { type }),
-          },
-          firstAsk: Math.ceil((2 * limit) / shards.length) + Math.ceil(inbox.picked.size / shards.length),
-          deadline,
-        });
-        const candidates: Candidate[] = [];
-        let room = options.pagePayloadBytes ?? PAGE_PAYLOAD_BYTES;
-        let refused = false;
-        let reached = walk.reached();
-        while (candidates.length < limit && room > 0) {
-          const entry = await walk.next();
-          if (entry === undefined) break;
-          const id = idOfPosition(entry.position);
-          const isPicked = (inbox.picked.get(id)?.until ?? 0) > time;
-          refused = !isPicked && !take(entry.payloadBytes);
-          if (refused) break;
-          reached = walk.reached();
-          if (isPicked) continue;
-          room -= entry.payloadBytes;
-          inbox.picked.delete(id);
-          inbox.picked.set(id, { atMs: clockMs(), until: time + wanted.leaseFor });
-          candidates.push({ id, expiresAt: timeOfPosition(entry.position) + eventTtl });
+        dropOld(inbox.offered, clockMs());
+        const room = options.pagePayloadBytes ?? PAGE_PAYLOAD_BYTES;
+        const picking = new Picking(inbox, wanted, { time: now(), atMs: clockMs(), eventTtl, room }, take);
+        // The index is read again now and then all the same: it may have older ones.
+        if (clockMs() - inbox.walkedAtMs < WALK_EVERY_MS) addOffered(inbox, picking);
+        if (picking.candidates.length === 0) {
+          await walkOn(tenant, inbox, picking, deadline);
+          addOffered(inbox, picking);
         }
-        const latest = timePosition(time - LATE_EVENTS);
-        place.reached = reached < latest ? reached : latest;
-        return { candidates, full: room <= 0, refused };
+        const { candidates, isFull, isRefused } = picking;
+        return { candidates, full: isFull, refused: isRefused };
       }),
 
     returned(tenant, id) {
@@ -149,7 +163,76 @@ export function createCandidates(options: CandidatesOptions): Candidates {
       inbox?.picked.delete(id);
       inbox?.places.clear();
     },
+
+    offer({ id, tenant, source, type, createdAt, payload }) {
+      const event = { source, type, createdAt };
+      const offer = { event, bytes: Buffer.byteLength(payload), atMs: clockMs() };
+      putLast(inboxOf(tenant).offered, id, offer, OFFERS);
+    },
   };
+}
+
+function newInbox(): Inbox {
+  return { places: new Map(), picked: new Map(), offered: new Map(), walkedAtMs: -Infinity };
+}
+
+/** What one call picks. */
+class Picking {
+  readonly candidates: Candidate[] = [];
+  readonly wanted: Wanted;
+  readonly time: Micros;
+  isRefused = false;
+  readonly #picked: Map<string, PickedEvent>;
+  readonly #atMs: number;
+  readonly #eventTtl: Micros;
+  readonly #take: (bytes: number) => boolean;
+  #room: number;
+
+  constructor(
+    { picked }: Pick<Inbox, 'picked'>,
+    wanted: Wanted,
+    { time, atMs, eventTtl, room }: { time: Micros; atMs: number; eventTtl: Micros; room: number },
+    take: (bytes: number) => boolean,
+  ) {
+    this.wanted = wanted;
+    this.time = time;
+    this.#picked = picked;
+    this.#atMs = atMs;
+    this.#eventTtl = eventTtl;
+    this.#take = take;
+    this.#room = room;
+  }
+
+  get isFull(): boolean {
+    return this.#room <= 0;
+  }
+
+  get isOver(): boolean {
+    return this.isRefused || this.isFull || this.candidates.length >= this.wanted.limit;
+  }
+
+  /** Picks the event, unless this instance has picked it before. Returns false if there is no room for it. */
+  add(id: string, createdAt: Micros, bytes: number): boolean {
+    if ((this.#picked.get(id)?.until ?? 0) > this.time) return true;
+    this.isRefused = !this.#take(bytes);
+    if (this.isRefused) return false;
+    this.#room -= bytes;
+    this.#picked.delete(id);
+    this.#picked.set(id, { atMs: this.#atMs, until: this.time + this.wanted.leaseFor });
+    this.candidates.push({ id, expiresAt: createdAt + this.#eventTtl });
+    return true;
+  }
+}
+
+/** Picks those that were offered and are wanted. Each offer is good for one try: after that the index is asked. */
+function addOffered({ offered }: Inbox, picking: Picking): void {
+  const { source, type } = picking.wanted;
+  for (const [id, { event, bytes }] of offered) {
+    if (picking.isOver) return;
+    const isWanted =
+      (source === undefined || event.source === source) && (type === undefined || event.type === type);
+    if (isWanted && picking.add(id, event.createdAt, bytes)) offered.delete(id);
+  }
 }
 
 /** Where the walk begins: where the last one has ended, or at the head. */
@@ -176,9 +259,9 @@ function putLast<Value>(entries: Map<string, Value>, key: string, value: Value, 
 }
 
 /** They are in the order of their times. */
-function dropOld(picked: Map<string, PickedEvent>, nowMs: number): void {
-  for (const [id, { atMs }] of picked) {
+function dropOld(entries: Map<string, { readonly atMs: number }>, nowMs: number): void {
+  for (const [id, { atMs }] of entries) {
     if (atMs + INDEX_LAG_MS > nowMs) return;
-    picked.delete(id);
+    entries.delete(id);
   }
 }

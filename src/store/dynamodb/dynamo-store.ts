@@ -2,13 +2,13 @@ import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { DynamoDBDocumentClient } from '@aws-sdk/lib-dynamodb';
 import type { Micros, StoredEvent } from '../event.ts';
-import { createShares } from '../shares.ts';
+import { createShares, type Shares } from '../shares.ts';
 import type { Appended, Claim, EventStore, PendingCount } from '../event-store.ts';
 import type { KeyStore } from '../key-store.ts';
 import { MAX_ATTEMPTS, type LeaseStore } from '../lease-store.ts';
 import { createAcknowledgements } from './acknowledge.ts';
 import { appendMany } from './append-many.ts';
-import { createAppends } from './append.ts';
+import { createAppends, type Appends } from './append.ts';
 import { withShare, PAGE_BYTES } from './payload-bytes.ts';
 import { createRequestTurns, singleFlight, trackCalls, type Calls } from './calls.ts';
 import { createClient, type Connection } from './client.ts';
@@ -19,7 +19,8 @@ import { CALL_BUDGET_MS, type Deadline } from './deadline.ts';
 import * as table from './events-table.ts';
 import { toStoreError } from './failure.ts';
 import { createIndexReader, type IndexReader } from './index-reader.ts';
-import { countInbox, readPage } from './inbox-reads.ts';
+import { createNews } from './news.ts';
+import { countInbox, readPage, readTag, type InboxOptions } from './inbox-reads.ts';
 import { createInboxIndex, type InboxIndex } from './inbox-index.ts';
 import { createInboxShards, type InboxShards } from './inbox-shards.ts';
 import { fromItem, isVisible } from './event-item.ts';
@@ -115,21 +116,18 @@ export async function openDynamoStore(options: DynamoStoreOptions): Promise<Dyna
     countInbox(inbox, tenant, horizon(), deadline),
   );
 
-  const append = (event: StoredEvent, claim?: Claim): Promise<Appended> =>
-    claim === undefined
-      ? calls.track(() => appends.plain(event, performance.now() + callBudgetMs))
-      : calls.run(event.tenant, (deadline) => appends.claimed(event, claim, deadline));
   const { maxAttempts = MAX_ATTEMPTS, clockMs = () => performance.now() } = options;
-  const leaseOptions = { inbox, claims, calls, callBudgetMs, pageBytes, index, maxAttempts, now, clockMs };
+  const news = createNews({ claims, now, run: calls.runUnshared });
+  const leaseParts = { inbox, claims, calls, callBudgetMs, pageBytes, index, maxAttempts };
+  const { leases, offer } = createLeaseStore({ ...leaseParts, now, clockMs, news, shards: options.shards });
 
   return {
-    ...createLeaseStore({ ...leaseOptions, shards: options.shards }),
+    ...leases,
+    watch: news.watch,
     keys: createDynamoKeys(open(tables.keys), (call) => keyCalls.run(KEY_LOOKUPS, call), log),
     gauges: createGauges({ inbox, calls, horizon, countPending, commitQueue: appends.queue }),
     newId: () => randomUUID(),
-    append,
-    appendMany: (tenant, many) =>
-      calls.track(() => appendMany({ appends, calls, callBudgetMs }, tenant, many)),
+    ...createAppending({ appends, calls, callBudgetMs, offer }),
 
     get: (tenant, id) =>
       calls.run(tenant, async (deadline) => {
@@ -137,10 +135,7 @@ export async function openDynamoStore(options: DynamoStoreOptions): Promise<Dyna
         return isVisible(item, tenant, horizon()) ? fromItem(item, compression) : undefined;
       }),
 
-    listPending: (tenant, page) =>
-      calls.run(tenant, (deadline) =>
-        withShare(pageBytes, tenant, (take) => readPage(inbox, tenant, page, horizon(), deadline, take)),
-      ),
+    ...createPages(inbox, calls, pageBytes, horizon),
 
     countPending,
 
@@ -157,10 +152,56 @@ export async function openDynamoStore(options: DynamoStoreOptions): Promise<Dyna
     async close() {
       readiness.stop();
       index.stop();
+      news.stop();
       await Promise.all([shards.stop(), calls.close(), keyCalls.close()]);
       await appends.close();
       client.destroy();
     },
+  };
+}
+
+/** Stores events, and tells those who wait for them. */
+function createAppending({
+  offer,
+  ...ways
+}: {
+  readonly appends: Appends;
+  readonly calls: Calls;
+  readonly callBudgetMs: number;
+  readonly offer: (events: readonly StoredEvent[]) => void;
+}): Pick<EventStore, 'append' | 'appendMany'> {
+  const { appends, calls, callBudgetMs } = ways;
+  const append = (event: StoredEvent, claim?: Claim): Promise<Appended> =>
+    claim === undefined
+      ? calls.track(() => appends.plain(event, performance.now() + callBudgetMs))
+      : calls.run(event.tenant, (deadline) => appends.claimed(event, claim, deadline));
+  return {
+    async append(event, claim) {
+      const appended = await append(event, claim);
+      if (appended.outcome === 'stored') offer([event]);
+      return appended;
+    },
+    async appendMany(tenant, many) {
+      const results = await calls.track(() => appendMany(ways, tenant, many));
+      offer(many.flatMap(({ event }, index) => (results[index]?.outcome === 'stored' ? [event] : [])));
+      return results;
+    },
+  };
+}
+
+function createPages(
+  inbox: InboxOptions,
+  calls: Calls,
+  pageBytes: Shares,
+  horizon: () => Micros,
+): Pick<EventStore, 'listPending' | 'pendingTag'> {
+  return {
+    listPending: (tenant, page) =>
+      calls.run(tenant, (deadline) =>
+        withShare(pageBytes, tenant, (take) => readPage(inbox, tenant, page, horizon(), deadline, take)),
+      ),
+    pendingTag: (tenant, page) =>
+      calls.run(tenant, (deadline) => readTag(inbox, tenant, page, horizon(), deadline)),
   };
 }
 

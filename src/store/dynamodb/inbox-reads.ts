@@ -5,7 +5,8 @@ import type { Compression } from './compression.ts';
 import type { Deadline } from './deadline.ts';
 import { getItems } from './events-table.ts';
 import type { IndexEntry, IndexReader } from './index-reader.ts';
-import { walkInbox, type InboxWalk } from './inbox-walk.ts';
+import { walkInbox, type InboxWalk, type WalkOptions } from './inbox-walk.ts';
+import { pageTag } from '../page-tag.ts';
 import {
   fromItem,
   idOfPosition,
@@ -52,21 +53,16 @@ export async function readPage(
   of: 'pending' | 'quarantined' = 'pending',
 ): Promise<PendingPage> {
   const key = of === 'pending' ? shardKey : quarantineShardKey;
-  const shards = shardKeys(tenant, options.readShards(), key);
   const oldest = oldestPosition(horizon);
   const { after, end } = position === null ? { after: oldest, end: null } : parseWalkPosition(position);
   const walkEnd = end ?? endOfWalkFrom(options.upcoming());
-  const walk = walkInbox({
-    reader: options.reader,
-    shards,
-    after: after > oldest ? after : oldest,
-    end,
-    filter,
-    firstAsk: Math.ceil((2 * limit) / shards.length),
-    deadline,
-  });
+  const shards = shardKeys(tenant, options.readShards(), key);
+  const start = after > oldest ? after : oldest;
+  const walk = walkFor(options, shards, { after: start, end, filter, limit }, deadline);
   const page: StoredEvent[] = [];
   const leases = new Map<string, Micros>();
+  const now = horizon + options.eventTtl;
+  let shown = '';
   let room = options.pagePayloadBytes ?? PAGE_PAYLOAD_BYTES;
   let cutAt: string | undefined;
   while (page.length < limit && room > 0 && cutAt === undefined) {
@@ -80,17 +76,57 @@ export async function readPage(
     );
     for (const [index, event] of events.entries()) {
       if (event === undefined) continue;
+      const entry = entries[index];
       page.push(event);
-      const until = leasedUntil(found.get(event.id) ?? {}, horizon + options.eventTtl);
+      if (entry !== undefined) shown += shownAs(entry, now);
+      const until = leasedUntil(found.get(event.id) ?? {}, now);
       if (until !== undefined) leases.set(event.id, until);
-      room -= entries[index]?.payloadBytes ?? 0;
+      room -= entry?.payloadBytes ?? 0;
     }
   }
   if (cutAt !== undefined && page.length === 0) {
     throw new StoreOverloadedError('too many bytes of inbox pages are under way');
   }
   const next = await nextPosition(walk, walkEnd, cutAt);
-  return leases.size === 0 ? { events: page, next } : { events: page, next, leasedUntil: leases };
+  const isFirst = of === 'pending' && position === null && room > 0 && cutAt === undefined;
+  return {
+    ...{ events: page, next },
+    ...(leases.size > 0 && { leasedUntil: leases }),
+    ...(isFirst && { tag: pageTag(shown, next !== null) }),
+  };
+}
+
+/** As `EventStore.pendingTag`: as the index shows it, which may lag, as the tag of a page does. */
+export async function readTag(
+  options: InboxOptions,
+  tenant: string,
+  { limit, ...filter }: Omit<PageRequest, 'after'>,
+  horizon: Micros,
+  deadline: Deadline,
+): Promise<string> {
+  const shards = shardKeys(tenant, options.readShards());
+  const from = { after: oldestPosition(horizon), end: null };
+  const walk = walkFor(options, shards, { ...from, filter, limit }, deadline);
+  let shown = '';
+  for (let taken = 0; taken < limit; taken++) {
+    const entry = await walk.next();
+    if (entry === undefined) break;
+    shown += shownAs(entry, horizon + options.eventTtl);
+  }
+  return pageTag(shown, await walk.hasMore());
+}
+
+function shownAs({ position, leaseUntil = 0 }: IndexEntry, now: Micros): string {
+  return `${position} ${String(leaseUntil > now ? leaseUntil : null)}\n`;
+}
+
+function walkFor(
+  { reader }: Pick<InboxOptions, 'reader'>,
+  shards: readonly string[],
+  { limit, ...span }: Pick<WalkOptions, 'after' | 'end' | 'filter'> & { readonly limit: number },
+  deadline: Deadline,
+): InboxWalk {
+  return walkInbox({ reader, shards, ...span, firstAsk: Math.ceil((2 * limit) / shards.length), deadline });
 }
 
 /** @param cutAt where the page was cut short, if it was. @returns null when the walk is over. */

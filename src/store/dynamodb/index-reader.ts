@@ -1,5 +1,6 @@
 import type { Micros } from '../event.ts';
 import type { Deadline } from './deadline.ts';
+import { LEASE_INDEX } from './table-definitions.ts';
 import type { Table } from './table.ts';
 
 /** Reads one shard of the inbox index, which is eventually consistent and may lag behind the table. */
@@ -27,6 +28,8 @@ export interface Filter {
 export interface IndexEntry {
   readonly position: string;
   readonly payloadBytes: number;
+  /** Until when it is or was leased. Absent: it never was, or the index does not show leases. */
+  readonly leaseUntil?: Micros;
 }
 
 export interface IndexPage {
@@ -64,7 +67,7 @@ export function createIndexReader(events: Table, index: () => string): IndexRead
       ];
       const query = {
         ...input,
-        ProjectionExpression: 'inbox_position, payload_bytes',
+        ProjectionExpression: `inbox_position, payload_bytes${index() === LEASE_INDEX ? ', lease_until' : ''}`,
         ...(filters.length === 0 ? {} : { FilterExpression: filters.join(' AND ') }),
         ...(source === undefined ? {} : { ExpressionAttributeNames: { '#source': 'source' } }),
         ExpressionAttributeValues: {
@@ -87,9 +90,14 @@ export function createIndexReader(events: Table, index: () => string): IndexRead
   };
 }
 
-function toEntry({ inbox_position: position, payload_bytes: bytes }: Record<string, unknown>): IndexEntry {
-  // A damaged size is detected when the event itself is read.
-  return { position: String(position), payloadBytes: typeof bytes === 'number' ? bytes : 0 };
+function toEntry(item: Record<string, unknown>): IndexEntry {
+  const { inbox_position: position, payload_bytes: bytes, lease_until: leaseUntil } = item;
+  return {
+    position: String(position),
+    // A damaged size is detected when the event itself is read.
+    payloadBytes: typeof bytes === 'number' ? bytes : 0,
+    ...(typeof leaseUntil === 'number' && { leaseUntil }),
+  };
 }
 
 function positionIn(key: Record<string, unknown> | undefined): string | null {

@@ -1,14 +1,18 @@
 import type { Micros } from '../event.ts';
 import { unused } from '../lease-store.ts';
-import type { LeaseStore, LeaseRequest, LeaseResult, Settlement } from '../lease-store.ts';
+import type { Failed } from '../event-store.ts';
+import type { StoredEvent } from '../event.ts';
+import type { LeaseStore, LeaseRequest, LeaseResult, Settled, Settlement } from '../lease-store.ts';
+import type { Deadline } from './deadline.ts';
+import type { News } from './news.ts';
 import type { Shares } from '../shares.ts';
 import type { Calls } from './calls.ts';
-import { createCandidates } from './candidates.ts';
+import { createCandidates, type Candidates } from './candidates.ts';
 import { unlessRefused } from '../unless-refused.ts';
 import type { InboxIndex } from './inbox-index.ts';
 import { readPage, type InboxOptions } from './inbox-reads.ts';
 import { createLeaseItems } from './lease-items.ts';
-import { leaseFree, settleLease, type Attempted } from './leases.ts';
+import { leaseFree, settleLease, type Attempted, type LeasesOptions } from './leases.ts';
 import { withShare } from './payload-bytes.ts';
 import type { Table } from './table.ts';
 
@@ -23,51 +27,30 @@ export interface LeaseStoreOptions {
   readonly maxAttempts: number;
   readonly now: () => Micros;
   readonly clockMs: () => number;
+  readonly news: News;
 }
 
-/** The leases of the port. */
-export function createLeaseStore(options: LeaseStoreOptions): LeaseStore {
-  const { inbox, calls, callBudgetMs, pageBytes, index, now } = options;
+/** The leases of the port; and `offer`, which takes events that have just been stored, and tells those who wait for them. */
+export function createLeaseStore(options: LeaseStoreOptions): {
+  readonly leases: LeaseStore;
+  readonly offer: (events: readonly StoredEvent[]) => void;
+} {
+  const { inbox, calls, callBudgetMs, pageBytes, index, now, news } = options;
   const { events, eventTtl } = inbox;
   const items = createLeaseItems({ ...options, events, eventTtl });
   const candidates = createCandidates({ ...inbox, ...options });
   const leases = { ...inbox, ...options, items, candidates };
 
-  const settleMany = (tenant: string, settlements: readonly Settlement[], endsAt?: number) =>
-    calls.runMany(
-      tenant,
-      settlements,
-      (settlement, deadline) => settleLease(leases, tenant, settlement, deadline),
-      endsAt,
-    );
-
-  /** Behind the call: nobody waits for it, and if it fails the leases run out. */
-  const giveBack = (tenant: string, tokens: ReadonlyMap<string, string>) => {
-    const settlements = [...tokens].map(([eventId, leaseId]) => unused(eventId, leaseId));
-    if (settlements.length > 0) void settleMany(tenant, settlements).catch(() => undefined);
+  const settleMany = async (tenant: string, settlements: readonly Settlement[], endsAt?: number) => {
+    const settleOne = (one: Settlement, deadline: Deadline) => settleLease(leases, tenant, one, deadline);
+    const settled = await calls.runMany(tenant, settlements, settleOne, endsAt);
+    if (settlements.some((one, index) => isFree(one, settled[index]))) news.tell(tenant);
+    return settled;
   };
 
-  const leaseNow = async (tenant: string, request: LeaseRequest, endsAt: number) => {
-    const attempted: Attempted = { tokens: new Map(), unclear: new Map() };
-    try {
-      const leased = await calls.run(
-        tenant,
-        (deadline) =>
-          withShare(pageBytes, tenant, (take) =>
-            leaseFree(leases, tenant, request, attempted, take, deadline),
-          ),
-        endsAt,
-      );
-      giveBack(tenant, attempted.unclear);
-      return leased;
-    } catch (error) {
-      // A call with a key will be repeated, and finds its leases.
-      if (request.callKey === undefined) giveBack(tenant, attempted.tokens);
-      throw error;
-    }
-  };
+  const leaseNow = createLeaseNow(leases, options, settleMany);
 
-  return {
+  const leaseStore: LeaseStore = {
     async lease(tenant, { settle = [], ...request }): Promise<LeaseResult> {
       const problem = index.problem();
       if (problem !== undefined) throw problem;
@@ -91,7 +74,60 @@ export function createLeaseStore(options: LeaseStoreOptions): LeaseStore {
         ),
       ),
 
-    redrive: async (tenant, ids) =>
-      unlessRefused(await calls.runMany(tenant, ids, (id, deadline) => items.redrive(tenant, id, deadline))),
+    async redrive(tenant, ids) {
+      const call = (id: string, deadline: Deadline) => items.redrive(tenant, id, deadline);
+      const redriven = unlessRefused(await calls.runMany(tenant, ids, call));
+      if (redriven.some(({ outcome }) => outcome === 'redriven')) news.tell(tenant);
+      return redriven;
+    },
   };
+  return { leases: leaseStore, offer: createOffer(news, candidates) };
+}
+
+type SettleMany = (tenant: string, settlements: readonly Settlement[]) => Promise<unknown>;
+
+/** Leases, and gives back what nobody learns of. */
+function createLeaseNow(
+  leases: LeasesOptions,
+  { calls, pageBytes }: Pick<LeaseStoreOptions, 'calls' | 'pageBytes'>,
+  settleMany: SettleMany,
+) {
+  /** Behind the call: nobody waits for it, and if it fails the leases run out. */
+  const giveBack = (tenant: string, tokens: ReadonlyMap<string, string>) => {
+    const settlements = [...tokens].map(([eventId, leaseId]) => unused(eventId, leaseId));
+    if (settlements.length > 0) void settleMany(tenant, settlements).catch(() => undefined);
+  };
+
+  return async (tenant: string, request: LeaseRequest, endsAt: number) => {
+    const attempted: Attempted = { tokens: new Map(), unclear: new Map() };
+    try {
+      const leased = await calls.run(
+        tenant,
+        (deadline) =>
+          withShare(pageBytes, tenant, (take) =>
+            leaseFree(leases, tenant, request, attempted, take, deadline),
+          ),
+        endsAt,
+      );
+      giveBack(tenant, attempted.unclear);
+      return leased;
+    } catch (error) {
+      // A call with a key will be repeated, and finds its leases.
+      if (request.callKey === undefined) giveBack(tenant, attempted.tokens);
+      throw error;
+    }
+  };
+}
+
+function createOffer(news: News, candidates: Pick<Candidates, 'offer'>) {
+  return (events: readonly StoredEvent[]): void => {
+    const pending = events.filter(({ acknowledgedAt }) => acknowledgedAt === null);
+    for (const event of pending) if (news.isWatched(event.tenant)) candidates.offer(event);
+    for (const tenant of new Set(pending.map((event) => event.tenant))) news.tell(tenant);
+  };
+}
+
+/** Whether the event can be leased again at once: that is news. */
+function isFree(settlement: Settlement, result: Settled | Failed | undefined): boolean {
+  return settlement.action === 'release' && settlement.delay === 0 && result?.outcome === 'released';
 }

@@ -21,10 +21,12 @@ interface Parts {
   readonly claims: Claims;
   readonly sequences: Sequences;
   readonly disk: Disk | undefined;
+  /** Is told of each tenant that gets a pending event, before that is on disk. */
+  readonly touch: (tenant: string) => void;
 }
 
 /** Stores new events. */
-export function createAppends({ lmdb, writer, counts, claims, sequences, disk }: Parts) {
+export function createAppends({ lmdb, writer, counts, claims, sequences, disk, touch }: Parts) {
   const { events, ids, inbox } = lmdb;
   return { append, appendMany };
 
@@ -64,6 +66,7 @@ export function createAppends({ lmdb, writer, counts, claims, sequences, disk }:
     if (pending !== undefined) {
       inbox.putSync(pending.key, pending.value);
       counts.added(event.tenant, sequence);
+      touch(event.tenant);
     }
     return STORED;
   }

@@ -14,6 +14,8 @@ import type { Writer } from './writer.ts';
 interface Parts extends HandingOutParts, Omit<SettlingParts, 'onExtended'> {
   readonly writer: Writer;
   readonly sequences: Sequences;
+  /** Is told of each tenant that gets a pending event, before that is on disk. */
+  readonly touch: (tenant: string) => void;
   /** Calls that can be repeated, from before the start. */
   readonly calls: ReadonlyMap<string, Call>;
 }
@@ -59,7 +61,10 @@ export function createLeases(parts: Parts): Omit<LeaseStore, 'listQuarantined'> 
       // The inbox is handed out in the order of its places, so they are given out in the order of the calls.
       const items = ids.map((id) => ({ id, to: sequences.next(now()) }));
       return inParts(writer, tenant, items, ({ id, to }) =>
-        oneOfMany(() => redriveNow(parts, tenant, id, to)),
+        oneOfMany(() => {
+          parts.touch(tenant);
+          return redriveNow(parts, tenant, id, to);
+        }),
       );
     },
   };

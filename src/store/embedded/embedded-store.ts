@@ -2,7 +2,7 @@ import { statfsSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Micros } from '../event.ts';
 import { StoreUnavailableError } from '../store-errors.ts';
-import type { EventStore, PageRequest, PendingPage } from '../event-store.ts';
+import type { EventStore, PageRequest } from '../event-store.ts';
 import { MAX_ATTEMPTS, type QuarantinePage } from '../lease-store.ts';
 import type { KeyStore } from '../key-store.ts';
 import type { StoreGauges } from '../store-gauges.ts';
@@ -18,13 +18,15 @@ import { createAppends } from './embedded-appends.ts';
 import type { Statfs } from './file-system.ts';
 import type { Folder } from './folder.ts';
 import { openFolder } from './open-folder.ts';
-import { listPending } from './inbox-page.ts';
+import { listPending, pendingTag } from './inbox-page.ts';
 import { createRetention } from './retention.ts';
 import { createSweep } from './sweep.ts';
 import { createLeaseTable, runningUntil } from './lease-table.ts';
 import { createQuarantine, listQuarantined } from './quarantine.ts';
 import { openTail } from './tail.ts';
-import { createWriter, NO_TENANT, type Writer, type WriterLimits } from './writer.ts';
+import { createWatchers } from '../watchers.ts';
+import { createReturning } from './returning.ts';
+import { createWriter, NO_TENANT, type Writer, type WriterLimits, type WriterOptions } from './writer.ts';
 import { createClaims, type Claims } from './embedded-claims.ts';
 import { createKeys } from './embedded-keys.ts';
 import { createLeases } from './embedded-leases.ts';
@@ -101,9 +103,12 @@ export async function openEmbeddedStore(options: EmbeddedOptions): Promise<Embed
   };
   const { folder, lmdb } = openFolder(options, onDamage);
   const expiredTo = () => now() - eventTtl;
-  const { writer, disk, tail, stopMaintenance } = openWriter(options, folder, lmdb, (writes) => {
+  const pending = createPendingWatch();
+  const beforeCommit = (writes: number): void => {
     sweep.step(writes);
-  });
+  };
+  const hooks = { beforeCommit, afterCommit: pending.tell };
+  const { writer, disk, tail, stopMaintenance } = openWriter(options, folder, lmdb, hooks);
   if (exclusive) emptyCounts(lmdb);
   const newest = newestRecord(lmdb);
   const newestTime = newest.sequence;
@@ -116,27 +121,20 @@ export async function openEmbeddedStore(options: EmbeddedOptions): Promise<Embed
   const { opened, requireOpen, closeOnce } = createGuard();
 
   const shared = { lmdb, writer, counts, disk, now, expiredTo, onDamage };
-  const { sequences, writes, reads } = createParts(options, newest, claims, shared);
+  const { sequences, writes, reads, ...watching } = createParts(options, newest, claims, pending, shared);
   // Only the process that appends knows the newest event in memory; a command beside it has to look.
   const newestNow = exclusive ? sequences.newest : () => newestRecord(lmdb).sequence;
   const keys = createKeys({ lmdb, writer, onDamage });
   return {
     keys: { ...keys, get: opened(keys.get), getMany: opened(keys.getMany), list: opened(keys.list) },
     newestTime,
-    gauges: createGauges({
-      ...options,
-      file: folder.file,
-      lmdb,
-      writer,
-      disk,
-      counts,
-      expiredTo,
-      requireOpen,
-    }),
+    gauges: createGauges({ ...options, ...shared, file: folder.file, requireOpen }),
     newId: newEventId,
+    watch: watching.watch,
     ...writes,
     get: opened(reads.get),
-    listPending: opened((tenant, page) => reads.listPending(newestNow(), tenant, page)),
+    listPending: opened((tenant, page) => listPending(reads.inbox(newestNow()), tenant, page)),
+    pendingTag: opened((tenant, page) => pendingTag(reads.inbox(newestNow()), tenant, page)),
     listQuarantined: opened(reads.listQuarantined),
     countPending: opened(async (tenant) => ({ count: await counts.pending(tenant), exact: true })),
     ping: opened(async () => {
@@ -149,6 +147,7 @@ export async function openEmbeddedStore(options: EmbeddedOptions): Promise<Embed
     backUp: lmdb.backUp,
     sweep: () => sweep.run(),
     close: closeOnce(async () => {
+      watching.stop();
       await sweep.stop();
       await writer.close();
       stopMaintenance();
@@ -180,12 +179,16 @@ function createParts(
   { eventTtl, maxAttempts = MAX_ATTEMPTS, exclusive = true }: EmbeddedOptions,
   newest: NewestRecord,
   claims: Claims,
+  { watchers, touch }: ReturnType<typeof createPendingWatch>,
   basis: Shared,
 ) {
   const { lmdb, now, expiredTo, onDamage } = basis;
-  const leases = createLeaseTable(lmdb, onDamage);
+  const leases = createLeaseTable(lmdb, onDamage, (tenant, until) => {
+    returning.at(tenant, until);
+  });
+  const returning = createReturning(watchers, leases.places, now);
   const sequences = createSequences(lmdb, newest);
-  const shared = { ...basis, leases, sequences };
+  const shared = { ...basis, leases, sequences, touch };
   const appends = createAppends({ ...shared, claims });
   const events = createEvents(shared);
   const acknowledgements = createAcknowledgements({ ...shared, events });
@@ -196,16 +199,39 @@ function createParts(
   });
   return {
     sequences,
+    watch: (tenant: string, changed: () => void) => {
+      const unwatch = watchers.watch(tenant, changed);
+      returning.begin(tenant);
+      return unwatch;
+    },
+    stop: returning.stop,
     writes: { ...appends, ...acknowledgements.writes, ...leasing, remove: events.remove },
     reads: {
       get: events.get,
-      listPending: (newest: Sequence, tenant: string, page: PageRequest): PendingPage => {
+      inbox: (newest: Sequence) => {
         const time = now();
         const leasedUntil = (sequence: Sequence) => runningUntil(leases, sequence, time);
-        return listPending({ lmdb, expiredTo: expiredTo(), newest, leasedUntil, onDamage }, tenant, page);
+        return { lmdb, expiredTo: expiredTo(), newest, leasedUntil, onDamage };
       },
       listQuarantined: (tenant: string, page: PageRequest): QuarantinePage =>
         listQuarantined({ lmdb, expiredTo: expiredTo(), onDamage }, tenant, page),
+    },
+  };
+}
+
+/** Notes which tenants get events in a transaction, and tells those who watch them when it is on disk. */
+function createPendingWatch() {
+  const watchers = createWatchers();
+  // Of everybody: who begins to watch in the middle of a transaction has looked before its events were there.
+  const touched = new Set<string>();
+  return {
+    watchers,
+    touch: (tenant: string): void => {
+      touched.add(tenant);
+    },
+    tell: (): void => {
+      for (const tenant of touched) watchers.tell(tenant);
+      touched.clear();
     },
   };
 }
@@ -242,7 +268,7 @@ function openWriter(
   }: EmbeddedOptions,
   folder: Folder,
   lmdb: Lmdb,
-  beforeCommit: (writes: number) => void,
+  hooks: Pick<WriterOptions, 'beforeCommit' | 'afterCommit'>,
 ) {
   const tail = exclusive ? openTail(folder.file, lmdb.end) : undefined;
   const writer = createWriter({
@@ -253,7 +279,7 @@ function openWriter(
         run();
       });
     },
-    beforeCommit,
+    ...hooks,
     onFatal,
     observer,
     oneByOne: () => disk?.isTight() === true,

@@ -2,6 +2,7 @@ import type { Micros, StoredEvent } from '../event.ts';
 import { CorruptEventError, InvalidPositionError } from '../store-errors.ts';
 import type { PageRequest, PendingPage } from '../event-store.ts';
 import { PAGE_PAYLOAD_BYTES } from '../event-store.ts';
+import { pageTag } from '../page-tag.ts';
 import type { Lmdb } from './database.ts';
 import { isWanted, pendingAt } from './event-at.ts';
 import { inboxFilter, inboxKey, inboxSequence } from './inbox-index.ts';
@@ -26,27 +27,82 @@ interface Source {
  * walk, as text: `17-42`.
  */
 export function listPending(source: Source, tenant: string, request: PageRequest): PendingPage {
-  const { lmdb, expiredTo, onDamage } = source;
-  const matches = inboxFilter(request.source, request.type);
-  const { after, last } = startOrGoOn(request.after, source.newest);
-  const start = Math.max(after, expiredTo, 0) + 1;
-  if (start > last) return { events: [], next: null };
-  const range = { start: inboxKey(tenant, start), end: inboxKey(tenant, last + 1) };
-  const found: StoredEvent[] = [];
+  const events: StoredEvent[] = [];
   const leasedUntil = new Map<string, Micros>();
-  const page = (next: string | null) => ({
-    events: found,
-    next,
-    ...(leasedUntil.size > 0 && { leasedUntil }),
-  });
-  const pageTo = (position: Sequence) => page(`${String(position)}-${String(last)}`);
+  const shown = new Shown(source);
   let bytes = 0;
+  const isFull = () => events.length === request.limit || bytes >= PAGE_PAYLOAD_BYTES;
+  const next = scan(source, tenant, request, isFull, (sequence) => {
+    const record = pendingAt(source, tenant, sequence);
+    // Only a damaged index entry lets an event through that does not match.
+    if (record === undefined || !isWanted(record.event, request)) return;
+    events.push(record.event);
+    bytes += record.bytes;
+    const until = shown.add(sequence);
+    if (until !== undefined) leasedUntil.set(record.event.id, until);
+  });
+  const isWhole = request.after === null && bytes < PAGE_PAYLOAD_BYTES;
+  return {
+    ...{ events, next },
+    ...(leasedUntil.size > 0 && { leasedUntil }),
+    ...(isWhole && { tag: shown.tag(next !== null) }),
+  };
+}
+
+/** As `EventStore.pendingTag`. */
+export function pendingTag(source: Source, tenant: string, page: Omit<PageRequest, 'after'>): string {
+  const shown = new Shown(source);
+  const isFull = () => shown.size === page.limit;
+  const next = scan(source, tenant, { ...page, after: null }, isFull, (sequence) => shown.add(sequence));
+  return shown.tag(next !== null);
+}
+
+/** What a page shows. */
+class Shown {
+  size = 0;
+  readonly #leasedUntil: Source['leasedUntil'];
+  #text = '';
+
+  constructor({ leasedUntil }: Pick<Source, 'leasedUntil'>) {
+    this.#leasedUntil = leasedUntil;
+  }
+
+  /** Returns until when the event is leased, if it is. */
+  add(sequence: Sequence): Micros | undefined {
+    const until = this.#leasedUntil(sequence);
+    this.#text += `${String(sequence)} ${String(until)}\n`;
+    this.size += 1;
+    return until;
+  }
+
+  tag(hasMore: boolean): string {
+    return pageTag(this.#text, hasMore);
+  }
+}
+
+/**
+ * Hands matching entries to `take`, oldest first, until the page is full or has been looked for long enough. Returns the position
+ * from which to go on; null at the end of the walk.
+ */
+function scan(
+  { lmdb, expiredTo, newest, onDamage }: Source,
+  tenant: string,
+  request: PageRequest,
+  isFull: () => boolean,
+  take: (sequence: Sequence) => void,
+): string | null {
+  const matches = inboxFilter(request.source, request.type);
+  const { after, last } = startOrGoOn(request.after, newest);
+  const start = Math.max(after, expiredTo, 0) + 1;
+  if (start > last) return null;
+  const range = { start: inboxKey(tenant, start), end: inboxKey(tenant, last + 1) };
   let scanned = 0;
   let position: Sequence = after;
+  const goOn = () => `${String(position)}-${String(last)}`;
   // Without a filter the values are not needed: the records have everything.
   const entries = matches === undefined ? keysOnly(lmdb.inbox.getKeys(range)) : lmdb.inbox.getRange(range);
   for (const { key, value } of entries) {
-    if (scanned++ === SCAN_BUDGET) return pageTo(position);
+    if (scanned++ === SCAN_BUDGET) return goOn();
     const sequence = inboxSequence(key, tenant);
     if (sequence === undefined) {
       onDamage(
@@ -57,21 +113,12 @@ export function listPending(source: Source, tenant: string, request: PageRequest
     // A damaged entry does not say which source and type it has. Its record does, if there is one.
     if (matches === undefined || value === undefined || !isIntact(key, value) || matches(value)) {
       // The page is full, and there is more.
-      if (found.length === request.limit || bytes >= PAGE_PAYLOAD_BYTES) {
-        return pageTo(position);
-      }
-      const record = pendingAt(source, tenant, sequence);
-      // Only a damaged index entry lets an event through that does not match.
-      if (record !== undefined && isWanted(record.event, request)) {
-        found.push(record.event);
-        bytes += record.bytes;
-        const until = source.leasedUntil(sequence);
-        if (until !== undefined) leasedUntil.set(record.event.id, until);
-      }
+      if (isFull()) return goOn();
+      take(sequence);
     }
     position = sequence;
   }
-  return page(null);
+  return null;
 }
 
 function startOrGoOn(position: string | null, newest: Sequence): { after: Sequence; last: Sequence } {

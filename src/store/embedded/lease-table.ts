@@ -21,9 +21,16 @@ export interface LeaseTable {
   readonly recall: (time: Micros) => ReadonlyMap<string, Call>;
 }
 
-/** @param onDamage gets each damaged record as often as it is read. */
-export function createLeaseTable({ leases }: Lmdb, onDamage: (error: Error) => void): LeaseTable {
-  const places = createLeasedPlaces();
+/**
+ * @param onDamage gets each damaged record as often as it is read.
+ * @param onHold is told when events of a tenant will come back.
+ */
+export function createLeaseTable(
+  { leases }: Lmdb,
+  onDamage: (error: Error) => void,
+  onHold?: (tenant: string, until: Micros) => void,
+): LeaseTable {
+  const places = createLeasedPlaces(undefined, onHold);
 
   function checked(key: Buffer, value: Buffer, sequence: Sequence): LeaseRecord | undefined {
     if (isIntact(key, value)) return decodeLease(value);

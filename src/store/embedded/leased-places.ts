@@ -27,6 +27,8 @@ export interface LeasedPlaces {
   returned(tenant: string, time: Micros): Range[];
   /** Gives such a list back. */
   keep(tenant: string, ranges: Range[]): void;
+  /** When the next ones come back to the tenant, after that time; undefined: none are held. */
+  next(tenant: string, time: Micros): Micros | undefined;
 }
 
 /** Events that are leased at one time. Amazon SQS stops at 120,000 a queue. An event takes up to 300 bytes. */
@@ -48,12 +50,17 @@ interface Shelf {
   returned: Range[];
 }
 
-export function createLeasedPlaces(mostLeased = MOST_LEASED): LeasedPlaces {
-  return new Places(mostLeased);
+/** @param onHold is told of each `hold`. */
+export function createLeasedPlaces(
+  mostLeased = MOST_LEASED,
+  onHold: (tenant: string, until: Micros) => void = () => undefined,
+): LeasedPlaces {
+  return new Places(mostLeased, onHold);
 }
 
 class Places implements LeasedPlaces {
   readonly #mostLeased: number;
+  readonly #onHold: (tenant: string, until: Micros) => void;
   readonly #shelves = new Map<string, Shelf>();
   readonly #byName = new Map<
     string,
@@ -61,8 +68,9 @@ class Places implements LeasedPlaces {
   >();
   #total = 0;
 
-  constructor(mostLeased: number) {
+  constructor(mostLeased: number, onHold: (tenant: string, until: Micros) => void) {
     this.#mostLeased = mostLeased;
+    this.#onHold = onHold;
   }
 
   requireRoom(tenant: string, events: number, time: Micros): void {
@@ -80,6 +88,7 @@ class Places implements LeasedPlaces {
     shelf.events += events;
     this.#total += events;
     this.#byName.set(name, { held, tenant, shelf });
+    this.#onHold(tenant, until);
   }
 
   drop(name: string): boolean {
@@ -110,6 +119,13 @@ class Places implements LeasedPlaces {
 
   keep(tenant: string, ranges: Range[]): void {
     if (ranges.length > 0) this.#shelfOf(tenant).returned.push(...ranges);
+  }
+
+  next(tenant: string, time: Micros): Micros | undefined {
+    const shelf = this.#shelves.get(tenant);
+    if (shelf === undefined) return undefined;
+    this.#collect(shelf, time);
+    return shelf.queue.peek()?.until;
   }
 
   #shelfOf(tenant: string): Shelf {

@@ -46,6 +46,8 @@ export interface WriterOptions {
   readonly transact: (run: () => void) => Promise<unknown>;
   /** Runs at the end of each transaction, and gets its number of writes. An error that it throws ends this writer. */
   readonly beforeCommit: (writes: number) => void;
+  /** Called when a transaction is on disk, after its writes have resolved. */
+  readonly afterCommit?: () => void;
   /** Called once, when a transaction has failed and all waiting writes have been rejected. */
   readonly onFatal: (error: Error) => void;
   readonly limits?: WriterLimits;
@@ -98,7 +100,7 @@ export const DEFAULT_LIMITS: WriterLimits = {
 
 export function createWriter(options: WriterOptions): Writer {
   const { transact, beforeCommit, onFatal, limits = DEFAULT_LIMITS, observer = UNOBSERVED } = options;
-  const { oneByOne = () => false, monotonic = () => performance.now() } = options;
+  const { oneByOne = () => false, monotonic = () => performance.now(), afterCommit } = options;
   const waiting = createWriteQueue(limits, observer);
   let refusal: StoreUnavailableError | undefined;
   let failed = false;
@@ -155,6 +157,7 @@ export function createWriter(options: WriterOptions): Writer {
       }
       observer.committed(writesOf(batch), monotonic() - begun);
       settle(batch);
+      afterCommit?.();
     }
     committing = undefined;
     begun = undefined;

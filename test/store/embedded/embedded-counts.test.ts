@@ -60,7 +60,15 @@ function openParts(path: string) {
   const claims = createClaims(lmdb);
   const newest = { sequence: 0, damagedAfter: new Set<number>() };
   const sequences = createSequences(lmdb, newest);
-  const appends = createAppends({ lmdb, writer, counts, claims, sequences, disk: undefined });
+  const appends = createAppends({
+    lmdb,
+    writer,
+    counts,
+    claims,
+    sequences,
+    disk: undefined,
+    touch: () => undefined,
+  });
   const leases = createLeaseTable(lmdb, onDamage);
   const now = () => clock.time;
   const events = createEvents({ lmdb, writer, counts, leases, expiredTo });

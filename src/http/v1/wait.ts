@@ -1,0 +1,45 @@
+import type { Waiting } from '../../events/waiting.ts';
+import type { Principal } from '../../access/authenticator.ts';
+import { RequestError } from '../request-error.ts';
+import type { Control } from '../route.ts';
+import { REPLY_MS, STORE_MS } from './many.ts';
+
+/** Waits for what `look` finds, as `Place.wait` does. Undefined also where the client has gone, or the transport cannot wait. */
+export type Wait = <Found>(
+  want: string,
+  empty: () => string,
+  look: () => Promise<Found | undefined>,
+) => Promise<Found | undefined>;
+
+/**
+ * Answers a request that may wait. What is done before the wait counts for its time.
+ *
+ * @param answer gets what waits for the rest of the time. It should look before that.
+ * @throws `RATE_LIMITED` where the key has too many requests that wait.
+ */
+export async function maybeWaiting<Reply>(
+  waiting: Waiting,
+  { principal, control }: { readonly principal: Principal; readonly control: Control },
+  seconds: number,
+  answer: (wait: Wait) => Promise<Reply>,
+): Promise<Reply> {
+  if (seconds === 0) return answer(() => Promise.resolve(undefined));
+  const until = performance.now() + seconds * 1_000;
+  const place = waiting.join(principal.tenant, principal.keyId);
+  if (place === undefined) {
+    throw new RequestError('RATE_LIMITED', 'too many requests with this API key wait for events already', {
+      headers: [['retry-after', '1']],
+    });
+  }
+  try {
+    return await answer((want, empty, look) => {
+      const ms = until - performance.now();
+      const isHeld = control.hold(ms + STORE_MS + REPLY_MS, empty, () => {
+        place.leave();
+      });
+      return isHeld ? place.wait(want, ms, look) : Promise.resolve(undefined);
+    });
+  } finally {
+    place.leave();
+  }
+}

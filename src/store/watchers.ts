@@ -1,0 +1,33 @@
+/** Who wants to be told when events of a tenant may be there: `EventStore.watch` for the adapters. */
+export interface Watchers {
+  /** Calls `changed` at each `tell`, until the returned function is called. */
+  readonly watch: (tenant: string, changed: () => void) => () => void;
+  readonly tell: (tenant: string) => void;
+  readonly isWatched: (tenant: string) => boolean;
+  /** Those of whom somebody wants to know. */
+  readonly tenants: () => Iterable<string>;
+}
+
+export function createWatchers(): Watchers {
+  const byTenant = new Map<string, Set<() => void>>();
+  return {
+    watch(tenant, changed) {
+      // A function of its own: the same one may be given twice.
+      const watcher = (): void => {
+        changed();
+      };
+      const watchers = byTenant.get(tenant) ?? new Set();
+      byTenant.set(tenant, watchers);
+      watchers.add(watcher);
+      return () => {
+        watchers.delete(watcher);
+        if (watchers.size === 0 && byTenant.get(tenant) === watchers) byTenant.delete(tenant);
+      };
+    },
+    tell(tenant) {
+      for (const watcher of byTenant.get(tenant) ?? []) watcher();
+    },
+    isWatched: (tenant) => byTenant.has(tenant),
+    tenants: () => byTenant.keys(),
+  };
+}
