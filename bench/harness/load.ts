@@ -1,5 +1,7 @@
 import type { ColdMeasurements } from '../load/cold-keys.ts';
+import type { Consumed } from '../load/consume.ts';
 import type { Job, Measurement } from '../load/job.ts';
+import type { Waited } from '../load/waiters.ts';
 import type { Place } from './cores.ts';
 import { LOADER, runToJson } from './process.ts';
 
@@ -13,6 +15,20 @@ export function measure(
 
 export function measureDrain(job: Omit<Job & { kind: 'drain' }, 'kind'>, place: Place): Promise<Measurement> {
   return runJob({ ...job, kind: 'drain' }, place);
+}
+
+export function measureConsume(
+  job: Omit<Job & { kind: 'consume' }, 'kind'>,
+  place: Place,
+): Promise<Consumed> {
+  return runJob({ ...job, kind: 'consume' }, place);
+}
+
+export function measureWaiters(
+  job: Omit<Job & { kind: 'steady' }, 'kind'> & { waiters: number },
+  place: Place,
+): Promise<Waited> {
+  return runJob({ ...job, kind: 'wait' }, place);
 }
 
 export function measureColdKeys(job: Job & { kind: 'cold-keys' }, place: Place): Promise<ColdMeasurements> {

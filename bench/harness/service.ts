@@ -1,4 +1,4 @@
-import { DeleteTableCommand, DynamoDBClient } from '@aws-sdk/client-dynamodb';
+import { DeleteTableCommand, DynamoDBClient, ResourceNotFoundException } from '@aws-sdk/client-dynamodb';
 import { execFileSync } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -132,6 +132,11 @@ async function createKeys(env: Record<string, string>, count: number): Promise<s
 async function deleteTables(env: Record<string, string>): Promise<void> {
   const { endpoint, region, tables } = readConfig(env).dynamodb;
   const client = new DynamoDBClient({ region, ...(endpoint === null ? {} : { endpoint }) });
-  for (const TableName of Object.values(tables)) await client.send(new DeleteTableCommand({ TableName }));
+  for (const TableName of Object.values(tables)) {
+    await client.send(new DeleteTableCommand({ TableName })).catch((error: unknown) => {
+      // Another instance has deleted them.
+      if (!(error instanceof ResourceNotFoundException)) throw error;
+    });
+  }
   client.destroy();
 }

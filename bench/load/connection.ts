@@ -72,6 +72,21 @@ export function openConnection(url: string): Connection {
   };
 }
 
+/** Rejects when there is no answer. */
+export function exchange(
+  connection: Connection,
+  request: Buffer,
+): Promise<{ readonly status: number; readonly reply: string }> {
+  return new Promise((resolve, reject) => {
+    connection.exchange(request, {
+      answered: (status, reply) => {
+        resolve({ status, reply });
+      },
+      failed: reject,
+    });
+  });
+}
+
 function closed(): Error {
   return new Error('the server closed the connection');
 }

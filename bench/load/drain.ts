@@ -1,5 +1,6 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { createMeter } from './measuring.ts';
-import { bodyOf, openConnection, requestBytes, type Connection } from './connection.ts';
+import { bodyOf, exchange, openConnection, requestBytes } from './connection.ts';
 import type { Call, Measurement, Target } from './job.ts';
 import { EVENT } from './traffic.ts';
 
@@ -22,16 +23,18 @@ export async function runDrain(job: Drain): Promise<Measurement> {
   return job.byLease ? leaseAll(job) : acknowledgeAll(job, ids);
 }
 
-/** As workers do: a call settles the leases of the one before and leases the next, until there are no more. */
+/** As workers do: a call settles the leases of the one before and leases the next, until all are settled. */
 async function leaseAll(job: Drain): Promise<Measurement> {
   const connections = Array.from({ length: job.clients }, () => openConnection(job.url));
   const meter = createMeter(job);
   let settled = 0;
+  let asked = performance.now();
   meter.begin();
   await Promise.all(
     connections.map(async (connection) => {
       let tokens: readonly string[] = [];
-      do {
+      // An event that a call could not lease comes to a later one.
+      while (tokens.length > 0 || (settled < job.count && performance.now() < asked + PATIENCE_MS)) {
         const body = JSON.stringify({ limit: job.perCall, settle: { ack: tokens } });
         const request = requestBytes(job, { method: 'POST', path: '/v1/inbox/lease', body, status: 200 });
         const sentAt = performance.now();
@@ -41,7 +44,9 @@ async function leaseAll(job: Drain): Promise<Measurement> {
         meter.answered(performance.now() - sentAt, isGood ? undefined : `answered ${reply}`);
         settled += acknowledged;
         tokens = [...reply.matchAll(/"token":"([^"]+)"/g)].map(([, token = '']) => token);
-      } while (tokens.length > 0);
+        if (tokens.length > 0) asked = performance.now();
+        else await sleep(PAUSE_MS);
+      }
     }),
   );
   const measured = meter.end();
@@ -50,6 +55,11 @@ async function leaseAll(job: Drain): Promise<Measurement> {
     throw new Error(`${String(settled)} events instead of ${String(job.count)} were leased`);
   return { ...measured, requests: settled, perSecond: measured.perSecond * (settled / measured.requests) };
 }
+
+/** How long the last events are looked for. */
+const PATIENCE_MS = 20_000;
+/** After an answer without events. */
+const PAUSE_MS = 5;
 
 /**
  * Acknowledges events by their ids: all together once, each client its next call when the one before is answered.
@@ -103,15 +113,4 @@ function callFor(ids: readonly string[]): Call {
   return ids.length === 1
     ? { method: 'POST', path: `/v1/events/${first}/ack`, status: 200 }
     : { method: 'POST', path: '/v1/events/ack', body: JSON.stringify({ event_ids: ids }), status: 200 };
-}
-
-function exchange(connection: Connection, request: Buffer): Promise<{ status: number; reply: string }> {
-  return new Promise((resolve, reject) => {
-    connection.exchange(request, {
-      answered: (status, reply) => {
-        resolve({ status, reply });
-      },
-      failed: reject,
-    });
-  });
 }

@@ -1,4 +1,5 @@
 import type { Latency } from '../harness/histogram.ts';
+import type { Consume } from './consume.ts';
 
 /** A request, and the status that answers it. */
 export interface Call {
@@ -39,6 +40,8 @@ export type Job = Target &
         readonly count: number;
         readonly byLease: boolean;
       }
+    | (Timed & Omit<Consume, keyof Target | keyof Timed> & { readonly kind: 'consume' })
+    | (Timed & Pace & { readonly kind: 'wait'; readonly traffic: string; readonly waiters: number })
     | { readonly kind: 'cold-keys'; readonly coldKeys: readonly string[] }
     | { readonly kind: 'fill'; readonly clients: number; readonly count: number }
   );

@@ -2,6 +2,7 @@
 import { runAppends } from './append.ts';
 import { runClosedLoop } from './closed.ts';
 import { runColdKeys } from './cold-keys.ts';
+import { runConsume } from './consume.ts';
 import { runDrain } from './drain.ts';
 import { runIdle } from './idle.ts';
 import type { Call, Job } from './job.ts';
@@ -9,6 +10,7 @@ import { runFill, runSaturation } from './saturate.ts';
 import { runSteady } from './steady.ts';
 import type { Traffic } from './traffic.ts';
 import { TRAFFIC } from './traffic.ts';
+import { runWaiters } from './waiters.ts';
 
 const job = JSON.parse(process.argv[2] ?? '') as Job;
 process.stdout.write(JSON.stringify(await run(job)));
@@ -27,6 +29,10 @@ function run(job: Job): Promise<unknown> {
       return runFill(job, requestOf('create-v1')).then(() => null);
     case 'drain':
       return runDrain(job);
+    case 'consume':
+      return runConsume(job);
+    case 'wait':
+      return runWaiters(job, trafficOf(job.traffic));
     case 'append':
       return runAppends(job);
     case 'cold-keys':

@@ -17,7 +17,10 @@ export interface Setting {
   /** Most events that an inbox is filled with. */
   readonly mostPending: number;
   /** A checked service with an empty inbox, in a fresh process wherever it can be started here. */
-  readonly start: (options?: { moreKeys?: number }) => Promise<Service>;
+  readonly start: (options?: {
+    moreKeys?: number;
+    env?: Readonly<Record<string, string>>;
+  }) => Promise<Service>;
   readonly progress: (line: string) => void;
 }
 

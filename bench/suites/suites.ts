@@ -1,5 +1,6 @@
 import { batch } from './batch.ts';
 import { clients } from './clients.ts';
+import { consumers } from './consumers.ts';
 import { create, createRate, createV1 } from './create.ts';
 import { health } from './health.ts';
 import { backlog, inbox, walk } from './inbox.ts';
@@ -17,6 +18,7 @@ export const SUITES: readonly Suite[] = [
   createRate,
   ingest,
   batch,
+  consumers,
   tenants,
   inbox,
   walk,

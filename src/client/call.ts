@@ -19,6 +19,8 @@ export interface Request {
   readonly unfinished?: (body: unknown) => boolean;
   /** Where several requests make one call: its `deadline`. */
   readonly deadline?: number;
+  /** How long the service may hold its answer back, in milliseconds: so much longer may each try take, and the call. */
+  readonly heldMs?: number;
   /** Instead of the option of the client. */
   readonly maxRetries?: number;
   /** Told of each try that failed and will be followed by another. @param tries that have failed so far. */
@@ -54,9 +56,9 @@ export function createCall(settings: Settings, world: World): Call {
   const newDeadline = (): number => world.now() + timeoutMs;
 
   const call = async (request: Request): Promise<Answer> => {
-    const { deadline = newDeadline(), maxRetries = settings.maxRetries } = request;
+    const { heldMs = 0, deadline = newDeadline() + heldMs, maxRetries = settings.maxRetries } = request;
     for (let tries = 1; ; tries++) {
-      const left = Math.min(tryMs, deadline - world.now());
+      const left = Math.min(tryMs + heldMs, deadline - world.now());
       const { reply, failure, headers } = await tryOnce(settings, world, request, left);
       if (reply !== undefined && request.unfinished?.(reply.body) !== true) return { ...reply, tries };
       if (tries > 1 && headers && failure && failure.status === request.doneBefore)

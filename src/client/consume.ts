@@ -27,6 +27,8 @@ export interface ConsumeOptions<Payload = Record<string, unknown>> {
   readonly leaseSeconds?: number | undefined;
   /** How long a handler may have its event in all. 3,600 by default, or `leaseSeconds` if that is more. */
   readonly maxLeaseSeconds?: number | undefined;
+  /** How long the service waits for events in one request: 0-20; 20 by default. With 0 it is asked every second. */
+  readonly waitSeconds?: number | undefined;
   /** In how many seconds an event comes again for which the handler threw. By default 2, 4, 8, ... up to 900. */
   readonly backoff?: ((attempt: number) => number) | undefined;
   /** Only events with exactly this source. */
@@ -66,6 +68,7 @@ export interface ConsumerSettings<Payload> extends ConsumeOptions<Payload> {
   readonly concurrency: number;
   readonly leaseSeconds: number;
   readonly maxLeaseSeconds: number;
+  readonly waitSeconds: number;
   readonly backoff: (attempt: number) => number;
 }
 
@@ -76,12 +79,13 @@ export function consume<Payload>(
   handler: Handler<Payload>,
   options: ConsumeOptions<Payload>,
 ): Consumer {
-  const { concurrency = 10, leaseSeconds = 60, backoff = defaultBackoff } = options;
+  const { concurrency = 10, leaseSeconds = 60, waitSeconds = 20, backoff = defaultBackoff } = options;
   const { maxLeaseSeconds = Math.max(3_600, leaseSeconds) } = options;
   checkWhole('concurrency', concurrency, 1, 10_000);
   checkWhole('leaseSeconds', leaseSeconds, 1, 43_200);
+  checkWhole('waitSeconds', waitSeconds, 0, 20);
   checkWhole('maxLeaseSeconds', maxLeaseSeconds, leaseSeconds, 2 ** 31 - 1);
-  const settings = { ...options, concurrency, leaseSeconds, maxLeaseSeconds, backoff };
+  const settings = { ...options, concurrency, leaseSeconds, maxLeaseSeconds, waitSeconds, backoff };
   return new Loop(call, world, handler, settings);
 }
 

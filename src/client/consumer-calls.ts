@@ -43,7 +43,7 @@ export async function callLease<Payload>(
   } catch (error) {
     if (!ends.wait.aborted) throw error;
     // An answer may have been on its way. Its leases come back with its key, so that they can be given back uncounted.
-    const last = { ...request, signal: ends.requests, retries: FOR_EVER };
+    const last = { ...request, waitSeconds: 0, signal: ends.requests, retries: FOR_EVER };
     return { body: await lease<Payload>(call, last), since, isRepeated: true };
   }
 }

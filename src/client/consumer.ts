@@ -17,7 +17,7 @@ const GATHER_MS = 50;
 /** So long a consumer that ends tries to settle, when no handler runs any more. */
 const LAST_WORDS_MS = 5_000;
 const DRAIN_MS = 10_000;
-/** Before the next lease call, on average, after an empty answer. */
+/** Before the next lease call, on average, after an empty answer that came without a wait. */
 const PAUSE_MS = 1_000;
 /** Events that one lease call hands out, at most. */
 const MOST_LEASES = 100;
@@ -153,12 +153,12 @@ export class Loop<Payload> implements Consumer {
 
   async #lease(now: number): Promise<void> {
     this.#isLeasing = true;
-    const { concurrency, leaseSeconds, source, eventType, onError } = this.#settings;
-    // In a call that is repeated for ever the results of extensions would come too late.
+    const { concurrency, leaseSeconds, waitSeconds, source, eventType, onError } = this.#settings;
+    // In a call that waits the results of extensions would come too late.
     const taken = this.#outbox.take(now, ({ action }) => action !== 'extend');
     const request = {
       limit: Math.min(concurrency - this.#running.size, MOST_LEASES),
-      ...{ leaseSeconds, source, eventType },
+      ...{ leaseSeconds, waitSeconds, source, eventType },
       settle: taken.map(({ settlement }) => settlement),
       idempotencyKey: randomKey(),
     };
@@ -173,7 +173,7 @@ export class Loop<Payload> implements Consumer {
         },
       );
       this.#learn(taken, { ...told, body: told.body.settled });
-      this.#take(told);
+      this.#take(told, now);
     } catch (error) {
       if (!this.#requests.signal.aborted) this.#fail(error);
       // Alone they may still be settled.
@@ -184,9 +184,9 @@ export class Loop<Payload> implements Consumer {
   }
 
   /** Starts with the events that came. */
-  #take({ body: { events }, since }: Told<Leases<Payload>>): void {
+  #take({ body: { events }, since }: Told<Leases<Payload>>, askedAt: number): void {
     const now = this.#world.now();
-    const { leaseSeconds, maxLeaseSeconds } = this.#settings;
+    const { leaseSeconds, maxLeaseSeconds, waitSeconds } = this.#settings;
     const times = { leaseMs: leaseSeconds * 1000, maxLeaseMs: maxLeaseSeconds * 1000 };
     for (const event of events) {
       const slot = new Slot(event, times, since, now);
@@ -197,7 +197,9 @@ export class Loop<Payload> implements Consumer {
       this.#running.add(slot);
       void this.#run(slot);
     }
-    if (events.length === 0) this.#leaseAt = now + PAUSE_MS * (0.5 + this.#world.random());
+    // The service measures the wait by another clock.
+    const hasWaited = waitSeconds > 0 && now - askedAt >= waitSeconds * 900;
+    if (events.length === 0 && !hasWaited) this.#leaseAt = now + PAUSE_MS * (0.5 + this.#world.random());
   }
 
   async #run(slot: Slot<Payload>): Promise<void> {

@@ -11,6 +11,8 @@ export interface LeaseOptions extends SendOptions {
   readonly limit?: number | undefined;
   /** 1-43,200; 60 by default. */
   readonly leaseSeconds?: number | undefined;
+  /** How long the service waits where there is nothing: 0-20, 0 by default. The call may take so much longer. */
+  readonly waitSeconds?: number | undefined;
   /** Only events with exactly this source. */
   readonly source?: string | undefined;
   /** Only events of exactly this type. */
@@ -60,18 +62,19 @@ export type LeaseRequest = Omit<LeaseOptions, 'settle'> & {
 /** All tries have one key: an answer that gets lost costs no lease. */
 export async function lease<Payload>(
   call: Call,
-  { limit, leaseSeconds, source, eventType, settle, ...request }: LeaseRequest,
+  { limit, leaseSeconds, waitSeconds, source, eventType, settle, ...request }: LeaseRequest,
 ): Promise<Leases<Payload> & Pick<Answer, 'tries'>> {
   const { body, tries } = await call({
     method: 'POST',
     path: '/v1/inbox/lease',
     body: JSON.stringify({
-      ...{ limit, lease_seconds: leaseSeconds, source, event_type: eventType },
+      ...{ limit, lease_seconds: leaseSeconds, wait_seconds: waitSeconds, source, event_type: eventType },
       ...(settle.length === 0 ? {} : { settle: wireSettle(settle) }),
     } satisfies WireLeaseCall),
     headers: keyHeader(undefined, request.idempotencyKey),
     signal: request.signal,
     success: { statuses: [200], member: 'events' },
+    heldMs: (waitSeconds ?? 0) * 1000,
     ...request.retries,
   });
   const { events, settled, backlog } = body as WireLeases;

@@ -109,6 +109,7 @@ export interface WireSettledItem extends WireItem {
 export interface WireLeaseCall {
   readonly limit?: number | undefined;
   readonly lease_seconds?: number | undefined;
+  readonly wait_seconds?: number | undefined;
   readonly source?: string | undefined;
   readonly event_type?: string | undefined;
   readonly settle?: WireSettle | undefined;

@@ -13,7 +13,7 @@ const PREFLIGHT: Reply = {
     ['access-control-allow-methods', 'GET, HEAD, POST, DELETE'],
     [
       'access-control-allow-headers',
-      'Authorization, Content-Type, Idempotency-Key, Traceparent, X-API-Key, X-Request-ID',
+      'Authorization, Content-Type, Idempotency-Key, If-None-Match, Traceparent, X-API-Key, X-Request-ID',
     ],
     // Two hours: Chromium keeps it no longer.
     ['access-control-max-age', '7200'],
@@ -23,7 +23,7 @@ const PREFLIGHT: Reply = {
 /** What a script of the page gets to see beside what browsers show in any case. */
 const EXPOSED = [
   'access-control-expose-headers',
-  'Allow, Idempotent-Replayed, Location, RateLimit-Limit, RateLimit-Remaining, RateLimit-Reset, Retry-After, Server-Timing, X-Request-ID',
+  'Allow, ETag, Idempotent-Replayed, Location, RateLimit-Limit, RateLimit-Remaining, RateLimit-Reset, Retry-After, Server-Timing, X-Request-ID',
 ] as const;
 
 /** Caches must not give the reply to one origin to another, whether this one is allowed or not. */

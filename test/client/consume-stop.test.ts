@@ -1,7 +1,7 @@
 import t from 'tap';
 import { Triggers } from '../../src/client/client.ts';
 import { SYSTEM } from '../../src/client/world.ts';
-import { codesOf, setting, settles } from '../support/consumer-setting.ts';
+import { codesOf, leases, setting, settles } from '../support/consumer-setting.ts';
 import { LeaseStandIn } from '../support/lease-stand-in.ts';
 
 void t.test('stop: no new leases, handlers end, the rest is given back uncounted', async (t) => {
@@ -29,6 +29,22 @@ void t.test('stop: no new leases, handlers end, the rest is given back uncounted
   await pass(100_000);
   t.equal(service.requests.length, requests, 'nothing goes on');
   await consumer.stop();
+});
+
+void t.test('stop ends an open wait, and gives back what its answer would have brought', async (t) => {
+  const { service, consume, pass, world } = setting();
+  const handled: unknown[] = [];
+  const consumer = consume((event) => handled.push(event));
+  await pass(1_000);
+  const stopped = consumer.stop();
+  service.add({ n: 0 });
+  await stopped;
+  t.equal(world.now(), 1_000, 'at once');
+  t.strictSame(handled, []);
+  t.match(service.events, [{ attempts: 0, until: 1_000 }]);
+  const [first, last] = leases(service);
+  t.equal(last?.key, first?.key);
+  t.equal(last?.body.wait_seconds, 0);
 });
 
 void t.test('stop while an answer is lost finds its leases and gives them back', async (t) => {
@@ -87,7 +103,7 @@ void t.test('what is refused for good ends it, after the handlers', async (t) =>
   service.add({ n: 1 });
   await t.rejects(consumer.ended, { code: 'UNAUTHORIZED', status: 401 });
   await t.rejects(consumer.stop(), { code: 'UNAUTHORIZED' });
-  t.equal(service.in('acknowledged'), 1, 'what was leased before is handled');
+  t.equal(service.in('acknowledged'), 2, 'what was leased before is handled');
 });
 
 void t.test('without onError a settlement that failed for good ends it', async (t) => {
@@ -119,6 +135,7 @@ void t.test('options that cannot work', (t) => {
     { concurrency: 1.5 },
     { leaseSeconds: 0 },
     { leaseSeconds: 43_201 },
+    { waitSeconds: 21 },
     { leaseSeconds: 60, maxLeaseSeconds: 59 },
   ]) {
     t.throws(() => consume(() => undefined, options), TypeError, JSON.stringify(options));

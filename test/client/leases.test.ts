@@ -44,7 +44,7 @@ void t.test('lease: what goes out and what comes back', async (t) => {
     extend: [{ token: 'z', leaseSeconds: 9 }],
   };
   const given = await inbox.lease({
-    ...{ limit: 5, leaseSeconds: 30, source: 's', eventType: 't', settle },
+    ...{ limit: 5, leaseSeconds: 30, waitSeconds: 20, source: 's', eventType: 't', settle },
     idempotencyKey: 'mine',
   });
   t.strictSame(given, {
@@ -57,7 +57,7 @@ void t.test('lease: what goes out and what comes back', async (t) => {
   t.match(requests[0], { method: 'POST', url: 'http://service/v1/inbox/lease' });
   t.equal(requests[0]?.headers.get('idempotency-key'), 'mine');
   t.strictSame(requests[0]?.body, {
-    ...{ limit: 5, lease_seconds: 30, source: 's', event_type: 't' },
+    ...{ limit: 5, lease_seconds: 30, wait_seconds: 20, source: 's', event_type: 't' },
     settle: {
       ack: ['x'],
       release: [{ token: 'y', delay_seconds: 5, failed: false, reason: 'r' }],
@@ -68,12 +68,14 @@ void t.test('lease: what goes out and what comes back', async (t) => {
   t.strictSame(requests[1]?.body, {});
 });
 
-void t.test('lease: all tries have one key', async (t) => {
+void t.test('lease: all tries have one key, and each has time for the wait', async (t) => {
   const { inbox, requests } = client(new Error('reset'), 'silent', { status: 503 }, LEASES);
-  await inbox.lease();
+  await inbox.lease({ waitSeconds: 20 });
   t.equal(requests.length, 4);
   t.equal(new Set(requests.map(({ headers }) => headers.get('idempotency-key'))).size, 1);
   t.equal(new Set(requests.map(({ body }) => JSON.stringify(body))).size, 1);
+  const [, second, third] = requests;
+  t.ok((third?.at ?? 0) - (second?.at ?? 0) >= 25_000, 'the wait and 5 s');
   const quick = client('silent');
   await t.rejects(quick.inbox.lease(), { code: 'TIMEOUT' });
   t.ok((quick.requests.at(-1)?.at ?? Infinity) < 30_000);

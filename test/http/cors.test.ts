@@ -66,7 +66,7 @@ void t.test('a preflight is answered without a key, at every path', async (t) =>
 void t.test('every reply to an allowed origin can be read, errors too', async (t) => {
   const app = await startTestApp(t, { CORS_ORIGINS: PAGE });
   const exposed =
-    'Allow, Idempotent-Replayed, Location, RateLimit-Limit, RateLimit-Remaining, RateLimit-Reset, Retry-After, Server-Timing, X-Request-ID';
+    'Allow, ETag, Idempotent-Replayed, Location, RateLimit-Limit, RateLimit-Remaining, RateLimit-Reset, Retry-After, Server-Timing, X-Request-ID';
   for (const [method, path, body, headers, expected] of [
     ['POST', '/v1/events', EVENT, {}, 201],
     ['POST', '/events', EVENT, {}, 200],

@@ -43,6 +43,7 @@ export class LeaseStandIn {
   mostLeased = 0;
   readonly #world: World;
   readonly #calls = new Map<string, { readonly until: number; readonly tokens: readonly string[] }>();
+  readonly #waiters = new Set<() => void>();
   #tokens = 0;
 
   constructor(world: World) {
@@ -55,6 +56,7 @@ export class LeaseStandIn {
       const free = { state: 'pending', attempts: 0, lastReason: null, token: null, until: 0 } as const;
       this.events.push({ id, payload, ...free });
     }
+    for (const wake of [...this.#waiters]) wake();
   }
 
   in(state: Held['state']): number {
@@ -65,10 +67,7 @@ export class LeaseStandIn {
   readonly fetch: typeof globalThis.fetch = async (input, init = {}) => {
     const { pathname } = new URL(input);
     const key = new Headers(init.headers).get('idempotency-key');
-    // The client finds out whether it has been stopped meanwhile.
-    await Promise.resolve();
-    init.signal?.throwIfAborted();
-    const reply = this.#answer(pathname, init.body as string, key);
+    const reply = await this.#answer(pathname, init.body as string, key, init.signal ?? undefined);
     if (reply === 'lost') throw new TypeError('the connection broke');
     return new Response(JSON.stringify(reply.body), { status: reply.status });
   };
@@ -87,8 +86,14 @@ export class LeaseStandIn {
   async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
     let text = '';
     for await (const chunk of request) text += String(chunk);
+    const gone = new AbortController();
+    response.on('close', () => {
+      gone.abort(new Error('gone'));
+    });
     const key = request.headers['idempotency-key'] as string | undefined;
-    const reply = this.#answer(request.url ?? '', text, key ?? null);
+    const reply = await this.#answer(request.url ?? '', text, key ?? null, gone.signal).catch(
+      () => 'lost' as const,
+    );
     if (reply === 'lost') request.socket.destroy();
     else
       response
@@ -96,21 +101,35 @@ export class LeaseStandIn {
         .end(JSON.stringify(reply.body));
   }
 
-  #answer(path: string, text: string, key: string | null): Reply | 'lost' {
+  async #answer(
+    path: string,
+    text: string,
+    key: string | null,
+    signal?: AbortSignal,
+  ): Promise<Reply | 'lost'> {
     const body = JSON.parse(text) as StandInRequest['body'];
     const request = { path, body, key, at: this.#world.now() };
     this.requests.push(request);
     const fault = this.fault(request);
     if (fault === 'lost') return 'lost';
     if (typeof fault === 'object') return refusal(fault.status);
-    const reply = path.endsWith('/lease') ? this.#lease(body, key) : this.#settle(body);
+    const reply = path.endsWith('/lease') ? await this.#lease(body, key, signal) : this.#settle(body);
     return fault === 'answer lost' ? 'lost' : reply;
   }
 
-  #lease(body: WireLeaseCall, key: string | null): Reply {
+  async #lease(body: WireLeaseCall, key: string | null, signal?: AbortSignal): Promise<Reply> {
     const results = this.#results(body.settle ?? {});
     if (results === undefined) return refusal(400);
-    const leased = this.#hand(body, key);
+    const endsAt = this.#world.now() + (body.wait_seconds ?? 0) * 1000;
+    let leased = this.#hand(body, key);
+    while (
+      leased.length === 0 &&
+      this.#world.now() < endsAt &&
+      results.every((one) => one.error === undefined)
+    ) {
+      await this.#news(endsAt, signal);
+      leased = this.#hand(body, key);
+    }
     const pending = this.in('pending');
     return {
       status: 200,
@@ -146,6 +165,32 @@ export class LeaseStandIn {
     );
     this.mostLeased = Math.max(this.mostLeased, running.length);
     return free;
+  }
+
+  /** Waits until something may have become free. */
+  #news(endsAt: number, signal?: AbortSignal): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const now = this.#world.now();
+      const ends = this.events.map(({ until }) => until).filter((until) => until > now);
+      const end = (settle: () => void): void => {
+        stopTimer();
+        this.#waiters.delete(wake);
+        signal?.removeEventListener('abort', leave);
+        settle();
+      };
+      const wake = (): void => {
+        end(resolve);
+      };
+      const leave = (): void => {
+        end(() => {
+          reject(signal?.reason as Error);
+        });
+      };
+      const stopTimer = this.#world.after(Math.min(endsAt, ...ends) - now, wake);
+      signal?.addEventListener('abort', leave);
+      this.#waiters.add(wake);
+      if (signal?.aborted === true) leave();
+    });
   }
 
   #wire(event: Held): unknown {
@@ -212,6 +257,7 @@ export class LeaseStandIn {
     event.lastReason = item.reason ?? event.lastReason;
     if (item.action === 'reject') event.state = 'quarantined';
     else if (item.failed === false) event.attempts--;
+    for (const wake of [...this.#waiters]) wake();
     return item.action === 'reject' ? 'quarantined' : 'released';
   }
 }

@@ -92,7 +92,7 @@ const OTHER_TOKEN = 'b0cXqk6y4pKND4x6Ujwf9k6KYV8Kny1-EM7Zsm1zYo1oMTv5R0c9CEIkT9m
 const EXPIRES_AT = '2026-01-01T12:01:00.234567Z';
 
 export const leaseEvents: Reply<typeof schemas.Leases> & { body: Static<typeof schemas.LeaseBody> } = {
-  body: { limit: 10, lease_seconds: 60 },
+  body: { limit: 10, lease_seconds: 60, wait_seconds: 20 },
   reply: {
     events: [{ ...event, lease: { token: TOKEN, expires_at: EXPIRES_AT, attempt: 1, last_reason: null } }],
     settled: [],
