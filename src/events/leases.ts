@@ -47,6 +47,15 @@ export interface LeaseCall {
   readonly idempotencyKey?: string | undefined;
   /** Done before anything is leased. */
   readonly actions: readonly LeaseAction[];
+  /** As of a `LeaseRequest`. */
+  readonly patient?: boolean;
+}
+
+export interface LeaseOutcome {
+  readonly handedOut: readonly HandedOut[];
+  readonly results: readonly ActionResult[];
+  /** The call was made before: these are all leases that it gets. */
+  readonly repeated: boolean;
 }
 
 export interface HandedOut extends Leased {
@@ -57,11 +66,15 @@ export interface HandedOut extends Leased {
 export async function leaseEvents(
   services: LeaseServices,
   tenant: string,
-  { actions, idempotencyKey, source, type, limit, leaseFor }: LeaseCall,
-): Promise<{ readonly handedOut: readonly HandedOut[]; readonly results: readonly ActionResult[] }> {
+  { actions, idempotencyKey, source, type, limit, leaseFor, patient = false }: LeaseCall,
+): Promise<LeaseOutcome> {
   const opened = openActions(services, tenant, actions);
-  const { leased, settled } = await services.store.lease(tenant, {
-    ...{ limit, leaseFor, settle: opened.settlements },
+  const {
+    leased,
+    settled,
+    repeated = false,
+  } = await services.store.lease(tenant, {
+    ...{ limit, leaseFor, patient, settle: opened.settlements },
     ...(source === undefined ? {} : { source }),
     ...(type === undefined ? {} : { type }),
     ...(idempotencyKey === undefined ? {} : { callKey: hash(idempotencyKey) }),
@@ -69,6 +82,7 @@ export async function leaseEvents(
   return {
     handedOut: leased.map((one) => ({ ...one, token: encodeLeaseToken(one.event, one.lease.id) })),
     results: opened.results(settled),
+    repeated,
   };
 }
 

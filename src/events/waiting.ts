@@ -1,5 +1,7 @@
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { StoreOverloadedError, StoreUnavailableError } from '../store/store-errors.ts';
 import type { EventStore } from '../store/event-store.ts';
+import type { Hint } from '../store/watchers.ts';
 
 /** Who waits for events. Knows neither HTTP nor a store: the caller says how to look, the store says when it may be worth it. */
 export interface Waiting {
@@ -7,7 +9,7 @@ export interface Waiting {
   join(tenant: string, keyId: string): Place | undefined;
   /** Those that wait at the moment. */
   readonly size: () => number;
-  /** Ends all waits, and those that come. */
+  /** Ends all waits. Those that come later take a second, and find nothing. */
   readonly close: () => void;
 }
 
@@ -17,12 +19,21 @@ export interface Place {
    * Resolves with the first thing that `look` finds, or with undefined: the time is up, the place was left, or nobody waits any
    * more. A look that is under way then is waited for. Rejects with what `look` throws, unless only the store has no answer at the
    * moment: then it goes on waiting.
-   *
-   * @param want the same text for places for which the same events will do: where one of them has found nothing, the others need
-   *   not look. Those who wait longest look first.
    */
-  wait<Found>(want: string, ms: number, look: () => Promise<Found | undefined>): Promise<Found | undefined>;
+  wait<Found>(wanted: Wanted, ms: number, look: () => Promise<Found | undefined>): Promise<Found | undefined>;
   leave(): void;
+}
+
+export interface Wanted {
+  /**
+   * The same for places for which the same events will do: where one of them has found nothing, the others need not look. Those
+   * who wait longest look first.
+   */
+  readonly name: string;
+  /** Whether such an event is wanted. */
+  readonly fits: (event: NonNullable<Hint>) => boolean;
+  /** Places with one key find the same: where one has found something, the others look, too. */
+  readonly key?: string | undefined;
 }
 
 export interface WaitingOptions {
@@ -35,15 +46,46 @@ export interface WaitingOptions {
 
 /** Hints of the store may be missing: where other instances write, where leases of theirs run out. */
 const LOOK_EVERY_MS = 5_000;
-/** Lines that look by themselves, at most, in a second. */
+/** Lines that look by themselves in a second, as long as each of them looks once in a long wait. */
 const LOOKS_PER_SECOND = 20;
+const LOOK_AT_LEAST_MS = 15_000;
+/** Until the next look after one that has failed; it doubles up to the time between looks. */
+const RETRY_MS = 200;
+/** How long a wait takes of which nothing comes, so that who asks again at once is no load. */
+const CLOSED_MS = 1_000;
+/** How long looks may keep the event loop. */
+const SLICE_MS = 5;
 
-export function createWaiting({ store, placesPerKey, lookEveryMs = LOOK_EVERY_MS }: WaitingOptions): Waiting {
+export function createWaiting(options: WaitingOptions): Waiting {
+  const { store, placesPerKey, lookEveryMs = LOOK_EVERY_MS } = options;
   const lines = new Map<string, Line>();
   const placesByKey = new Map<string, number>();
   let isClosed = false;
 
-  const lookAfterMs = (): number => Math.max(lookEveryMs, (lines.size / LOOKS_PER_SECOND) * 1_000);
+  const lookAfterMs = (): number =>
+    Math.max(lookEveryMs, Math.min((lines.size / LOOKS_PER_SECOND) * 1_000, LOOK_AT_LEAST_MS));
+
+  function placeIn(line: Line, onLeave: () => void): Place {
+    const { told } = line;
+    let waiter: Waiter | undefined;
+    let isLeft = false;
+    return {
+      wait<Found>(wanted: Wanted, ms: number, look: () => Promise<Found | undefined>) {
+        if (isLeft || ms <= 0) return Promise.resolve(undefined);
+        return new Promise<Found | undefined>((resolve, reject) => {
+          waiter = new Waiter(wanted, look, resolve as Waiter['resolve'], reject);
+          if (isClosed) line.sleep(waiter, Math.min(ms, CLOSED_MS));
+          else line.add(waiter, ms, told);
+        });
+      },
+      leave() {
+        if (isLeft) return;
+        isLeft = true;
+        if (waiter !== undefined) line.timeIsUp(waiter);
+        onLeave();
+      },
+    };
+  }
 
   return {
     join(tenant, keyId) {
@@ -53,41 +95,26 @@ export function createWaiting({ store, placesPerKey, lookEveryMs = LOOK_EVERY_MS
       const line = lines.get(tenant) ?? new Line(store, tenant, lookAfterMs);
       lines.set(tenant, line);
       line.places += 1;
-      const { told } = line;
-      let waiter: Waiter | undefined;
-      let isLeft = false;
-      return {
-        wait<Found>(want: string, ms: number, look: () => Promise<Found | undefined>) {
-          if (isClosed || isLeft || ms <= 0) return Promise.resolve(undefined);
-          return new Promise<Found | undefined>((resolve, reject) => {
-            waiter = new Waiter(want, look, resolve as Waiter['resolve'], reject);
-            line.add(waiter, ms, told);
-          });
-        },
-        leave() {
-          if (isLeft) return;
-          isLeft = true;
-          if (waiter !== undefined) line.timeIsUp(waiter);
-          const left = (placesByKey.get(keyId) ?? 1) - 1;
-          if (left === 0) placesByKey.delete(keyId);
-          else placesByKey.set(keyId, left);
-          line.places -= 1;
-          if (line.places > 0) return;
-          line.close();
-          lines.delete(tenant);
-        },
-      };
+      return placeIn(line, () => {
+        const left = (placesByKey.get(keyId) ?? 1) - 1;
+        if (left === 0) placesByKey.delete(keyId);
+        else placesByKey.set(keyId, left);
+        line.places -= 1;
+        if (line.places > 0) return;
+        line.close();
+        lines.delete(tenant);
+      });
     },
     size: () => [...lines.values()].reduce((sum, line) => sum + line.size, 0),
     close() {
       isClosed = true;
-      for (const line of lines.values()) line.endAll();
+      for (const line of lines.values()) void line.endAll();
     },
   };
 }
 
 class Waiter {
-  readonly want: string;
+  readonly wanted: Wanted;
   readonly look: () => Promise<unknown>;
   readonly resolve: (found: unknown) => void;
   readonly reject: (error: unknown) => void;
@@ -98,12 +125,20 @@ class Waiter {
   /** It wants no more than what its look under way finds. */
   isLast = false;
 
-  constructor(want: string, look: Waiter['look'], resolve: Waiter['resolve'], reject: Waiter['reject']) {
-    this.want = want;
+  constructor(wanted: Wanted, look: Waiter['look'], resolve: Waiter['resolve'], reject: Waiter['reject']) {
+    this.wanted = wanted;
     this.look = look;
     this.resolve = resolve;
     this.reject = reject;
   }
+}
+
+/** Those who want the same, in the order of their arrival. */
+interface Group {
+  readonly waiters: Set<Waiter>;
+  readonly fits: Wanted['fits'];
+  /** How often there was news for them. */
+  news: number;
 }
 
 /** Those who wait for one tenant's events. One of them looks at a time, so that one event wakes one of them. */
@@ -113,35 +148,46 @@ class Line {
   size = 0;
   /** How often there was news. */
   told = 0;
-  /** By what they want, each in the order of arrival. */
-  readonly #waiters = new Map<string, Set<Waiter>>();
+  readonly #groups = new Map<string, Group>();
+  /** Groups for which a look may be worth it. */
+  readonly #due = new Set<Group>();
+  readonly #byKey = new Map<string, Set<Waiter>>();
   readonly #lookAfterMs: () => number;
   readonly #unwatch: () => void;
   #arrivals = 0;
-  #isWorthALook = false;
+  #failures = 0;
   #isServing = false;
   #nextLook: NodeJS.Timeout | undefined;
 
   constructor(store: Pick<EventStore, 'watch'>, tenant: string, lookAfterMs: () => number) {
     this.#lookAfterMs = lookAfterMs;
-    this.#unwatch = store.watch(tenant, () => {
+    this.#unwatch = store.watch(tenant, (hint) => {
       this.told += 1;
-      this.#news();
+      this.#news(hint);
     });
   }
 
   /** @param told as it was before its first look. */
   add(waiter: Waiter, ms: number, told: number): void {
-    const group = this.#waiters.get(waiter.want) ?? new Set();
-    this.#waiters.set(waiter.want, group);
-    group.add(waiter);
+    const { name, fits, key } = waiter.wanted;
+    const group = this.#groups.get(name) ?? { waiters: new Set(), fits, news: 0 };
+    this.#groups.set(name, group);
+    group.waiters.add(waiter);
+    if (key !== undefined) this.#byKey.set(key, (this.#byKey.get(key) ?? new Set()).add(waiter));
     this.size += 1;
     waiter.order = this.#arrivals++;
     waiter.timer = setTimeout(() => {
       this.timeIsUp(waiter);
     }, ms);
-    if (told !== this.told) this.#news();
-    this.#nextLook ??= this.#lookLater();
+    if (told !== this.told) this.#mark(group);
+    this.#lookLater(this.#lookAfterMs());
+  }
+
+  /** Nothing comes for this one. */
+  sleep(waiter: Waiter, ms: number): void {
+    waiter.timer = setTimeout(() => {
+      waiter.resolve(undefined);
+    }, ms);
   }
 
   timeIsUp(waiter: Waiter): void {
@@ -149,8 +195,15 @@ class Line {
     else this.#end(waiter, undefined);
   }
 
-  endAll(): void {
-    for (const group of this.#waiters.values()) for (const waiter of group) this.timeIsUp(waiter);
+  /** In turns with other work: each of them then makes its answer. */
+  async endAll(): Promise<void> {
+    let ended = 0;
+    for (const { waiters } of this.#groups.values()) {
+      for (const waiter of waiters) {
+        this.timeIsUp(waiter);
+        if (++ended % ENDED_TOGETHER === 0) await nextTurn();
+      }
+    }
   }
 
   close(): void {
@@ -158,57 +211,81 @@ class Line {
     clearTimeout(this.#nextLook);
   }
 
-  #lookLater(): NodeJS.Timeout {
-    return setTimeout(() => {
+  #lookLater(ms: number): void {
+    this.#nextLook ??= setTimeout(() => {
       this.#nextLook = undefined;
-      this.#news();
-    }, this.#lookAfterMs()).unref();
+      this.#news(undefined);
+    }, ms).unref();
   }
 
-  #news(): void {
-    this.#isWorthALook = true;
-    if (!this.#isServing && this.size > 0) void this.#serve();
+  #news(hint: Hint): void {
+    for (const group of this.#groups.values()) {
+      if (hint === undefined || group.fits(hint)) this.#mark(group);
+    }
+  }
+
+  #mark(group: Group): void {
+    group.news += 1;
+    this.#due.add(group);
+    if (!this.#isServing) void this.#serve();
   }
 
   async #serve(): Promise<void> {
     this.#isServing = true;
-    while (this.#isWorthALook && this.size > 0) {
-      this.#isWorthALook = false;
-      const inVain = new Set<string>();
-      for (let next = this.#oldest(inVain); next !== undefined; next = this.#oldest(inVain)) {
-        if (!(await this.#look(next))) inVain.add(next.want);
-      }
+    let sliceStart = performance.now();
+    for (let next = this.#oldest(); next !== undefined; next = this.#oldest()) {
+      const { group, waiter } = next;
+      const { news } = group;
+      const found = await this.#look(waiter);
+      if (found === 'something') await this.#serveKey(waiter);
+      // What came meanwhile leads to another look.
+      if (found !== 'something' && found !== 'gone' && group.news === news) this.#due.delete(group);
+      if (found === 'failed') this.#retryLater();
+      else this.#failures = 0;
+      if (performance.now() - sliceStart < SLICE_MS) continue;
+      await nextTurn();
+      sliceStart = performance.now();
     }
     this.#isServing = false;
-    if (this.size > 0) this.#nextLook ??= this.#lookLater();
+    if (this.size > 0) this.#lookLater(this.#lookAfterMs());
   }
 
-  #oldest(inVain: ReadonlySet<string>): Waiter | undefined {
-    let oldest: Waiter | undefined;
-    for (const [want, group] of this.#waiters) {
-      if (inVain.has(want)) continue;
-      for (const first of group) {
-        if (oldest === undefined || first.order < oldest.order) oldest = first;
-        break;
-      }
+  #retryLater(): void {
+    clearTimeout(this.#nextLook);
+    this.#nextLook = undefined;
+    this.#lookLater(Math.min(RETRY_MS * 2 ** this.#failures++, this.#lookAfterMs()));
+  }
+
+  /** Of those for whom a look may be worth it, the one who has waited longest. */
+  #oldest(): { readonly group: Group; readonly waiter: Waiter } | undefined {
+    let oldest: { readonly group: Group; readonly waiter: Waiter } | undefined;
+    for (const group of this.#due) {
+      const [waiter] = group.waiters;
+      if (waiter === undefined) this.#due.delete(group);
+      else if (oldest === undefined || waiter.order < oldest.waiter.order) oldest = { group, waiter };
     }
     return oldest;
   }
 
-  /** Resolves with whether it has found something. */
-  async #look(waiter: Waiter): Promise<boolean> {
+  async #serveKey({ wanted: { key } }: Waiter): Promise<void> {
+    if (key === undefined) return;
+    for (const waiter of this.#byKey.get(key) ?? []) await this.#look(waiter);
+  }
+
+  /** `gone`: this one waits no more, and nothing is known of the others. */
+  async #look(waiter: Waiter): Promise<'something' | 'nothing' | 'failed' | 'gone'> {
     waiter.isLooking = true;
     try {
       const found = await waiter.look();
       if (found !== undefined || waiter.isLast) this.#end(waiter, found);
-      return found !== undefined;
+      return found === undefined ? 'nothing' : 'something';
     } catch (error) {
       if (waiter.isLast) this.#end(waiter, undefined);
       else if (!isPassing(error)) {
         this.#remove(waiter);
         waiter.reject(error);
       }
-      return false;
+      return isPassing(error) ? 'failed' : 'gone';
     } finally {
       waiter.isLooking = false;
     }
@@ -221,12 +298,22 @@ class Line {
 
   #remove(waiter: Waiter): void {
     clearTimeout(waiter.timer);
-    const group = this.#waiters.get(waiter.want);
-    if (group?.delete(waiter) !== true) return;
+    const { name, key } = waiter.wanted;
+    const group = this.#groups.get(name);
+    if (group?.waiters.delete(waiter) !== true) return;
     this.size -= 1;
-    if (group.size === 0) this.#waiters.delete(waiter.want);
+    if (group.waiters.size === 0) {
+      this.#groups.delete(name);
+      this.#due.delete(group);
+    }
+    if (key === undefined) return;
+    const same = this.#byKey.get(key);
+    same?.delete(waiter);
+    if (same?.size === 0) this.#byKey.delete(key);
   }
 }
+
+const ENDED_TOGETHER = 200;
 
 /** The store answers again later: who waits can wait for that. */
 function isPassing(error: unknown): boolean {

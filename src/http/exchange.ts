@@ -251,10 +251,13 @@ export class Exchange implements Call {
     this.#gone = gone;
     if (this.#held !== undefined) return;
     this.#heldAt = performance.now();
+    // What was sent has been read, and may have to stay for long otherwise.
+    if (this.#sink !== undefined) this.#sink = () => undefined;
+    this.#bodyBytes.release();
     const head = (): void => {
       this.writeHead({ status: 200, body: '' });
     };
-    this.#held = new HeldReply(this.#res, head, empty);
+    this.#held = new HeldReply(this.#res, head, empty, this.receivedAt ?? this.startedAt);
   }
 
   /** Ends a reply whose head has been sent. */

@@ -1,12 +1,21 @@
 import type { HttpResponse } from 'uWebSockets.js';
-import { STALL_MS } from './transfer.ts';
 
 /** Load balancers and proxies may cut a connection on which nothing has come for so long; ours do after 7 s. */
 const SILENCE_MS = 4_000;
 const BLANK_EVERY_MS = 5_000;
+/** So much earlier, at random: those who came together are then served one after the other. */
+const SPREAD_MS = 500;
 
 /** What is handed to uWebSockets at a time: it copies what the kernel does not take. */
 const PIECE_BYTES = 64 * 1024;
+/**
+ * The kernel tells of room only when a third of its buffer is free, which takes a slow reader longer than the 10 s after which
+ * uWebSockets closes a connection to which nothing is written. So it gets a little more in between.
+ */
+const OFFER_BYTES = 4 * 1024;
+const OFFER_EVERY_MS = 1_000;
+/** How long the kernel may have no room. */
+const STALL_MS = 60_000;
 
 /**
  * A 200 that begins before its body is known, so that nobody takes the connection for a dead one. Until then blanks come, which JSON
@@ -21,25 +30,32 @@ export class HeldReply {
   bytesOut = 0;
   readonly #res: HttpResponse;
   readonly #writeHead: () => void;
+  readonly #spreadMs = Math.random() * SPREAD_MS;
   /** What is left of the body, once that is known. */
   #rest: Buffer | undefined;
   #done: () => void = () => undefined;
   /** Milliseconds of `performance.now()`. */
-  #writtenAt = performance.now();
+  #writtenAt: number;
+  #roomAt = 0;
 
-  constructor(res: HttpResponse, writeHead: () => void, empty: () => string) {
+  /**
+   * @param writeHead writes status and headers.
+   * @param since when the client began to wait.
+   */
+  constructor(res: HttpResponse, writeHead: () => void, empty: () => string, since: number) {
     this.#res = res;
     this.#writeHead = writeHead;
     this.empty = empty;
+    this.#writtenAt = since;
   }
 
   /** The server calls it at intervals. */
   check(now: number): void {
     const silentMs = now - this.#writtenAt;
     if (this.#rest !== undefined) {
-      // No socket is to keep a body for ever, nor blanks without end.
-      if (silentMs > STALL_MS) this.#res.close();
-    } else if (silentMs >= (this.begun ? BLANK_EVERY_MS : SILENCE_MS)) {
+      if (now - this.#roomAt > STALL_MS) this.#res.close();
+      else if (silentMs >= OFFER_EVERY_MS) this.#write(OFFER_BYTES);
+    } else if (silentMs >= (this.begun ? BLANK_EVERY_MS : SILENCE_MS) - this.#spreadMs) {
       this.#blank(now);
     }
   }
@@ -58,35 +74,36 @@ export class HeldReply {
   end(body: Buffer, done: () => void): void {
     this.#rest = body;
     this.#done = done;
-    this.#writtenAt = performance.now();
-    this.#res.onWritable(() => this.#offer());
-    this.#offer();
+    this.#roomAt = performance.now();
+    this.#res.onWritable(() => {
+      this.#roomAt = performance.now();
+      return this.#writeAll();
+    });
+    this.#writeAll();
   }
 
   /** Returns whether the socket took everything, as `onWritable` wants to know. */
-  #offer(): boolean {
-    let taken = true;
-    this.#res.cork(() => {
-      taken = this.#writeRest();
-    });
-    return taken;
+  #writeAll(): boolean {
+    let hasRoom = true;
+    while (hasRoom && this.#rest !== undefined) hasRoom = this.#write(PIECE_BYTES);
+    return hasRoom;
   }
 
-  #writeRest(): boolean {
-    while (this.#rest !== undefined && this.#rest.length > PIECE_BYTES) {
-      const piece = this.#rest.subarray(0, PIECE_BYTES);
-      this.#rest = this.#rest.subarray(PIECE_BYTES);
-      this.bytesOut += piece.length;
-      this.#writtenAt = performance.now();
-      if (!this.#res.write(piece)) return false;
-    }
-    const last = this.#rest;
-    if (last === undefined) return true;
-    this.#rest = undefined;
-    this.bytesOut += last.length;
+  /** Returns whether the kernel has room for more. */
+  #write(bytes: number): boolean {
+    const rest = this.#rest ?? Buffer.alloc(0);
+    const piece = rest.subarray(0, bytes);
+    const isLast = piece.length === rest.length;
+    let hasRoom = true;
+    this.#writtenAt = performance.now();
+    this.bytesOut += piece.length;
+    this.#rest = isLast ? undefined : rest.subarray(bytes);
+    this.#res.cork(() => {
+      if (isLast) this.#res.end(piece);
+      else hasRoom = this.#res.write(piece);
+    });
     // From here on `res` must not be used.
-    this.#res.end(last);
-    this.#done();
-    return true;
+    if (isLast) this.#done();
+    return hasRoom;
   }
 }

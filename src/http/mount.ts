@@ -159,7 +159,9 @@ function respondNow(exchange: Exchange, body: Buffer): void {
 }
 
 function send(exchange: Exchange, reply: Reply): void {
-  if (!exchange.reply(reply)) fail(exchange, noRoomForReply());
+  if (exchange.reply(reply)) return;
+  reply.unsent?.();
+  fail(exchange, noRoomForReply());
 }
 
 function fail(exchange: Exchange, error: unknown): void {

@@ -15,6 +15,8 @@ export interface Reply {
   readonly headers?: Headers;
   /** The reason of a 5xx, for the log; the client does not see it. */
   readonly cause?: unknown;
+  /** Called if another reply is sent instead, because there is no room for such a large one. */
+  readonly unsent?: () => void;
 }
 
 /** The parts of a call that its reply needs. */

@@ -1,7 +1,7 @@
 import type { HttpResponse } from 'uWebSockets.js';
 
 /** How long a client may take nothing of a reply before its connection is closed. */
-export const STALL_MS = 10_000;
+const STALL_MS = 10_000;
 /**
  * How often a slow client is offered more. The kernel reports a socket as writable only once a third of its send
  * buffer is free, which takes a reader of 50 KB/s longer than `STALL_MS`; free space can be used before that.

@@ -1,5 +1,6 @@
 import type { Micros, StoredEvent } from './event.ts';
 import type { LeaseStore } from './lease-store.ts';
+import type { Watcher } from './watchers.ts';
 
 /**
  * The port that every event store implements. `test/contracts/store-contract.ts` says in code what it means, and every
@@ -49,13 +50,14 @@ export interface EventStore extends LeaseStore {
   pendingTag(tenant: string, page: Omit<PageRequest, 'after'>): Promise<string>;
 
   /**
-   * Calls `changed` when events of the tenant may have become pending or free: a hint, which may come for nothing. It comes after
+   * Calls `changed` when events of the tenant may have become pending or free, with what is known of one of them: a hint, which may
+   * come for nothing. It comes after
    * whatever this instance has stored is durable. Of what other instances write, or have leased, it may come a second late, or be
    * missing.
    *
    * @returns what ends it.
    */
-  watch(tenant: string, changed: () => void): () => void;
+  watch(tenant: string, changed: Watcher): () => void;
 
   countPending(tenant: string): Promise<PendingCount>;
 

@@ -55,10 +55,17 @@ export interface LeaseRequest {
    * and no new ones.
    */
   readonly callKey?: string;
+  /**
+   * The caller waits, and asks again when it is told to (`EventStore.watch`): it can do without events that another instance is about
+   * to take, and without what an index may show that was read a moment ago.
+   */
+  readonly patient?: boolean;
 }
 
 export interface LeaseResult {
   readonly leased: readonly Leased[];
+  /** The call with this `callKey` was made before: it gets no leases but these, whatever comes. */
+  readonly repeated?: boolean;
   /** Of `settle` in the request, in its order. */
   readonly settled: readonly (Settled | Failed)[];
 }

@@ -1,4 +1,5 @@
 import { readInbox, type InboxPage, type InboxQuery } from '../../events/inbox.ts';
+import type { Wanted } from '../../events/waiting.ts';
 import { EMPTY_PAGE_TAG } from '../../store/page-tag.ts';
 import { matchesEtag } from '../content.ts';
 import { inboxQuery } from '../inbox-query.ts';
@@ -31,7 +32,7 @@ export function inboxPage({ store, waiting }: V1Services): Route {
     responses: { 200: schemas.InboxPage, 304: null },
     example: examples.inboxPage,
     handle: (request) => {
-      const { principal, query, head, requestId } = request;
+      const { principal, control, query, head, requestId } = request;
       const { wait_seconds = 0, ...parameters } = query;
       const { tenant } = principal;
       const wanted = inboxQuery(parameters);
@@ -43,7 +44,7 @@ export function inboxPage({ store, waiting }: V1Services): Route {
         const page = await read();
         return page !== 'invalid-cursor' && isSomething(page) ? page : undefined;
       };
-      return maybeWaiting(waiting, request, seconds, async (wait): Promise<Reply> => {
+      return maybeWaiting(waiting, { principal, control }, seconds, async (wait): Promise<Reply> => {
         if (cursor === undefined && head.ifNoneMatch !== undefined) {
           const tag = await store.pendingTag(tenant, first);
           const isForWaiting = seconds > 0 && tag === EMPTY_PAGE_TAG;
@@ -55,7 +56,7 @@ export function inboxPage({ store, waiting }: V1Services): Route {
         if (page === 'invalid-cursor') throw invalidCursor();
         if (!isSomething(page)) {
           const nothing = pageText(page, wanted, requestId);
-          page = (await wait(`inbox ${wantOf(wanted)}`, () => nothing, look)) ?? page;
+          page = (await wait(wantedBy('inbox', first), () => nothing, look)) ?? page;
         }
         const headers = page.tag === undefined ? [] : tagHeaders(page.tag);
         return { status: 200, headers, body: pageText(page, wanted, requestId) };
@@ -64,9 +65,16 @@ export function inboxPage({ store, waiting }: V1Services): Route {
   });
 }
 
-/** Those who want the same see the same events. */
-export function wantOf({ source, type }: { source?: string | undefined; type?: string | undefined }): string {
-  return JSON.stringify([source, type]);
+/** What those wait for who do the same with the same filter. */
+export function wantedBy(
+  what: 'inbox' | 'lease',
+  { source, type }: { readonly source?: string | undefined; readonly type?: string | undefined },
+): Wanted {
+  return {
+    name: `${what} ${JSON.stringify([source, type])}`,
+    fits: (event) =>
+      (source === undefined || event.source === source) && (type === undefined || event.type === type),
+  };
 }
 
 /** A page may be empty where a filter has left out much, and go on. */

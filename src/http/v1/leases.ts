@@ -6,12 +6,15 @@ import {
   type ActionResult,
   type HandedOut,
   type LeaseAction,
+  type LeaseOutcome,
 } from '../../events/leases.ts';
 import type { Failed } from '../../store/event-store.ts';
 import { MANY } from '../../store/event-store.ts';
 import { BATCH_BODY_LIMIT } from '../body.ts';
 import { eventNotFound, invalidField, LEASE_LOST, LEASE_MALFORMED, unavailable } from '../request-error.ts';
-import { route, type Control, type Route } from '../route.ts';
+import type { Reply } from '../reply.ts';
+import { route, type Control, type Route, type RouteRequest } from '../route.ts';
+import { StoreUnavailableError } from '../../store/store-errors.ts';
 import { within } from '../within.ts';
 import * as examples from './examples.ts';
 import {
@@ -28,16 +31,15 @@ import {
   unanswered,
   type ItemResult,
 } from './many.ts';
-import { wantOf } from './inbox.ts';
+import { wantedBy } from './inbox.ts';
 import type { V1Services } from './routes.ts';
 import * as schemas from './schemas.ts';
-import { maybeWaiting } from './wait.ts';
+import { maybeWaiting, type Wait } from './wait.ts';
 import { eventMembers, headerKey, timeOrNull } from './wire.ts';
 
 const SECOND = 1e6;
 
 export function leaseEvents(services: V1Services): Route {
-  const { store } = services;
   return route({
     method: 'POST',
     path: '/v1/inbox/lease',
@@ -59,51 +61,67 @@ export function leaseEvents(services: V1Services): Route {
     headers: schemas.LeaseHeaders,
     responses: { 200: schemas.Leases },
     example: examples.leaseEvents,
-    handle: (request) => {
-      const { principal, head, body, requestId, control } = request;
-      const { tenant } = principal;
-      const actions = readActions(body.settle ?? {}, 'settle.');
+    handle: ({ principal, head, body, requestId, control }) => {
       const call = {
-        actions,
+        actions: readActions(body.settle ?? {}, 'settle.'),
         limit: body.limit ?? 10,
         leaseFor: (body.lease_seconds ?? 60) * SECOND,
         source: body.source,
         type: body.event_type,
         idempotencyKey: headerKey(head),
       };
-      return maybeWaiting(services.waiting, request, body.wait_seconds ?? 0, async (wait) => {
-        const { results, ...now } = await carryOutLease(control, services, tenant, call);
-        const settled = results.map((result) => settledItem(result.action, result));
-        const text = (handedOut: readonly HandedOut[], backlog: Backlog): string =>
-          `{"events":[${handedOut.map(leasedEvent).join(',')}],"settled":${resultsText(settled)},` +
-          `"backlog":${JSON.stringify(backlog)},"request_id":"${requestId}"}`;
-        let { handedOut } = now;
-        if (handedOut.length === 0 && settled.every(({ failure }) => failure === undefined)) {
-          const look = () => leaseSome(services, tenant, call);
-          handedOut = (await wait(`lease ${wantOf(call)}`, () => text([], unknownBacklog(0)), look)) ?? [];
-        }
-        const backlog = await lookAtBacklog(store, tenant, handedOut.length);
-        if (!control.prolong(REPLY_MS)) {
-          await giveUp(services, tenant, call, handedOut);
-          throw unavailable('the client has gone');
-        }
-        return { status: 200, body: text(handedOut, backlog) };
-      });
+      const seconds = body.wait_seconds ?? 0;
+      return maybeWaiting(services.waiting, { principal, control }, seconds, (wait) =>
+        leaseAndReply(services, { principal, requestId, control }, { ...call, patient: seconds > 0 }, wait),
+      );
     },
   });
 }
 
-type LeaseCall = Parameters<typeof lease>[2];
-type Outcome = Awaited<ReturnType<typeof lease>>;
+type Asked = Pick<RouteRequest<unknown, unknown, unknown>, 'principal' | 'requestId' | 'control'>;
 
-/** Undefined: there are none. What comes too late is given back. */
+async function leaseAndReply(
+  services: V1Services,
+  { principal: { tenant }, requestId, control }: Asked,
+  call: LeaseCall,
+  wait: Wait,
+): Promise<Reply> {
+  const { results, repeated, ...now } = await carryOutLease(control, services, tenant, call);
+  const settled = results.map((result) => settledItem(result.action, result));
+  const text = (handedOut: readonly HandedOut[], backlog: Backlog): string =>
+    `{"events":[${handedOut.map(leasedEvent).join(',')}],"settled":${resultsText(settled)},` +
+    `"backlog":${JSON.stringify(backlog)},"request_id":"${requestId}"}`;
+  let { handedOut } = now;
+  const isGood = settled.every(({ failure }) => failure === undefined);
+  if (handedOut.length === 0 && isGood && !repeated) {
+    const { source, type, idempotencyKey: key } = call;
+    const wanted = { ...wantedBy('lease', { source, type }), key };
+    const look = () => leaseSome(services, tenant, { ...call, actions: [] });
+    handedOut = (await wait(wanted, () => text([], unknownBacklog(0)), look)) ?? [];
+    if (!control.prolong(STORE_MS + REPLY_MS)) {
+      await giveUp(services, tenant, call, handedOut);
+      throw unavailable('the client has gone');
+    }
+  }
+  const backlog = await lookAtBacklog(services.store, tenant, handedOut.length);
+  const unsent = () => giveUp(services, tenant, call, handedOut);
+  if (!control.prolong(REPLY_MS)) {
+    await unsent();
+    throw unavailable('the client has gone');
+  }
+  return { status: 200, body: text(handedOut, backlog), unsent: () => void unsent().catch(() => undefined) };
+}
+
+type LeaseCall = Parameters<typeof lease>[2];
+
+/** Undefined: there are none, and there may be some later. What comes too late is given back. */
 async function leaseSome(services: V1Services, tenant: string, call: LeaseCall) {
-  const answer = lease(services, tenant, { ...call, actions: [] });
-  const { handedOut } = await within(answer, STORE_MS, () => {
+  const answer = lease(services, tenant, call);
+  const { handedOut, repeated } = await within(answer, STORE_MS, () => {
     answer.then(({ handedOut }) => giveUp(services, tenant, call, handedOut)).catch(() => undefined);
-    return { handedOut: [], results: [] };
+    throw new StoreUnavailableError('no answer from the store in time');
   });
-  return handedOut.length === 0 ? undefined : handedOut;
+  return handedOut.length === 0 && !repeated ? undefined : handedOut;
 }
 
 /** What comes too late for the reply is given back. */
@@ -112,13 +130,13 @@ function carryOutLease(
   services: V1Services,
   tenant: string,
   call: LeaseCall,
-): Promise<Outcome> {
+): Promise<LeaseOutcome> {
   const { actions } = call;
-  const late = (answer: Promise<Outcome>): Outcome => {
+  const late = (answer: Promise<LeaseOutcome>): LeaseOutcome => {
     answer.then(({ handedOut }) => giveUp(services, tenant, call, handedOut)).catch(() => undefined);
     if (actions.length === 0) throw tooLong();
     const results = actions.map(({ action }) => ({ action, eventId: null, ...unanswered() }));
-    return { handedOut: [], results };
+    return { handedOut: [], results, repeated: false };
   };
   return askStore(control, actions.length, () => lease(services, tenant, call), late);
 }

@@ -1,4 +1,4 @@
-import type { Waiting } from '../../events/waiting.ts';
+import type { Waiting, Wanted } from '../../events/waiting.ts';
 import type { Principal } from '../../access/authenticator.ts';
 import { RequestError } from '../request-error.ts';
 import type { Control } from '../route.ts';
@@ -6,7 +6,7 @@ import { REPLY_MS, STORE_MS } from './many.ts';
 
 /** Waits for what `look` finds, as `Place.wait` does. Undefined also where the client has gone, or the transport cannot wait. */
 export type Wait = <Found>(
-  want: string,
+  wanted: Wanted,
   empty: () => string,
   look: () => Promise<Found | undefined>,
 ) => Promise<Found | undefined>;
@@ -32,12 +32,12 @@ export async function maybeWaiting<Reply>(
     });
   }
   try {
-    return await answer((want, empty, look) => {
+    return await answer((wanted, empty, look) => {
       const ms = until - performance.now();
       const isHeld = control.hold(ms + STORE_MS + REPLY_MS, empty, () => {
         place.leave();
       });
-      return isHeld ? place.wait(want, ms, look) : Promise.resolve(undefined);
+      return isHeld ? place.wait(wanted, ms, look) : Promise.resolve(undefined);
     });
   } finally {
     place.leave();

@@ -4,6 +4,7 @@ import { LEASE_SKEW } from '../lease-store.ts';
 import type { Deadline } from './deadline.ts';
 import { idOfPosition, shardKey, timeOfPosition, timePosition } from './event-item.ts';
 import type { IndexReader } from './index-reader.ts';
+import type { News } from './news.ts';
 import { walkInbox } from './inbox-walk.ts';
 import { createTurns } from './turns.ts';
 
@@ -18,6 +19,8 @@ export interface Candidates {
   ): Promise<Picked>;
   /** The event was given back, and may be picked at once. */
   returned(tenant: string, id: string): void;
+  /** Events of the tenant may be free that were leased: the next call begins with the oldest. */
+  again(tenant: string): void;
   /** The event has just been stored, and somebody waits for such events: the index may not show it yet. */
   offer(event: StoredEvent): void;
 }
@@ -27,6 +30,8 @@ export interface Wanted {
   readonly leaseFor: Micros;
   readonly source?: string;
   readonly type?: string;
+  /** As of a `LeaseRequest`. */
+  readonly patient?: boolean;
 }
 
 export interface Candidate {
@@ -50,6 +55,10 @@ export interface CandidatesOptions {
   /** Milliseconds that never go back. */
   readonly clockMs: () => number;
   readonly pagePayloadBytes?: number;
+  /** Which instances have consumers that wait. */
+  readonly news: Pick<News, 'waitingWith'>;
+  /** Is told in how many milliseconds a patient caller should look again. */
+  readonly againIn: (tenant: string, ms: number) => void;
 }
 
 /** For so long the index may show an event as free that this instance has leased, in milliseconds. */
@@ -62,7 +71,7 @@ const LATE_EVENTS: Micros = 5e6;
 const AGAIN_MIN: Micros = 1e6;
 const AGAIN_MAX: Micros = 10e6;
 
-/** Where events are offered, the index is read only so often. */
+/** A patient caller reads an index to which nothing has come only so often. */
 const WALK_EVERY_MS = 250;
 
 /** Events of one tenant that are on offer. */
@@ -76,6 +85,8 @@ interface Place {
   reached: string;
   /** When it was read from the head. */
   headAt: Micros;
+  /** When it was read to its end, by `clockMs`. */
+  endedAtMs: number;
 }
 
 interface Inbox {
@@ -84,8 +95,6 @@ interface Inbox {
   readonly picked: Map<string, PickedEvent>;
   /** Events that were offered, by id. */
   readonly offered: Map<string, Offer>;
-  /** When the index was read, by `clockMs`. */
-  walkedAtMs: number;
 }
 
 interface Offer {
@@ -101,7 +110,7 @@ interface PickedEvent {
 }
 
 export function createCandidates(options: CandidatesOptions): Candidates {
-  const { reader, eventTtl, now, clockMs } = options;
+  const { eventTtl, now, clockMs } = options;
   const inboxes = new Map<string, Inbox>();
   // One walk for each tenant at a time: the next one leaves out what it has picked.
   const walks = createTurns(Infinity, 1);
@@ -112,34 +121,6 @@ export function createCandidates(options: CandidatesOptions): Candidates {
     return inbox;
   };
 
-  /** From the index, from where the last walk has ended. */
-  async function walkOn(tenant: string, inbox: Inbox, picking: Picking, deadline: Deadline): Promise<void> {
-    const { wanted, time } = picking;
-    const oldest = timePosition(time - eventTtl + 1);
-    const place = placeOf(inbox, wanted, time);
-    const after = place.reached > oldest ? place.reached : oldest;
-    const shards = Array.from({ length: options.readShards() }, (_, shard) => shardKey(tenant, shard));
-    const { limit, source, type } = wanted;
-    const filter = {
-      freeAt: time - LEASE_SKEW,
-      ...(source === undefined ? {} : { source }),
-      ...(type === undefined ? {} : { type }),
-    };
-    const firstAsk = Math.ceil((2 * limit) / shards.length) + Math.ceil(inbox.picked.size / shards.length);
-    const walk = walkInbox({ reader, shards, after, end: null, filter, firstAsk, deadline });
-    inbox.walkedAtMs = clockMs();
-    let reached = walk.reached();
-    while (!picking.isOver) {
-      const entry = await walk.next();
-      if (entry === undefined) break;
-      const { position, payloadBytes } = entry;
-      if (!picking.add(idOfPosition(position), timeOfPosition(position), payloadBytes)) break;
-      reached = walk.reached();
-    }
-    const latest = timePosition(time - LATE_EVENTS);
-    place.reached = reached < latest ? reached : latest;
-  }
-
   return {
     pick: (tenant, wanted, take, deadline) =>
       walks.run(tenant, async () => {
@@ -148,15 +129,19 @@ export function createCandidates(options: CandidatesOptions): Candidates {
         dropOld(inbox.offered, clockMs());
         const room = options.pagePayloadBytes ?? PAGE_PAYLOAD_BYTES;
         const picking = new Picking(inbox, wanted, { time: now(), atMs: clockMs(), eventTtl, room }, take);
-        // The index is read again now and then all the same: it may have older ones.
-        if (clockMs() - inbox.walkedAtMs < WALK_EVERY_MS) addOffered(inbox, picking);
+        // Who is patient asks again, and the index is read then: it may have older ones.
+        if (wanted.patient === true) addOffered(inbox, picking);
         if (picking.candidates.length === 0) {
-          await walkOn(tenant, inbox, picking, deadline);
+          await walkOn(options, tenant, inbox, picking, deadline);
           addOffered(inbox, picking);
         }
         const { candidates, isFull, isRefused } = picking;
         return { candidates, full: isFull, refused: isRefused };
       }),
+
+    again(tenant) {
+      inboxes.get(tenant)?.places.clear();
+    },
 
     returned(tenant, id) {
       const inbox = inboxes.get(tenant);
@@ -172,8 +157,88 @@ export function createCandidates(options: CandidatesOptions): Candidates {
   };
 }
 
+/** For so long an event is left to the instance that has stored it. */
+const STORERS: Micros = 300e3;
+/** So long each further instance leaves it to those before it. */
+const TURN: Micros = 3e6;
+
+/**
+ * The order in which instances with consumers that wait take events from the index, so that they do not fight for them: first the
+ * one that has stored an event, which is offered to its consumers; then one that the event's id names, by rendezvous hashing; and so on.
+ *
+ * @returns a function that tells in how many milliseconds it is this instance's turn.
+ */
+function createTurn({ me, others }: ReturnType<News['waitingWith']>, { offered }: Inbox, time: Micros) {
+  if (others.length === 0) return undefined;
+  return (id: string, createdAt: Micros): number => {
+    if (offered.has(id)) return 0;
+    const mine = weight(id, me);
+    const rank = others.filter((other) => weight(id, other) > mine).length;
+    return (createdAt + STORERS + rank * TURN - time) / 1_000;
+  };
+}
+
+/** FNV-1a (draft-eastlake-fnv), 32 bits. */
+function weight(id: string, instance: string): number {
+  let hash = 0x811c9dc5;
+  for (const text of [instance, id]) {
+    for (let at = 0; at < text.length; at++) hash = Math.imul(hash ^ text.charCodeAt(at), 0x01000193);
+  }
+  return hash >>> 0;
+}
+
 function newInbox(): Inbox {
-  return { places: new Map(), picked: new Map(), offered: new Map(), walkedAtMs: -Infinity };
+  return { places: new Map(), picked: new Map(), offered: new Map() };
+}
+
+/** From the index, from where the last walk has ended. */
+async function walkOn(
+  options: CandidatesOptions,
+  tenant: string,
+  inbox: Inbox,
+  picking: Picking,
+  deadline: Deadline,
+): Promise<void> {
+  const { reader, eventTtl, clockMs, againIn } = options;
+  const { wanted, time } = picking;
+  const oldest = timePosition(time - eventTtl + 1);
+  const place = placeOf(inbox, wanted, time);
+  const waitMs = place.endedAtMs + WALK_EVERY_MS - clockMs();
+  if (wanted.patient === true && waitMs > 0) {
+    againIn(tenant, waitMs);
+    return;
+  }
+  const after = place.reached > oldest ? place.reached : oldest;
+  const shards = Array.from({ length: options.readShards() }, (_, shard) => shardKey(tenant, shard));
+  const { limit, source, type } = wanted;
+  const filter = {
+    freeAt: time - LEASE_SKEW,
+    ...(source === undefined ? {} : { source }),
+    ...(type === undefined ? {} : { type }),
+  };
+  const firstAsk = Math.ceil((2 * limit) / shards.length) + Math.ceil(inbox.picked.size / shards.length);
+  const walk = walkInbox({ reader, shards, after, end: null, filter, firstAsk, deadline });
+  const turn =
+    wanted.patient === true ? createTurn(options.news.waitingWith(tenant), inbox, time) : undefined;
+  let reached = walk.reached();
+  let isEnded = false;
+  let left: { readonly reached: string; readonly ms: number } | undefined;
+  while (!picking.isOver) {
+    const entry = await walk.next();
+    isEnded = entry === undefined;
+    if (entry === undefined) break;
+    const { position, payloadBytes } = entry;
+    const [id, createdAt] = [idOfPosition(position), timeOfPosition(position)];
+    const ms = turn?.(id, createdAt) ?? 0;
+    if (ms > 0) left = { reached: left?.reached ?? reached, ms: Math.min(left?.ms ?? ms, ms) };
+    else if (!picking.add(id, createdAt, payloadBytes)) break;
+    reached = walk.reached();
+  }
+  if (isEnded && left === undefined) place.endedAtMs = clockMs();
+  if (left !== undefined) againIn(tenant, left.ms);
+  const latest = timePosition(time - LATE_EVENTS);
+  const passed = left?.reached ?? reached;
+  place.reached = passed < latest ? passed : latest;
 }
 
 /** What one call picks. */
@@ -241,7 +306,7 @@ function placeOf({ places }: Inbox, { source, type, leaseFor }: Wanted, time: Mi
   const known = places.get(key);
   const again = Math.min(AGAIN_MAX, Math.max(AGAIN_MIN, leaseFor / 10));
   if (known !== undefined && Math.abs(time - known.headAt) < again) return known;
-  const fresh = { reached: '', headAt: time };
+  const fresh = { reached: '', headAt: time, endedAtMs: -Infinity };
   putLast(places, key, fresh, PLACES_OF_ONE);
   return fresh;
 }

@@ -117,7 +117,7 @@ export async function openDynamoStore(options: DynamoStoreOptions): Promise<Dyna
   );
 
   const { maxAttempts = MAX_ATTEMPTS, clockMs = () => performance.now() } = options;
-  const news = createNews({ claims, now, run: calls.runUnshared });
+  const news = createNews({ claims, now, log, run: calls.runUnshared });
   const leaseParts = { inbox, claims, calls, callBudgetMs, pageBytes, index, maxAttempts };
   const { leases, offer } = createLeaseStore({ ...leaseParts, now, clockMs, news, shards: options.shards });
 

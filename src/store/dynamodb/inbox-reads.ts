@@ -78,9 +78,10 @@ export async function readPage(
       if (event === undefined) continue;
       const entry = entries[index];
       page.push(event);
-      if (entry !== undefined) shown += shownAs(entry, now);
       const until = leasedUntil(found.get(event.id) ?? {}, now);
       if (until !== undefined) leases.set(event.id, until);
+      // As the record says: the index may lag, and what it shows then must not be taken for the same as this.
+      if (entry !== undefined) shown += shownAs({ position: entry.position, leaseUntil: until ?? 0 }, now);
       room -= entry?.payloadBytes ?? 0;
     }
   }
@@ -116,7 +117,7 @@ export async function readTag(
   return pageTag(shown, await walk.hasMore());
 }
 
-function shownAs({ position, leaseUntil = 0 }: IndexEntry, now: Micros): string {
+function shownAs({ position, leaseUntil = 0 }: Omit<IndexEntry, 'payloadBytes'>, now: Micros): string {
   return `${position} ${String(leaseUntil > now ? leaseUntil : null)}\n`;
 }
 

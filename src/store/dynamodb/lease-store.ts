@@ -1,14 +1,15 @@
 import type { Micros } from '../event.ts';
-import { unused } from '../lease-store.ts';
+import { LEASE_SKEW, unused } from '../lease-store.ts';
 import type { Failed } from '../event-store.ts';
 import type { StoredEvent } from '../event.ts';
-import type { LeaseStore, LeaseRequest, LeaseResult, Settled, Settlement } from '../lease-store.ts';
+import type { Leased, LeaseStore, LeaseRequest, LeaseResult, Settled, Settlement } from '../lease-store.ts';
 import type { Deadline } from './deadline.ts';
 import type { News } from './news.ts';
 import type { Shares } from '../shares.ts';
 import type { Calls } from './calls.ts';
 import { createCandidates, type Candidates } from './candidates.ts';
 import { unlessRefused } from '../unless-refused.ts';
+import { createLater } from './later.ts';
 import type { InboxIndex } from './inbox-index.ts';
 import { readPage, type InboxOptions } from './inbox-reads.ts';
 import { createLeaseItems } from './lease-items.ts';
@@ -38,13 +39,15 @@ export function createLeaseStore(options: LeaseStoreOptions): {
   const { inbox, calls, callBudgetMs, pageBytes, index, now, news } = options;
   const { events, eventTtl } = inbox;
   const items = createLeaseItems({ ...options, events, eventTtl });
-  const candidates = createCandidates({ ...inbox, ...options });
+  const patience = createLater(1, news.tellHere);
+  const candidates = createCandidates({ ...inbox, ...options, againIn: patience.in });
   const leases = { ...inbox, ...options, items, candidates };
+  const returns = createReturns(news, candidates, now);
 
   const settleMany = async (tenant: string, settlements: readonly Settlement[], endsAt?: number) => {
     const settleOne = (one: Settlement, deadline: Deadline) => settleLease(leases, tenant, one, deadline);
     const settled = await calls.runMany(tenant, settlements, settleOne, endsAt);
-    if (settlements.some((one, index) => isFree(one, settled[index]))) news.tell(tenant);
+    returns.settled(tenant, settlements, settled);
     return settled;
   };
 
@@ -57,7 +60,9 @@ export function createLeaseStore(options: LeaseStoreOptions): {
       const endsAt = performance.now() + callBudgetMs;
       const settled = unlessRefused(await settleMany(tenant, settle, endsAt));
       try {
-        return { leased: await leaseNow(tenant, request, endsAt), settled };
+        const found = await leaseNow(tenant, request, endsAt);
+        returns.leased(tenant, found.leased);
+        return { ...found, settled };
       } catch (error) {
         // The caller must learn what was settled, and asks again for the rest.
         if (settled.length === 0) throw error;
@@ -121,13 +126,51 @@ function createLeaseNow(
 
 function createOffer(news: News, candidates: Pick<Candidates, 'offer'>) {
   return (events: readonly StoredEvent[]): void => {
-    const pending = events.filter(({ acknowledgedAt }) => acknowledgedAt === null);
-    for (const event of pending) if (news.isWatched(event.tenant)) candidates.offer(event);
-    for (const tenant of new Set(pending.map((event) => event.tenant))) news.tell(tenant);
+    for (const event of events) {
+      if (event.acknowledgedAt !== null) continue;
+      if (news.isWatched(event.tenant)) candidates.offer(event);
+      news.tell(event.tenant, event);
+    }
   };
 }
 
-/** Whether the event can be leased again at once: that is news. */
-function isFree(settlement: Settlement, result: Settled | Failed | undefined): boolean {
-  return settlement.action === 'release' && settlement.delay === 0 && result?.outcome === 'released';
+/** Looks of those who wait when leases end that this instance knows, which no write tells of. */
+function createReturns(news: News, candidates: Pick<Candidates, 'again'>, now: () => Micros) {
+  const returns = createLater(RETURNS_EVERY_MS, (tenant) => {
+    if (!news.isWatched(tenant)) return;
+    candidates.again(tenant);
+    news.tellHere(tenant);
+  });
+  const at = (tenant: string, times: readonly Micros[]): void => {
+    if (times.length > 0)
+      returns.in(tenant, (Math.min(...times) + LEASE_SKEW - now()) / 1_000 + LOOK_AFTER_MS);
+  };
+  return {
+    leased: (tenant: string, leased: readonly Leased[]): void => {
+      at(
+        tenant,
+        leased.map(({ lease }) => lease.until),
+      );
+    },
+
+    /** Events that are free again at once are news. */
+    settled: (
+      tenant: string,
+      settlements: readonly Settlement[],
+      results: readonly (Settled | Failed)[],
+    ): void => {
+      const delays = settlements.flatMap((one, index) =>
+        one.action === 'release' && results[index]?.outcome === 'released' ? [one.delay] : [],
+      );
+      if (delays.includes(0)) news.tell(tenant);
+      at(
+        tenant,
+        delays.filter((delay) => delay > 0).map((delay) => now() + delay),
+      );
+    },
+  };
 }
+
+const RETURNS_EVERY_MS = 1_000;
+/** An index may show a moment later that a lease has run out. */
+const LOOK_AFTER_MS = 100;

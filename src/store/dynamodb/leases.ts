@@ -1,7 +1,7 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { setMaxListeners } from 'node:events';
 import type { Micros, StoredEvent } from '../event.ts';
-import type { Leased, LeaseRequest, Settlement } from '../lease-store.ts';
+import type { Leased, LeaseRequest, LeaseResult, Settlement } from '../lease-store.ts';
 import { CorruptEventError, StoreOverloadedError } from '../store-errors.ts';
 import type { StoreLog } from '../store-log.ts';
 import type { Candidate, Candidates } from './candidates.ts';
@@ -31,6 +31,8 @@ export interface Attempted {
   readonly unclear: Map<string, string>;
 }
 
+type LeasedNow = Omit<LeaseResult, 'settled'>;
+
 /** How often a call looks for more when others were faster. */
 const ROUNDS = 4;
 
@@ -45,11 +47,11 @@ export async function leaseFree(
   attempted: Attempted,
   take: (bytes: number) => boolean,
   deadline: Deadline,
-): Promise<readonly Leased[]> {
+): Promise<LeasedNow> {
   const { claims, now } = options;
   const call = request.callKey === undefined ? undefined : callId(tenant, request.callKey);
   const earlier = call === undefined ? undefined : await readCall(claims, call, deadline);
-  if (earlier !== undefined && earlier.until > now()) return stillLeased(options, tenant, earlier, deadline);
+  if (earlier !== undefined && earlier.until > now()) return repeated(options, tenant, earlier, deadline);
 
   const leased: Leased[] = [];
   // The leases of a call are on record before there are any. So it has only one round.
@@ -73,7 +75,7 @@ export async function leaseFree(
     ) {
       for (const { id } of takes) options.candidates.returned(tenant, id);
       const other = await readCall(claims, call, deadline);
-      return other === undefined ? [] : stillLeased(options, tenant, other, deadline);
+      return other === undefined ? { leased: [] } : repeated(options, tenant, other, deadline);
     }
     leased.push(...(await takeAll(options, tenant, takes, attempted.unclear, deadline)));
     if (found.full) break;
@@ -85,7 +87,16 @@ export async function leaseFree(
   if (refused && leased.length === 0) {
     throw new StoreOverloadedError('too many bytes of events are under way');
   }
-  return leased;
+  return { leased };
+}
+
+async function repeated(
+  options: LeasesOptions,
+  tenant: string,
+  call: RecordedCall,
+  deadline: Deadline,
+): Promise<LeasedNow> {
+  return { leased: await stillLeased(options, tenant, call, deadline), repeated: true };
 }
 
 interface Taking extends Candidate {

@@ -1,6 +1,8 @@
 import { createHash, randomBytes } from 'node:crypto';
+import { LRUCache } from 'lru-cache';
 import type { Micros } from '../event.ts';
-import { createWatchers, type Watchers } from '../watchers.ts';
+import type { StoreLog } from '../store-log.ts';
+import { createWatchers, type Hint, type Watchers } from '../watchers.ts';
 import type { Deadline } from './deadline.ts';
 import type { FoundItem, Table } from './table.ts';
 
@@ -10,23 +12,34 @@ import type { FoundItem, Table } from './table.ts';
  */
 export interface News extends Pick<Watchers, 'watch' | 'isWatched'> {
   /** Events of the tenant have become pending or free, through this instance. */
-  readonly tell: (tenant: string) => void;
+  readonly tell: (tenant: string, hint?: Hint) => void;
+  /** As `tell`, for those who wait here: it is no news. */
+  readonly tellHere: (tenant: string) => void;
+  /** This instance, and the others on which somebody waits for such tenants: names of which all instances know the same. */
+  readonly waitingWith: (tenant: string) => { readonly me: string; readonly others: readonly string[] };
   readonly stop: () => void;
 }
 
 export interface NewsOptions {
-  readonly claims: Pick<Table, 'get' | 'update'>;
+  readonly claims: Pick<Table, 'name' | 'get' | 'update'>;
   readonly now: () => Micros;
   /** Runs what sends requests. */
   readonly run: <T>(call: (deadline: Deadline) => Promise<T>) => Promise<T>;
   /** How often the item is read while this instance waits, or has news, in milliseconds. */
   readonly everyMs?: number;
+  readonly log: StoreLog;
 }
 
 const EVERY_MS = 250;
 const BUCKETS = 128;
 /** For so long others take an instance for one that waits. It says so again after half of that. */
 const WAITS_FOR_S = 60;
+/** So long after the last wait it says that it waits no more: those who work may wait again at any moment. */
+const LEFT_AFTER_MS = 3_000;
+/** Failures in a row that are told: others are told by the calls that fail as well. */
+const TOLD_FAILURE = 8;
+/** Buckets of tenants that are remembered. */
+const TENANTS = 10_000;
 
 /** No claim has such a key: theirs are 64 hex digits. Without a `ttl`, it stays. */
 export const NEWS_KEY = '~news';
@@ -45,21 +58,23 @@ export function createNews({ everyMs = EVERY_MS, ...options }: NewsOptions): New
       isLooking = true;
       void board.look().finally(() => {
         isLooking = false;
-        if (board.hasNews || !isEmpty(watchers.tenants())) lookSoon();
+        if (board.isBusy || !isEmpty(watchers.tenants())) lookSoon();
         else board.forget();
       });
     }, everyMs).unref();
   }
 
   return {
+    tellHere: watchers.tell,
+    waitingWith: (tenant) => board.waitingWith(board.bucketOf(tenant)),
     watch(tenant, changed) {
       lookSoon();
       return watchers.watch(tenant, changed);
     },
     isWatched: watchers.isWatched,
-    tell(tenant) {
-      board.put(bucketOf(tenant));
-      watchers.tell(tenant);
+    tell(tenant, hint) {
+      board.put(board.bucketOf(tenant));
+      watchers.tell(tenant, hint);
       lookSoon();
     },
     stop() {
@@ -80,14 +95,35 @@ class Board {
   #seen: ReadonlyMap<number, number> | undefined;
   /** What others know of this instance. */
   #known: Waits = { until: 0, buckets: new Set() };
+  /** What was said last of the others that wait. */
+  #others: readonly (readonly [name: string, waits: Waits])[] = [];
+  /** When somebody here waited last for each bucket, in milliseconds of `performance.now()`. */
+  readonly #waitedAt = new Map<number, number>();
+  readonly #buckets = new LRUCache<string, number>({ max: TENANTS });
+  #failures = 0;
 
   constructor(options: Omit<NewsOptions, 'everyMs'>, watchers: Watchers) {
     this.#options = options;
     this.#watchers = watchers;
   }
 
-  get hasNews(): boolean {
-    return this.#fresh.size > 0;
+  /** Whether there is something to say still. */
+  get isBusy(): boolean {
+    return this.#fresh.size > 0 || this.#waitedAt.size > 0;
+  }
+
+  bucketOf(tenant: string): number {
+    const known = this.#buckets.get(tenant);
+    if (known !== undefined) return known;
+    const bucket = createHash('sha256').update(tenant).digest().readUInt8(0) % BUCKETS;
+    this.#buckets.set(tenant, bucket);
+    return bucket;
+  }
+
+  waitingWith(bucket: number): { readonly me: string; readonly others: readonly string[] } {
+    const time = this.#options.now() / 1e6;
+    const others = this.#others.filter(([, { buckets, until }]) => until > time && buckets.has(bucket));
+    return { me: this.#me, others: others.map(([name]) => name) };
   }
 
   put(bucket: number): void {
@@ -110,13 +146,18 @@ class Board {
         const said = read(await claims.get({ Key: { claim_key: NEWS_KEY } }, deadline));
         const seen = this.#seen;
         this.#seen = said.counts;
-        const isNew = (bucket: number) => seen !== undefined && said.counts.get(bucket) !== seen.get(bucket);
+        // Where nobody has looked for a while, nobody knows what is new.
+        const isNew = (bucket: number) => said.counts.get(bucket) !== seen?.get(bucket) || seen === undefined;
         // The index may not have shown this instance's own ones at once.
         this.#tell(watched, (bucket) => isNew(bucket) || news.has(bucket));
         await this.#answer(said, watched, news, deadline);
       });
-    } catch {
+      this.#failures = 0;
+    } catch (error) {
       for (const bucket of news) this.#fresh.add(bucket);
+      if (++this.#failures !== TOLD_FAILURE) return;
+      const message = 'instances cannot tell each other of events: who waits learns of them seconds later';
+      this.#options.log.warn({ err: error, table: claims.name }, message);
     }
   }
 
@@ -129,23 +170,34 @@ class Board {
   ): Promise<void> {
     const { claims, now } = this.#options;
     const time = Math.floor(now() / 1e6);
-    const others = [...waits].filter(([name, { until }]) => name !== this.#me && until > time);
+    this.#others = [...waits].filter(([name, { until }]) => name !== this.#me && until > time);
     const changes = new Changes();
     for (const bucket of news) {
-      if (others.some(([, { buckets }]) => buckets.has(bucket))) changes.add(`n_${String(bucket)}`);
+      if (this.#others.some(([, { buckets }]) => buckets.has(bucket))) changes.add(`n_${String(bucket)}`);
     }
     const before = this.#known.until > time ? this.#known.buckets : new Set<number>();
-    const isAllKnown = [...watched.keys()].every((bucket) => before.has(bucket));
-    const mine: Waits = { until: time + WAITS_FOR_S, buckets: new Set(watched.keys()) };
-    const isDue = !isAllKnown || (watched.size > 0 && this.#known.until < time + WAITS_FOR_S / 2);
+    const mine: Waits = { until: time + WAITS_FOR_S, buckets: this.#waitedLately(watched) };
+    const isSame =
+      mine.buckets.size === before.size && [...before].every((bucket) => mine.buckets.has(bucket));
+    const isDue = !isSame || (watched.size > 0 && this.#known.until < time + WAITS_FOR_S / 2);
     if (isDue) changes.set(this.#me, format(mine));
-    for (const [name, { until }] of waits) if (until < time - WAITS_FOR_S) changes.remove(name);
+    for (const [name, { until }] of waits) {
+      if (name !== this.#me && until < time - WAITS_FOR_S) changes.remove(name);
+    }
     if (changes.isEmpty) return;
     await claims.update({ Key: { claim_key: NEWS_KEY }, ...changes.request() }, deadline);
     if (!isDue) return;
     this.#known = mine;
     // What came before the others knew of it, nobody has told.
     this.#tell(watched, (bucket) => !before.has(bucket));
+  }
+
+  /** Buckets for which somebody here waits, or did a moment ago. */
+  #waitedLately(watched: Watched): ReadonlySet<number> {
+    const now = performance.now();
+    for (const bucket of watched.keys()) this.#waitedAt.set(bucket, now);
+    for (const [bucket, at] of this.#waitedAt) if (at + LEFT_AFTER_MS < now) this.#waitedAt.delete(bucket);
+    return new Set(this.#waitedAt.keys());
   }
 
   #tell(watched: Watched, isWanted: (bucket: number) => boolean): void {
@@ -157,7 +209,7 @@ class Board {
   #watched(): Watched {
     const watched = new Map<number, string[]>();
     for (const tenant of this.#watchers.tenants()) {
-      const bucket = bucketOf(tenant);
+      const bucket = this.bucketOf(tenant);
       const others = watched.get(bucket);
       if (others === undefined) watched.set(bucket, [tenant]);
       else others.push(tenant);
@@ -253,10 +305,6 @@ class Changes {
     this.#names[place] = name;
     return place;
   }
-}
-
-function bucketOf(tenant: string): number {
-  return createHash('sha256').update(tenant).digest().readUInt8(0) % BUCKETS;
 }
 
 function isEmpty(values: Iterable<unknown>): boolean {

@@ -1,5 +1,6 @@
 import type { Append, Appended, Claim, Failed } from '../event-store.ts';
 import type { StoredEvent } from '../event.ts';
+import type { Hint } from '../watchers.ts';
 import type { Counts } from './counts.ts';
 import { appendEntry, type Lmdb } from './database.ts';
 import type { Disk } from './disk.ts';
@@ -22,7 +23,7 @@ interface Parts {
   readonly sequences: Sequences;
   readonly disk: Disk | undefined;
   /** Is told of each tenant that gets a pending event, before that is on disk. */
-  readonly touch: (tenant: string) => void;
+  readonly touch: (tenant: string, event?: Hint) => void;
 }
 
 /** Stores new events. */
@@ -66,7 +67,7 @@ export function createAppends({ lmdb, writer, counts, claims, sequences, disk, t
     if (pending !== undefined) {
       inbox.putSync(pending.key, pending.value);
       counts.added(event.tenant, sequence);
-      touch(event.tenant);
+      touch(event.tenant, event);
     }
     return STORED;
   }

@@ -1,7 +1,14 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { LRUCache } from 'lru-cache';
 import type { Micros } from '../event.ts';
-import { unused, type Leased, type LeaseRequest, type LeaseStore, type Settlement } from '../lease-store.ts';
+import {
+  unused,
+  type Leased,
+  type LeaseRequest,
+  type LeaseResult,
+  type LeaseStore,
+  type Settlement,
+} from '../lease-store.ts';
 import { pendingAt } from './event-at.ts';
 import { createHandOut, leaseOf, type HandingOutParts } from './handing-out.ts';
 import { inboxKey, inboxSequence } from './inbox-index.ts';
@@ -47,10 +54,10 @@ export function createLeases(parts: Parts): Omit<LeaseStore, 'listQuarantined'> 
       const { settle: first = [], limit } = request;
       const settling = first.length === 0 ? [] : settle(tenant, first);
       const leasing = writer.write(tenant, SMALL_WRITE_BYTES * limit, () => lease(tenant, request), limit);
-      if (first.length === 0) return { settled: [], leased: await leasing };
+      if (first.length === 0) return { settled: [], ...(await leasing) };
       const [settled, found] = await Promise.allSettled([settling, leasing]);
-      const leased = found.status === 'fulfilled' ? found.value : [];
-      if (settled.status === 'fulfilled') return { settled: settled.value, leased };
+      const { leased, ...more } = found.status === 'fulfilled' ? found.value : { leased: [] };
+      if (settled.status === 'fulfilled') return { settled: settled.value, leased, ...more };
       // The caller learns that nothing was done.
       const given = leased.map((one) => unused(one.event.id, one.lease.id));
       if (given.length > 0) await settle(tenant, given);
@@ -76,20 +83,22 @@ function createLeasing(parts: Parts, calls: LRUCache<string, Call>) {
   const { places } = leases;
   const handOut = createHandOut(parts);
 
-  return function lease(tenant: string, request: LeaseRequest): readonly Leased[] {
+  return function lease(tenant: string, request: LeaseRequest): Omit<LeaseResult, 'settled'> {
     const { callKey, limit, leaseFor } = request;
     const time = now();
     const name = callKey === undefined ? randomName() : callName(tenant, callKey);
     const known = callKey === undefined ? undefined : calls.get(name);
-    if (known !== undefined && known.until > time) return leasedBy(tenant, name, known, time);
+    if (known !== undefined && known.until > time) {
+      return { leased: leasedBy(tenant, name, known, time), repeated: true };
+    }
     places.requireRoom(tenant, limit, time);
     const taken = handOut(tenant, request, name, time);
     const [first, last] = [taken[0], taken.at(-1)];
-    if (first === undefined || last === undefined) return [];
+    if (first === undefined || last === undefined) return { leased: [] };
     const range = { first: first.sequence, last: last.sequence };
     places.hold(tenant, handOf(first.leased.lease.id), time + leaseFor, range, taken.length);
     if (callKey !== undefined) calls.set(name, { ...range, until: time + leaseFor });
-    return taken.map(({ leased }) => leased);
+    return { leased: taken.map(({ leased }) => leased) };
   };
 
   /** The leases of that call that still run. */

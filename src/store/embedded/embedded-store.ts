@@ -24,7 +24,7 @@ import { createSweep } from './sweep.ts';
 import { createLeaseTable, runningUntil } from './lease-table.ts';
 import { createQuarantine, listQuarantined } from './quarantine.ts';
 import { openTail } from './tail.ts';
-import { createWatchers } from '../watchers.ts';
+import { createWatchers, type Hint, type Watcher } from '../watchers.ts';
 import { createReturning } from './returning.ts';
 import { createWriter, NO_TENANT, type Writer, type WriterLimits, type WriterOptions } from './writer.ts';
 import { createClaims, type Claims } from './embedded-claims.ts';
@@ -199,7 +199,7 @@ function createParts(
   });
   return {
     sequences,
-    watch: (tenant: string, changed: () => void) => {
+    watch: (tenant: string, changed: Watcher) => {
       const unwatch = watchers.watch(tenant, changed);
       returning.begin(tenant);
       return unwatch;
@@ -223,18 +223,32 @@ function createParts(
 function createPendingWatch() {
   const watchers = createWatchers();
   // Of everybody: who begins to watch in the middle of a transaction has looked before its events were there.
-  const touched = new Set<string>();
+  const touched = new Map<string, Hint[] | 'something'>();
   return {
     watchers,
-    touch: (tenant: string): void => {
-      touched.add(tenant);
+    touch: (tenant: string, event?: Hint): void => {
+      const hints = touched.get(tenant);
+      if (hints === 'something') return;
+      if (event === undefined || !watchers.isWatched(tenant) || hints?.length === MOST_HINTS) {
+        touched.set(tenant, 'something');
+      } else if (hints === undefined) {
+        touched.set(tenant, [event]);
+      } else if (hints.every((hint) => hint?.source !== event.source || hint.type !== event.type)) {
+        hints.push(event);
+      }
     },
     tell: (): void => {
-      for (const tenant of touched) watchers.tell(tenant);
+      for (const [tenant, hints] of touched) {
+        if (hints === 'something') watchers.tell(tenant);
+        else for (const hint of hints) watchers.tell(tenant, hint);
+      }
       touched.clear();
     },
   };
 }
+
+/** Kinds of events of one tenant in one transaction, of which those who watch are told one by one. */
+const MOST_HINTS = 16;
 
 /** Guards reads: a closed LMDB must not be read. */
 function createGuard() {
