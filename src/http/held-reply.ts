@@ -2,7 +2,6 @@ import type { HttpResponse } from 'uWebSockets.js';
 
 /** Load balancers and proxies may cut a connection on which nothing has come for so long; ours do after 7 s. */
 const SILENCE_MS = 4_000;
-const BLANK_EVERY_MS = 5_000;
 /** So much earlier, at random: those who came together are then served one after the other. */
 const SPREAD_MS = 500;
 
@@ -55,7 +54,7 @@ export class HeldReply {
     if (this.#rest !== undefined) {
       if (now - this.#roomAt > STALL_MS) this.#res.close();
       else if (silentMs >= OFFER_EVERY_MS) this.#write(OFFER_BYTES);
-    } else if (silentMs >= (this.begun ? BLANK_EVERY_MS : SILENCE_MS) - this.#spreadMs) {
+    } else if (silentMs >= SILENCE_MS - this.#spreadMs) {
       this.#blank(now);
     }
   }

@@ -36,7 +36,7 @@ export interface Control {
   prolong(ms: number): boolean;
   /**
    * As `prolong`, for a reply that may come much later: the client, and what is between, see that it is on its way. After 4 s the
-   * 200 begins, with a blank and then one every 5 s, which JSON allows before a value. From then on only the body can still be
+   * 200 begins, with a blank and then one every 4 s, which JSON allows before a value. From then on only the body can still be
    * chosen: a reply with another status becomes `empty`.
    *
    * @param gone is called once when the client goes away before it has been answered.

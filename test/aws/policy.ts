@@ -46,6 +46,14 @@ void t.test('the policy of the service allows what it does, and nothing else', a
       }
     });
   });
+  await t.test('somebody waits', async (t) => {
+    const { endpoint } = await recorded(t, done);
+    const app = await startTestApp(t, environment(endpoint));
+    await eventually(async () => {
+      const { status } = await app.request('POST', '/v1/inbox/lease', { wait_seconds: 1 });
+      if (status !== 200) throw new Error(`a wait is answered ${String(status)}`);
+    });
+  });
   t.same([...done].toSorted(), permissionsOf(template, 'ServicePolicy'));
 });
 

@@ -18,6 +18,8 @@ export function v1WaitContract(t: Test, { start }: { readonly start: Start }): v
     'waiting: what ends a wait, and what needs none': ends,
     'waiting: pages of the inbox': pagesWait,
     'waiting: who has gone takes no event along': gone,
+    'waiting: a call that is repeated': repeated,
+    'waiting: a large answer after a long wait': large,
     'waiting: MAX_WAITS_PER_KEY': tooMany,
     'waiting: the reply begins after 4 s': begins,
     'ETag: 304 as long as a first page shows the same': unchanged,
@@ -135,6 +137,42 @@ async function gone(t: Test, start: Start): Promise<void> {
   await sleep(50);
   await app.send();
   t.match((await lease(app, { wait_seconds: 10 })).json['events'], [{ lease: { attempt: 1 } }]);
+}
+
+async function repeated(t: Test, start: Start): Promise<void> {
+  const app = await start(t);
+  const keyed = (key: string) => app.request('POST', LEASE, { wait_seconds: 20 }, { 'idempotency-key': key });
+  const both = [keyed('twice'), keyed('twice')];
+  await sleep(BEGUN_MS);
+  const others = lease(app, { wait_seconds: 1 });
+  const id = await app.send();
+  const [first, second] = await Promise.all(both);
+  t.match(first?.json['events'], [{ event_id: id, lease: { attempt: 1 } }]);
+  t.same(second?.json['events'], first?.json['events'], 'a call that waits twice has one answer');
+  t.same((await others).json['events'], []);
+  const again = await keyed('twice');
+  t.same(again.json['events'], first?.json['events']);
+  const [{ lease: { token } } = { lease: { token: '' } }] = first?.json['events'] as {
+    lease: { token: string };
+  }[];
+  await app.request('POST', '/v1/inbox/settle', { ack: [token] });
+  const from = performance.now();
+  t.same((await keyed('twice')).json['events'], []);
+  t.ok(performance.now() - from < 10_000, 'it does not wait for what cannot come');
+}
+
+async function large(t: Test, start: Start): Promise<void> {
+  const app = await start(t);
+  const waiting = lease(app, { wait_seconds: 20, limit: 100, source: 'large' });
+  await sleep(4_500);
+  const payload = { text: 'é'.repeat(200_000) };
+  const event = { source: 'large', event_type: 't', payload };
+  const sent = await app.request('POST', '/v1/events/batch', { events: [event, event, event] });
+  t.equal(sent.status, 200);
+  const { json } = await waiting;
+  const events = json['events'] as { payload: object }[];
+  t.ok(events.length > 0);
+  for (const one of events) t.same(one.payload, payload);
 }
 
 async function tooMany(t: Test, start: Start): Promise<void> {
