@@ -77,10 +77,11 @@ class Flow {
     const requests = this.#targets.map((target) => requestBytes(target, CREATE));
     const idle = this.#targets.map(({ url }) => Array.from({ length: PRODUCERS }, () => openConnection(url)));
     const start = performance.now();
+    const dueAt = (index: number): number => start + (index * 1000) / this.#job.perSecond;
     let underWay = 0;
     for (let next = 0; ;) {
       const now = performance.now();
-      for (let due = start; (due = start + (next * 1000) / this.#job.perSecond) <= now && due < end; next++) {
+      for (; dueAt(next) <= now && dueAt(next) < end; next++) {
         const side = next % this.#targets.length;
         const used = idle[side]?.pop();
         if (used === undefined) {

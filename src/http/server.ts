@@ -14,7 +14,10 @@ import { countConnections, us_listen_socket_close, us_socket_local_port } from '
 
 /** The longest time from the head of a request to the last byte of its body; then the connection is closed. */
 const BODY_DEADLINE_MS = 30_000;
+/** Each exchange is looked at so often. */
 const DEADLINE_CHECK_MS = 100;
+/** That many are looked at together; of more, a part at a time: each that waits may need a blank. */
+const CHECKED_TOGETHER = 400;
 
 export interface ServerOptions {
   readonly dispatch: Dispatch;
@@ -71,10 +74,7 @@ export function createServer(options: ServerOptions): Server {
     });
     mount(app, dispatch, observer, memory, corsOrigins);
   });
-  const deadlines = setInterval(() => {
-    enforceDeadlines(inFlight);
-  }, DEADLINE_CHECK_MS);
-  deadlines.unref();
+  const stopDeadlines = checkAll(inFlight, enforceDeadline);
   const activity: Activity = {
     lastRequestAt: () => lastRequestAt,
     lastProbeAt: () => lastProbeAt,
@@ -93,22 +93,42 @@ export function createServer(options: ServerOptions): Server {
       await drain(activity, graceMs, () => {
         if (socket !== undefined) us_listen_socket_close(socket);
       });
-      clearInterval(deadlines);
+      stopDeadlines();
       apps.close();
     },
   };
 }
 
-function enforceDeadlines(inFlight: ReadonlySet<Exchange>): void {
-  const now = performance.now();
-  for (const exchange of inFlight) {
-    exchange.check(now);
-    if (!exchange.open) continue;
-    const receivedAt = exchange.hasBody ? exchange.receivedAt : exchange.startedAt;
-    if (receivedAt === undefined) {
-      if (now - exchange.startedAt > BODY_DEADLINE_MS) exchange.drop();
-    } else if (now > (exchange.replyBy ?? receivedAt + REPLY_DEADLINE_MS)) {
-      exchange.reply(lateReply(exchange.match.endpoint.contract, exchange.requestId));
+/** Looks at each of them every `DEADLINE_CHECK_MS`. Returns what ends that. */
+function checkAll<Each>(all: ReadonlySet<Each>, look: (each: Each, now: number) => void): () => void {
+  let rest = all.values();
+  let timer: NodeJS.Timeout;
+  const checkPart = (): void => {
+    const parts = Math.min(Math.ceil(all.size / CHECKED_TOGETHER), DEADLINE_CHECK_MS / 4);
+    const now = performance.now();
+    for (let left = Math.ceil(all.size / Math.max(parts, 1)); left > 0; left--) {
+      const next = rest.next();
+      if (next.done === true) {
+        rest = all.values();
+        break;
+      }
+      look(next.value, now);
     }
+    timer = setTimeout(checkPart, DEADLINE_CHECK_MS / Math.max(parts, 1)).unref();
+  };
+  timer = setTimeout(checkPart, DEADLINE_CHECK_MS).unref();
+  return () => {
+    clearTimeout(timer);
+  };
+}
+
+function enforceDeadline(exchange: Exchange, now: number): void {
+  exchange.check(now);
+  if (!exchange.open) return;
+  const receivedAt = exchange.hasBody ? exchange.receivedAt : exchange.startedAt;
+  if (receivedAt === undefined) {
+    if (now - exchange.startedAt > BODY_DEADLINE_MS) exchange.drop();
+  } else if (now > (exchange.replyBy ?? receivedAt + REPLY_DEADLINE_MS)) {
+    exchange.reply(lateReply(exchange.match.endpoint.contract, exchange.requestId));
   }
 }

@@ -6,6 +6,7 @@ import * as schemas from '../../src/http/v1/schemas.ts';
 import type { Answer, Json, TestApp } from '../support/app.ts';
 import type { Start } from '../support/harness.ts';
 import { conforms } from './conforms.ts';
+import { beside } from '../support/beside.ts';
 
 const LEASE = '/v1/inbox/lease';
 
@@ -24,9 +25,8 @@ export function v1WaitContract(t: Test, { start }: { readonly start: Start }): v
     'waiting: the reply begins after 4 s': begins,
     'ETag: 304 as long as a first page shows the same': unchanged,
   };
-  t.jobs = Object.keys(tests).length;
-  for (const [name, test] of Object.entries(tests))
-    void t.test(name, { buffered: true }, (t) => test(t, start));
+  const state = beside(t);
+  for (const [name, test] of Object.entries(tests)) state(name, (t) => test(t, start));
 }
 
 const lease = (app: TestApp, body: Json = {}): Promise<Answer> => app.request('POST', LEASE, body);

@@ -212,3 +212,11 @@ void t.test('HEAD gets the length of the body that GET gets', async (t) => {
   const { json } = await ask(dispatch, 'GET', '/v1/health');
   t.equal(head.headers.get('content-length'), String(JSON.stringify(json).length));
 });
+
+void t.test('without a socket nothing waits', async (t) => {
+  const dispatch = await dispatchOnStore(t);
+  const startedAt = performance.now();
+  const answer = await ask(dispatch, 'GET', '/v1/inbox?wait_seconds=20');
+  t.match(answer, { status: 200, json: { events: [] } });
+  t.ok(performance.now() - startedAt < 10_000, 'a function on Lambda is paid for its time');
+});

@@ -42,7 +42,7 @@ export function createLeases(parts: Parts): Omit<LeaseStore, 'listQuarantined'> 
       if (call !== undefined) call.until = Math.max(call.until, until);
     },
   });
-  const lease = createLeasing(parts, calls);
+  const { lease, mayFind } = createLeasing(parts, calls);
 
   const settle = (tenant: string, settlements: readonly Settlement[]) =>
     inParts(writer, tenant, settlements, (one) => oneOfMany(() => settling.settle(tenant, one)));
@@ -52,6 +52,10 @@ export function createLeases(parts: Parts): Omit<LeaseStore, 'listQuarantined'> 
 
     async lease(tenant, request) {
       const { settle: first = [], limit } = request;
+      const refusal = writer.refusal();
+      if (refusal !== undefined) throw refusal;
+      // Most looks of those who wait find nothing, and need no transaction.
+      if (first.length === 0 && !mayFind(tenant, request)) return { settled: [], leased: [] };
       const settling = first.length === 0 ? [] : settle(tenant, first);
       const leasing = writer.write(tenant, SMALL_WRITE_BYTES * limit, () => lease(tenant, request), limit);
       if (first.length === 0) return { settled: [], ...(await leasing) };
@@ -77,13 +81,21 @@ export function createLeases(parts: Parts): Omit<LeaseStore, 'listQuarantined'> 
   };
 }
 
-/** The returned function leases within a transaction. */
+/** `lease` leases within a transaction. `mayFind` says beforehand whether there may be something for it. */
 function createLeasing(parts: Parts, calls: LRUCache<string, Call>) {
   const { lmdb, leases, now } = parts;
   const { places } = leases;
-  const handOut = createHandOut(parts);
+  const { handOut, mayHave } = createHandOut(parts);
 
-  return function lease(tenant: string, request: LeaseRequest): Omit<LeaseResult, 'settled'> {
+  return { lease, mayFind };
+
+  function mayFind(tenant: string, request: LeaseRequest): boolean {
+    const { callKey } = request;
+    const isKnown = callKey !== undefined && calls.peek(callName(tenant, callKey)) !== undefined;
+    return isKnown || mayHave(tenant, request, now());
+  }
+
+  function lease(tenant: string, request: LeaseRequest): Omit<LeaseResult, 'settled'> {
     const { callKey, limit, leaseFor } = request;
     const time = now();
     const name = callKey === undefined ? randomName() : callName(tenant, callKey);
@@ -99,7 +111,7 @@ function createLeasing(parts: Parts, calls: LRUCache<string, Call>) {
     places.hold(tenant, handOf(first.leased.lease.id), time + leaseFor, range, taken.length);
     if (callKey !== undefined) calls.set(name, { ...range, until: time + leaseFor });
     return { leased: taken.map(({ leased }) => leased) };
-  };
+  }
 
   /** The leases of that call that still run. */
   function leasedBy(tenant: string, name: string, { first, last }: Call, time: Micros): readonly Leased[] {

@@ -6,7 +6,7 @@ import type { Lease, Leased, LeaseRequest } from '../lease-store.ts';
 import { StoreUnavailableError } from '../store-errors.ts';
 import type { Lmdb } from './database.ts';
 import { isWanted, pendingAt } from './event-at.ts';
-import { inboxFilter, inboxKey, inboxSequence } from './inbox-index.ts';
+import { inboxEnd, inboxFilter, inboxKey, inboxSequence } from './inbox-index.ts';
 import type { LeaseRecord } from './lease-record.ts';
 import { SALT_DIGITS, type LeaseTable } from './lease-table.ts';
 import type { Range } from './leased-places.ts';
@@ -36,8 +36,13 @@ interface Free {
   readonly before: LeaseRecord | undefined;
 }
 
-/** Leases free events within a transaction, oldest first: what has come back, and then what nobody has seen yet. */
-export type HandOut = (tenant: string, request: LeaseRequest, call: string, time: Micros) => readonly Taken[];
+/** Hands out free events, oldest first: what has come back, and then what nobody has seen yet. */
+export interface HandOut {
+  /** Leases them within a transaction. */
+  readonly handOut: (tenant: string, request: LeaseRequest, call: string, time: Micros) => readonly Taken[];
+  /** Whether there may be any. Needs no transaction, and some microseconds. */
+  readonly mayHave: (tenant: string, request: LeaseRequest, time: Micros) => boolean;
+}
 
 /** Inbox entries that a call reads at most among those that have come back, and at most behind them: about 10 ms of the event loop. */
 const SCAN_BUDGET = 5_000;
@@ -50,16 +55,31 @@ export function createHandOut(parts: HandingOutParts): HandOut {
   const frontiers = new LRUCache<string, Sequence>({ max: FILTERS });
   let newestTime: Micros = 0;
 
-  return function handOut(tenant, request, call, time) {
+  const nameOf = (tenant: string, { source, type }: LeaseRequest): string =>
+    JSON.stringify([tenant, source, type]);
+
+  function handOut(tenant: string, request: LeaseRequest, call: string, time: Micros): readonly Taken[] {
     // Events that a wrong clock had hidden are there again.
     if (time < newestTime) frontiers.clear();
     newestTime = time;
     const turn = new Turn(parts, tenant, request, call, time);
     for (const range of places.returned(tenant, time)) turn.takeReturned(range);
-    const name = JSON.stringify([tenant, request.source, request.type]);
+    const name = nameOf(tenant, request);
     frontiers.set(name, turn.takeFrom(frontiers.get(name) ?? 0));
     places.keep(tenant, turn.left);
     return turn.taken.sort((a, b) => a.sequence - b.sequence);
+  }
+
+  return {
+    handOut,
+    mayHave(tenant, request, time) {
+      if (time < newestTime || places.hasReturned(tenant, time)) return true;
+      const frontier = frontiers.get(nameOf(tenant, request)) ?? 0;
+      const first = Math.max(frontier, time - parts.eventTtl, 0) + 1;
+      const range = { start: inboxKey(tenant, first), end: inboxEnd(tenant), limit: 1 };
+      for (const _ of parts.lmdb.inbox.getKeys(range)) return true;
+      return false;
+    },
   };
 }
 

@@ -27,6 +27,8 @@ export interface LeasedPlaces {
   returned(tenant: string, time: Micros): Range[];
   /** Gives such a list back. */
   keep(tenant: string, ranges: Range[]): void;
+  /** Whether anything has come back to the tenant by that time. */
+  hasReturned(tenant: string, time: Micros): boolean;
   /** When the next ones come back to the tenant, after that time; undefined: none are held. */
   next(tenant: string, time: Micros): Micros | undefined;
 }
@@ -119,6 +121,13 @@ class Places implements LeasedPlaces {
 
   keep(tenant: string, ranges: Range[]): void {
     if (ranges.length > 0) this.#shelfOf(tenant).returned.push(...ranges);
+  }
+
+  hasReturned(tenant: string, time: Micros): boolean {
+    const shelf = this.#shelves.get(tenant);
+    if (shelf === undefined) return false;
+    this.#collect(shelf, time);
+    return shelf.returned.length > 0;
   }
 
   next(tenant: string, time: Micros): Micros | undefined {

@@ -5,8 +5,11 @@ import { createNews, NEWS_KEY } from '../../../src/store/dynamodb/news.ts';
 import type { Deadline } from '../../../src/store/dynamodb/deadline.ts';
 import type { Table } from '../../../src/store/dynamodb/table.ts';
 import { silentLog } from '../../../bench/harness/dynamodb.ts';
+import { beside } from '../../support/beside.ts';
 
 type Update = Parameters<Table['update']>[0];
+
+const side = beside(t);
 
 /** The item that instances share, as DynamoDB keeps it: it refuses an update that names an attribute twice. */
 function newBoard() {
@@ -43,9 +46,9 @@ function apply(item: Record<string, unknown>, input: Update): void {
     const [, verb = '', list = ''] = /^(SET|ADD|REMOVE) (.*)$/.exec(clause) ?? [];
     for (const part of list.split(', ')) {
       const [place = '', value = ''] = part.split(/ = | /);
-      const given = input.ExpressionAttributeValues?.[value];
+      const given: unknown = input.ExpressionAttributeValues?.[value];
       if (verb === 'SET') item[name(place)] = given;
-      else if (verb === 'REMOVE') delete item[name(place)];
+      else if (verb === 'REMOVE') Reflect.deleteProperty(item, name(place));
       else {
         const attribute = name(place);
         item[attribute] = Number(item[attribute] ?? 0) + Number(given);
@@ -69,7 +72,9 @@ function instance(t: Test, { claims }: ReturnType<typeof newBoard>, time = { s: 
 
 function watch(news: ReturnType<typeof instance>['news'], tenant: string) {
   let told = 0;
-  const end = news.watch(tenant, () => void told++);
+  const end = news.watch(tenant, () => {
+    told++;
+  });
   return { end, told: () => told };
 }
 
@@ -82,7 +87,7 @@ async function until(isTrue: () => boolean): Promise<void> {
 
 const looks = (count = 4): Promise<void> => sleep(count * EVERY_MS * 3);
 
-void t.test('who waits is told of what another instance has stored', async (t) => {
+side('who waits is told of what another instance has stored', async (t) => {
   const board = newBoard();
   const [a, b] = [instance(t, board), instance(t, board)];
   const waiting = watch(a.news, 'acme');
@@ -100,7 +105,7 @@ void t.test('who waits is told of what another instance has stored', async (t) =
   t.equal(board.state.updates.length, 3, 'many at a time are one');
 });
 
-void t.test('what nobody waits for is written nowhere, and read only for a moment', async (t) => {
+side('what nobody waits for is written nowhere, and read only for a moment', async (t) => {
   const board = newBoard();
   const { news } = instance(t, board);
   news.tell('acme');
@@ -111,7 +116,7 @@ void t.test('what nobody waits for is written nowhere, and read only for a momen
   t.same(board.state.updates, []);
 });
 
-void t.test('who waits again after a while looks, because it cannot know what is new', async (t) => {
+side('who waits again after a while looks, because it cannot know what is new', async (t) => {
   const board = newBoard();
   const { news } = instance(t, board);
   const first = watch(news, 'acme');
@@ -128,7 +133,7 @@ void t.test('who waits again after a while looks, because it cannot know what is
   again.end();
 });
 
-void t.test('an instance that waits again after a long time says so', async (t) => {
+side('an instance that waits again after a long time says so', async (t) => {
   const board = newBoard();
   const time = { s: 1_000_000 };
   const { news } = instance(t, board, time);
@@ -143,7 +148,7 @@ void t.test('an instance that waits again after a long time says so', async (t) 
   again.end();
 });
 
-void t.test('attributes of instances that have ended are removed by others', async (t) => {
+side('attributes of instances that have ended are removed by others', async (t) => {
   const board = newBoard();
   board.item['i_gone'] = '999000 AAAA';
   board.item['i_damaged'] = 7;
@@ -154,7 +159,7 @@ void t.test('attributes of instances that have ended are removed by others', asy
   waiting.end();
 });
 
-void t.test('instances know who else waits for a tenant', async (t) => {
+side('instances know who else waits for a tenant', async (t) => {
   const board = newBoard();
   const [a, b] = [instance(t, board), instance(t, board)];
   const waits = [watch(a.news, 'acme'), watch(b.news, 'acme')];
@@ -166,7 +171,7 @@ void t.test('instances know who else waits for a tenant', async (t) => {
   t.pass('and who has left a few seconds ago');
 });
 
-void t.test('a board that cannot be reached is told once, and read again', async (t) => {
+side('a board that cannot be reached is told once, and read again', async (t) => {
   const board = newBoard();
   board.state.down = true;
   const { news, warnings } = instance(t, board);

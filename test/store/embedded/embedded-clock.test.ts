@@ -6,6 +6,7 @@ import { startTestApp } from '../../support/app.ts';
 import type { TestApp } from '../../support/app.ts';
 import { openRaw, openRawMeta, openTestStore } from '../../support/embedded.ts';
 import { fakeTime } from '../../support/time.ts';
+import { beside } from '../../support/beside.ts';
 
 t.jobs = 4;
 
@@ -16,39 +17,38 @@ const HELD = /^expired events are hidden but not deleted/;
 
 clockContract(t, { start: startTestApp });
 
-void t.test(
-  'eight days forward for one sweep and back, under a running service: nothing is lost',
-  async (t) => {
-    const time = fakeTime();
-    const env = { DATA_DIR: t.testdir() };
-    const app = await startTestApp(t, env, time);
-    const ids = [await app.send(), await app.send(), await app.send()];
-    time.advance(3 * DAY);
-    time.jump(8 * DAY);
-    await believe(app, time);
-    t.same(await idsOf(app), [], 'all seems to have expired');
-    const young = await app.send();
-    await swept(app);
-    time.jump(-8 * DAY);
-    await believe(app, time);
-    t.same(await idsOf(app), [...ids, young]);
-    t.match(stepsOf(app), [
-      /has stepped 691200\.0 s forward: it is not followed/,
-      /after a step of 691200\.0 s forward: it is followed/,
-      /has stepped 691200\.0 s back: it is not followed/,
-      /after a step of 691200\.0 s back: it is followed/,
-    ]);
-    await app.app.close();
-    const again = await startTestApp(t, env, time);
-    t.match(again.logged, [
-      { level: 'warn', msg: /^the newest stored event is 6\d{5}\.\d s ahead of the wall clock/ },
-    ]);
-    const last = await again.send();
-    t.same(await idsOf(again), [...ids, young, last]);
-  },
-);
+const state = beside(t);
 
-void t.test('one hour ahead for minutes, one POST, and back: equal 3,000 s later is new', async (t) => {
+state('eight days forward for one sweep and back, under a running service: nothing is lost', async (t) => {
+  const time = fakeTime();
+  const env = { DATA_DIR: t.testdir() };
+  const app = await startTestApp(t, env, time);
+  const ids = [await app.send(), await app.send(), await app.send()];
+  time.advance(3 * DAY);
+  time.jump(8 * DAY);
+  await believe(app, time);
+  t.same(await idsOf(app), [], 'all seems to have expired');
+  const young = await app.send();
+  await swept(app);
+  time.jump(-8 * DAY);
+  await believe(app, time);
+  t.same(await idsOf(app), [...ids, young]);
+  t.match(stepsOf(app), [
+    /has stepped 691200\.0 s forward: it is not followed/,
+    /after a step of 691200\.0 s forward: it is followed/,
+    /has stepped 691200\.0 s back: it is not followed/,
+    /after a step of 691200\.0 s back: it is followed/,
+  ]);
+  await app.app.close();
+  const again = await startTestApp(t, env, time);
+  t.match(again.logged, [
+    { level: 'warn', msg: /^the newest stored event is 6\d{5}\.\d s ahead of the wall clock/ },
+  ]);
+  const last = await again.send();
+  t.same(await idsOf(again), [...ids, young, last]);
+});
+
+state('one hour ahead for minutes, one POST, and back: equal 3,000 s later is new', async (t) => {
   const time = fakeTime();
   const app = await startTestApp(t, {}, time);
   time.jump(HOUR);
@@ -66,7 +66,7 @@ void t.test('one hour ahead for minutes, one POST, and back: equal 3,000 s later
 });
 
 for (const restart of [false, true]) {
-  void t.test(
+  state(
     `set back by an hour${restart ? ' over a restart' : ''}: equal 64 minutes later is new`,
     async (t) => {
       const time = fakeTime();
@@ -93,31 +93,28 @@ for (const restart of [false, true]) {
   );
 }
 
-void t.test(
-  'a clock that is eight days ahead at start: nothing is deleted for a day of uptime',
-  async (t) => {
-    const { time, path, open } = setUp(t);
-    const before = await open();
-    for (let i = 0; i < 3; i++) await before.add();
-    await before.store.sweep();
-    await before.store.close();
-    time.jump(9 * DAY);
-    const { store, warnings, inbox } = await open();
-    t.same(await inbox(), [], 'hidden at once');
-    for (let hours = 0; hours < 24; hours++) {
-      t.equal(await store.sweep(), 0, `${String(hours)} hours`);
-      t.equal(warnings.length, hours + 1, 'said each hour');
-      time.advance(HOUR);
-    }
-    t.match(warnings[0], HELD);
-    t.match(warnings[0], /the clock is 777600 s ahead of the time that has passed/);
-    t.equal(await store.sweep(), 3, 'then it is believed');
-    t.match(warnings.at(-1), /^expired events are deleted again/);
-    t.equal([...openRaw(t, path).events.getKeys({})].length, 0);
-  },
-);
+state('a clock that is eight days ahead at start: nothing is deleted for a day of uptime', async (t) => {
+  const { time, path, open } = setUp(t);
+  const before = await open();
+  for (let i = 0; i < 3; i++) await before.add();
+  await before.store.sweep();
+  await before.store.close();
+  time.jump(9 * DAY);
+  const { store, warnings, inbox } = await open();
+  t.same(await inbox(), [], 'hidden at once');
+  for (let hours = 0; hours < 24; hours++) {
+    t.equal(await store.sweep(), 0, `${String(hours)} hours`);
+    t.equal(warnings.length, hours + 1, 'said each hour');
+    time.advance(HOUR);
+  }
+  t.match(warnings[0], HELD);
+  t.match(warnings[0], /the clock is 777600 s ahead of the time that has passed/);
+  t.equal(await store.sweep(), 3, 'then it is believed');
+  t.match(warnings.at(-1), /^expired events are deleted again/);
+  t.equal([...openRaw(t, path).events.getKeys({})].length, 0);
+});
 
-void t.test('a wrong clock that has dated an event is not believed after a restart either', async (t) => {
+state('a wrong clock that has dated an event is not believed after a restart either', async (t) => {
   const { time, open } = setUp(t);
   const first = await open();
   const old = await first.add();
@@ -137,7 +134,7 @@ void t.test('a wrong clock that has dated an event is not believed after a resta
   t.strictSame(await third.inbox(), [old, ahead]);
 });
 
-void t.test('a clock that is ahead for one sweep deletes no claim', async (t) => {
+state('a clock that is ahead for one sweep deletes no claim', async (t) => {
   const { time, open } = setUp(t);
   const { store, clock, event } = await open();
   const digits = '0'.repeat(64);
@@ -158,7 +155,7 @@ void t.test('a clock that is ahead for one sweep deletes no claim', async (t) =>
   t.match(await append(), { outcome: 'stored' });
 });
 
-void t.test(
+state(
   'stopped every night: deletion lags by two days at most, whatever the clock shows in between',
   async (t) => {
     const { time, open } = setUp(t);
@@ -179,7 +176,7 @@ void t.test(
   },
 );
 
-void t.test('a restart within an hour delays no deletion and logs nothing', async (t) => {
+state('a restart within an hour delays no deletion and logs nothing', async (t) => {
   const { time, open } = setUp(t);
   const first = await open();
   await first.add();
@@ -196,7 +193,7 @@ void t.test('a restart within an hour delays no deletion and logs nothing', asyn
   t.same([...first.warnings, ...second.warnings], []);
 });
 
-void t.test(
+state(
   'EVENT_TTL_SECONDS lowered by mistake deletes nothing for a day of uptime, restarts included',
   async (t) => {
     const { time, open } = setUp(t);
@@ -228,7 +225,7 @@ void t.test(
   },
 );
 
-void t.test('with a damaged record of its state, deletion waits for a day', async (t) => {
+state('with a damaged record of its state, deletion waits for a day', async (t) => {
   const { time, path, open } = setUp(t);
   const first = await open();
   await first.add();
