@@ -56,6 +56,8 @@ export interface LeaseOutcome {
   readonly results: readonly ActionResult[];
   /** The call was made before: these are all leases that it gets. */
   readonly repeated: boolean;
+  /** As of a `LeaseResult`. */
+  readonly more: boolean;
 }
 
 export interface HandedOut extends Leased {
@@ -73,6 +75,7 @@ export async function leaseEvents(
     leased,
     settled,
     repeated = false,
+    more = false,
   } = await services.store.lease(tenant, {
     ...{ limit, leaseFor, patient, settle: opened.settlements },
     ...(source === undefined ? {} : { source }),
@@ -83,6 +86,7 @@ export async function leaseEvents(
     handedOut: leased.map((one) => ({ ...one, token: encodeLeaseToken(one.event, one.lease.id) })),
     results: opened.results(settled),
     repeated,
+    more,
   };
 }
 

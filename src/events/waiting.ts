@@ -19,10 +19,17 @@ export interface Place {
    * Resolves with the first thing that `look` finds, or with undefined: the time is up, the place was left, or nobody waits any
    * more. A look that is under way then is waited for. Rejects with what `look` throws, unless only the store has no answer at the
    * moment: then it goes on waiting.
+   *
+   * @param again the look before has given `AGAIN`.
    */
-  wait<Found>(wanted: Wanted, ms: number, look: () => Promise<Found | undefined>): Promise<Found | undefined>;
+  wait<Found>(wanted: Wanted, ms: number, look: Look<Found>, again?: boolean): Promise<Found | undefined>;
   leave(): void;
 }
+
+/** What a look gives that has found nothing, and has not looked everywhere. */
+export const AGAIN = Symbol('again');
+
+export type Look<Found> = () => Promise<Found | typeof AGAIN | undefined>;
 
 export interface Wanted {
   /**
@@ -70,12 +77,12 @@ export function createWaiting(options: WaitingOptions): Waiting {
     let waiter: Waiter | undefined;
     let isLeft = false;
     return {
-      wait<Found>(wanted: Wanted, ms: number, look: () => Promise<Found | undefined>) {
+      wait<Found>(wanted: Wanted, ms: number, look: Look<Found>, again = false) {
         if (isLeft || ms <= 0) return Promise.resolve(undefined);
         return new Promise<Found | undefined>((resolve, reject) => {
           waiter = new Waiter(wanted, look, resolve as Waiter['resolve'], reject);
           if (isClosed) line.sleep(waiter, Math.min(ms, CLOSED_MS));
-          else line.add(waiter, ms, told);
+          else line.add(waiter, ms, told !== line.told || again);
         });
       },
       leave() {
@@ -167,8 +174,8 @@ class Line {
     });
   }
 
-  /** @param told as it was before its first look. */
-  add(waiter: Waiter, ms: number, told: number): void {
+  /** @param isWorthALook it has missed news since its first look, or that has not looked everywhere. */
+  add(waiter: Waiter, ms: number, isWorthALook: boolean): void {
     const { name, fits, key } = waiter.wanted;
     const group = this.#groups.get(name) ?? { waiters: new Set(), fits, news: 0 };
     this.#groups.set(name, group);
@@ -179,7 +186,7 @@ class Line {
     waiter.timer = setTimeout(() => {
       this.timeIsUp(waiter);
     }, ms);
-    if (told !== this.told) this.#mark(group);
+    if (isWorthALook) this.#mark(group);
     this.#lookLater(this.#lookAfterMs());
   }
 
@@ -232,22 +239,37 @@ class Line {
 
   async #serve(): Promise<void> {
     this.#isServing = true;
-    let sliceStart = performance.now();
-    for (let next = this.#oldest(); next !== undefined; next = this.#oldest()) {
-      const { group, waiter } = next;
-      const { news } = group;
-      const found = await this.#look(waiter);
-      if (found === 'something') await this.#serveKey(waiter);
-      // What came meanwhile leads to another look.
-      if (found !== 'something' && found !== 'gone' && group.news === news) this.#due.delete(group);
-      if (found === 'failed') this.#retryLater();
+    while (this.#due.size > 0) {
+      let hasFailed = false;
+      // In each round every group gets its turn.
+      for (const group of [...this.#due].sort((a, b) => orderOf(a) - orderOf(b))) {
+        if ((await this.#serveGroup(group)) === 'failed') hasFailed = true;
+      }
+      if (hasFailed) this.#retryLater();
       else this.#failures = 0;
-      if (performance.now() - sliceStart < SLICE_MS) continue;
-      await nextTurn();
-      sliceStart = performance.now();
+      if (this.#due.size > 0) await nextTurn();
     }
     this.#isServing = false;
     if (this.size > 0) this.#lookLater(this.#lookAfterMs());
+  }
+
+  /** Lets them look, those first who have waited longest, until one has found nothing. */
+  async #serveGroup(group: Group): Promise<Looked> {
+    let sliceStart = performance.now();
+    for (;;) {
+      const [waiter] = group.waiters;
+      const { news } = group;
+      const looked = waiter === undefined ? 'nothing' : await this.#look(waiter);
+      if (waiter !== undefined && looked === 'something') await this.#serveKey(waiter);
+      if (performance.now() - sliceStart > SLICE_MS) {
+        await nextTurn();
+        sliceStart = performance.now();
+      }
+      if (looked === 'something' || looked === 'gone') continue;
+      // What came meanwhile, or is known to be there, leads to another look in the next round.
+      if (looked === 'failed' || (looked === 'nothing' && group.news === news)) this.#due.delete(group);
+      return looked;
+    }
   }
 
   #retryLater(): void {
@@ -256,27 +278,19 @@ class Line {
     this.#lookLater(Math.min(RETRY_MS * 2 ** this.#failures++, this.#lookAfterMs()));
   }
 
-  /** Of those for whom a look may be worth it, the one who has waited longest. */
-  #oldest(): { readonly group: Group; readonly waiter: Waiter } | undefined {
-    let oldest: { readonly group: Group; readonly waiter: Waiter } | undefined;
-    for (const group of this.#due) {
-      const [waiter] = group.waiters;
-      if (waiter === undefined) this.#due.delete(group);
-      else if (oldest === undefined || waiter.order < oldest.waiter.order) oldest = { group, waiter };
-    }
-    return oldest;
-  }
-
   async #serveKey({ wanted: { key } }: Waiter): Promise<void> {
     if (key === undefined) return;
     for (const waiter of this.#byKey.get(key) ?? []) await this.#look(waiter);
   }
 
-  /** `gone`: this one waits no more, and nothing is known of the others. */
-  async #look(waiter: Waiter): Promise<'something' | 'nothing' | 'failed' | 'gone'> {
+  async #look(waiter: Waiter): Promise<Looked> {
     waiter.isLooking = true;
     try {
       const found = await waiter.look();
+      if (found === AGAIN) {
+        if (waiter.isLast) this.#end(waiter, undefined);
+        return 'again';
+      }
       if (found !== undefined || waiter.isLast) this.#end(waiter, found);
       return found === undefined ? 'nothing' : 'something';
     } catch (error) {
@@ -311,6 +325,14 @@ class Line {
     same?.delete(waiter);
     if (same?.size === 0) this.#byKey.delete(key);
   }
+}
+
+/** `gone`: this one waits no more, and nothing is known of the others. */
+type Looked = 'something' | 'nothing' | 'again' | 'failed' | 'gone';
+
+function orderOf({ waiters }: Group): number {
+  const [first] = waiters;
+  return first?.order ?? 0;
 }
 
 const ENDED_TOGETHER = 200;

@@ -167,6 +167,7 @@ function createControl(call: Call, rateLimiter: RateLimiter): Control {
       call.hold(empty, gone);
       return true;
     },
+    holds: call.hold !== undefined,
   };
 }
 
@@ -174,6 +175,7 @@ const NO_CONTROL: Control = {
   charge: () => undefined,
   prolong: () => true,
   hold: () => false,
+  holds: false,
 };
 
 /** In their order. */

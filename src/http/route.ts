@@ -43,6 +43,8 @@ export interface Control {
    * @returns false also where the transport has no such replies; nothing has changed then.
    */
   hold(ms: number, empty: () => string, gone: () => void): boolean;
+  /** Whether the transport has replies that come much later. */
+  readonly holds: boolean;
 }
 
 interface RouteDefinition<Params extends TObject, Query extends TObject, Body extends TObject> {

@@ -107,11 +107,9 @@ function checkAll<Each>(all: ReadonlySet<Each>, look: (each: Each, now: number) 
     const parts = Math.min(Math.ceil(all.size / CHECKED_TOGETHER), DEADLINE_CHECK_MS / 4);
     const now = performance.now();
     for (let left = Math.ceil(all.size / Math.max(parts, 1)); left > 0; left--) {
-      const next = rest.next();
-      if (next.done === true) {
-        rest = all.values();
-        break;
-      }
+      let next = rest.next();
+      if (next.done === true) next = (rest = all.values()).next();
+      if (next.done === true) break;
       look(next.value, now);
     }
     timer = setTimeout(checkPart, DEADLINE_CHECK_MS / Math.max(parts, 1)).unref();

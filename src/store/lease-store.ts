@@ -66,6 +66,8 @@ export interface LeaseResult {
   readonly leased: readonly Leased[];
   /** The call with this `callKey` was made before: it gets no leases but these, whatever comes. */
   readonly repeated?: boolean;
+  /** A scan budget was used up, or others were faster: the same call may find something at once. */
+  readonly more?: boolean;
   /** Of `settle` in the request, in its order. */
   readonly settled: readonly (Settled | Failed)[];
 }

@@ -1,7 +1,12 @@
 import type { StoredEvent } from './event.ts';
 
 /** What is known of events that may have become pending or free; undefined: nothing. */
-export type Hint = Pick<StoredEvent, 'source' | 'type'> | undefined;
+export type Hint =
+  | (Pick<StoredEvent, 'source' | 'type'> & {
+      /** Only whoever leases need look. */
+      readonly forLeases?: true;
+    })
+  | undefined;
 
 export type Watcher = (hint: Hint) => void;
 

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import t from 'tap';
-import { createWaiting, type Place, type Wanted } from '../../src/events/waiting.ts';
+import { AGAIN, createWaiting, type Place, type Wanted } from '../../src/events/waiting.ts';
 import { StoreUnavailableError } from '../../src/store/store-errors.ts';
 import { createWatchers } from '../../src/store/watchers.ts';
 
@@ -188,6 +188,34 @@ void t.test('an error of one does not keep the others from looking', async (t) =
   put('a');
   await t.rejects(failing, { message: 'a fault' });
   t.equal(await next, 'a');
+});
+
+void t.test('a look that has not looked everywhere is repeated, and keeps nobody from looking', async (t) => {
+  const { join, watchers } = newLine();
+  let looks = 0;
+  const long = join().wait(wants('a'), LONG, () => Promise.resolve(++looks < 50 ? AGAIN : 'found at last'));
+  const other = join().wait(wants('b'), LONG, () => Promise.resolve('b'));
+  watchers.tell('acme');
+  t.equal(await other, 'b');
+  t.ok(looks < 5, 'in turns');
+  t.equal(await long, 'found at last');
+  t.equal(looks, 50);
+  const first = await join().wait(ALL, LONG, () => Promise.resolve('more'), true);
+  t.equal(first, 'more', 'also where the look before the wait was one of these');
+});
+
+void t.test('news of one group do not keep another from looking', async (t) => {
+  const { join, watchers } = newLine();
+  const place = join();
+  const busy = place.wait(wants('a'), LONG, () => {
+    watchers.tell('acme', { source: 's', type: 'a' });
+    return Promise.resolve(undefined);
+  });
+  const other = join().wait(wants('b'), LONG, () => Promise.resolve('b'));
+  watchers.tell('acme');
+  t.equal(await other, 'b');
+  place.leave();
+  await busy;
 });
 
 void t.test('many looks let other work go on', async (t) => {

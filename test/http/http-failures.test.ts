@@ -202,7 +202,7 @@ void t.test('nothing is stored for a client that has its 503 already', async (t)
       principal: { keyId: 'k', tenant: 'acme', rateLimit: null },
     },
     ...{ params: undefined, query: undefined, body: undefined, bodyText: `{"events":[${EVENT}]}` },
-    control: { charge: () => undefined, prolong: () => false, hold: () => false },
+    control: { charge: () => undefined, prolong: () => false, hold: () => false, holds: false },
   });
   await t.rejects(Promise.resolve(handled), { code: 'SERVICE_UNAVAILABLE' });
   t.notOk(asked);

@@ -73,7 +73,9 @@ export function wantedBy(
   return {
     name: `${what} ${JSON.stringify([source, type])}`,
     fits: (event) =>
-      (source === undefined || event.source === source) && (type === undefined || event.type === type),
+      (event.forLeases === undefined || what === 'lease') &&
+      (source === undefined || event.source === source) &&
+      (type === undefined || event.type === type),
   };
 }
 

@@ -13,6 +13,7 @@ import { MANY } from '../../store/event-store.ts';
 import { BATCH_BODY_LIMIT } from '../body.ts';
 import { eventNotFound, invalidField, LEASE_LOST, LEASE_MALFORMED, unavailable } from '../request-error.ts';
 import type { Reply } from '../reply.ts';
+import { AGAIN } from '../../events/waiting.ts';
 import { route, type Control, type Route, type RouteRequest } from '../route.ts';
 import { StoreUnavailableError } from '../../store/store-errors.ts';
 import { within } from '../within.ts';
@@ -72,7 +73,12 @@ export function leaseEvents(services: V1Services): Route {
       };
       const seconds = body.wait_seconds ?? 0;
       return maybeWaiting(services.waiting, { principal, control }, seconds, (wait) =>
-        leaseAndReply(services, { principal, requestId, control }, { ...call, patient: seconds > 0 }, wait),
+        leaseAndReply(
+          services,
+          { principal, requestId, control },
+          { ...call, patient: seconds > 0 && control.holds },
+          wait,
+        ),
       );
     },
   });
@@ -86,7 +92,7 @@ async function leaseAndReply(
   call: LeaseCall,
   wait: Wait,
 ): Promise<Reply> {
-  const { results, repeated, ...now } = await carryOutLease(control, services, tenant, call);
+  const { results, repeated, more, ...now } = await carryOutLease(control, services, tenant, call);
   const settled = results.map((result) => settledItem(result.action, result));
   const text = (handedOut: readonly HandedOut[], backlog: Backlog): string =>
     `{"events":[${handedOut.map(leasedEvent).join(',')}],"settled":${resultsText(settled)},` +
@@ -97,7 +103,7 @@ async function leaseAndReply(
     const { source, type, idempotencyKey: key } = call;
     const wanted = { ...wantedBy('lease', { source, type }), key };
     const look = () => leaseSome(services, tenant, { ...call, actions: [] });
-    handedOut = (await wait(wanted, () => text([], unknownBacklog(0)), look)) ?? [];
+    handedOut = (await wait(wanted, () => text([], unknownBacklog(0)), look, more)) ?? [];
     if (!control.prolong(STORE_MS + REPLY_MS)) {
       await giveUp(services, tenant, call, handedOut);
       throw GONE;
@@ -117,14 +123,15 @@ const GONE = unavailable('the client has gone');
 
 type LeaseCall = Parameters<typeof lease>[2];
 
-/** Undefined: there are none, and there may be some later. What comes too late is given back. */
+/** Undefined: there are none, and there may be some later. `AGAIN`: there may be some now. What comes too late is given back. */
 async function leaseSome(services: V1Services, tenant: string, call: LeaseCall) {
   const answer = lease(services, tenant, call);
-  const { handedOut, repeated } = await within(answer, STORE_MS, () => {
+  const { handedOut, repeated, more } = await within(answer, STORE_MS, () => {
     answer.then(({ handedOut }) => giveUp(services, tenant, call, handedOut)).catch(() => undefined);
     throw new StoreUnavailableError('no answer from the store in time');
   });
-  return handedOut.length === 0 && !repeated ? undefined : handedOut;
+  if (handedOut.length > 0 || repeated) return handedOut;
+  return more ? AGAIN : undefined;
 }
 
 /** What comes too late for the reply is given back. */
@@ -139,7 +146,7 @@ function carryOutLease(
     answer.then(({ handedOut }) => giveUp(services, tenant, call, handedOut)).catch(() => undefined);
     if (actions.length === 0) throw tooLong();
     const results = actions.map(({ action }) => ({ action, eventId: null, ...unanswered() }));
-    return { handedOut: [], results, repeated: false };
+    return { handedOut: [], results, repeated: false, more: false };
   };
   return askStore(control, actions.length, () => lease(services, tenant, call), late);
 }

@@ -1,4 +1,4 @@
-import type { Waiting, Wanted } from '../../events/waiting.ts';
+import type { Look, Waiting, Wanted } from '../../events/waiting.ts';
 import type { Principal } from '../../access/authenticator.ts';
 import { RequestError } from '../request-error.ts';
 import type { Control } from '../route.ts';
@@ -8,7 +8,8 @@ import { REPLY_MS, STORE_MS } from './many.ts';
 export type Wait = <Found>(
   wanted: Wanted,
   empty: () => string,
-  look: () => Promise<Found | undefined>,
+  look: Look<Found>,
+  again?: boolean,
 ) => Promise<Found | undefined>;
 
 /**
@@ -23,7 +24,7 @@ export async function maybeWaiting<Reply>(
   seconds: number,
   answer: (wait: Wait) => Promise<Reply>,
 ): Promise<Reply> {
-  if (seconds === 0) return answer(() => Promise.resolve(undefined));
+  if (seconds === 0 || !control.holds) return answer(() => Promise.resolve(undefined));
   const until = performance.now() + seconds * 1_000;
   const place = waiting.join(principal.tenant, principal.keyId);
   if (place === undefined) {
@@ -32,12 +33,12 @@ export async function maybeWaiting<Reply>(
     });
   }
   try {
-    return await answer((wanted, empty, look) => {
+    return await answer((wanted, empty, look, again) => {
       const ms = until - performance.now();
       const isHeld = control.hold(ms + STORE_MS + REPLY_MS, empty, () => {
         place.leave();
       });
-      return isHeld ? place.wait(wanted, ms, look) : Promise.resolve(undefined);
+      return isHeld ? place.wait(wanted, ms, look, again) : Promise.resolve(undefined);
     });
   } finally {
     place.leave();

@@ -45,6 +45,8 @@ export interface Picked {
   readonly full: boolean;
   /** `take` has refused more. */
   readonly refused: boolean;
+  /** The index has not been read to its end. */
+  readonly more: boolean;
 }
 
 export interface CandidatesOptions {
@@ -58,7 +60,7 @@ export interface CandidatesOptions {
   /** Which instances have consumers that wait. */
   readonly news: Pick<News, 'waitingWith'>;
   /** Is told in how many milliseconds a patient caller should look again. */
-  readonly againIn: (tenant: string, ms: number) => void;
+  readonly againIn: (tenant: string, wanted: Pick<Wanted, 'source' | 'type'>, ms: number) => void;
 }
 
 /** For so long the index may show an event as free that this instance has leased, in milliseconds. */
@@ -87,6 +89,8 @@ interface Place {
   headAt: Micros;
   /** When it was read to its end, by `clockMs`. */
   endedAtMs: number;
+  /** The last walk has not come to the end. */
+  isMidway: boolean;
 }
 
 interface Inbox {
@@ -129,14 +133,14 @@ export function createCandidates(options: CandidatesOptions): Candidates {
         dropOld(inbox.offered, clockMs());
         const room = options.pagePayloadBytes ?? PAGE_PAYLOAD_BYTES;
         const picking = new Picking(inbox, wanted, { time: now(), atMs: clockMs(), eventTtl, room }, take);
-        // Who is patient asks again, and the index is read then: it may have older ones.
-        if (wanted.patient === true) addOffered(inbox, picking);
-        if (picking.candidates.length === 0) {
-          await walkOn(options, tenant, inbox, picking, deadline);
-          addOffered(inbox, picking);
-        }
+        const place = placeOf(inbox, wanted, picking.time);
+        const restMs = place.endedAtMs + WALK_EVERY_MS - clockMs();
+        const isRead = wanted.patient === true && restMs > 0;
+        if (!isRead) await walkOn(options, tenant, inbox, place, picking, deadline);
+        addOffered(inbox, picking);
         const { candidates, isFull, isRefused } = picking;
-        return { candidates, full: isFull, refused: isRefused };
+        if (isRead && candidates.length === 0) options.againIn(tenant, wanted, restMs);
+        return { candidates, full: isFull, refused: isRefused, more: place.isMidway };
       }),
 
     again(tenant) {
@@ -159,12 +163,12 @@ export function createCandidates(options: CandidatesOptions): Candidates {
 
 /** For so long an event is left to the instance that has stored it. */
 const STORERS: Micros = 300e3;
-/** So long each further instance leaves it to those before it. */
-const TURN: Micros = 3e6;
+/** So long after that it is left to the one whose turn it is. */
+const TURN: Micros = 500e3;
 
 /**
  * The order in which instances with consumers that wait take events from the index, so that they do not fight for them: first the
- * one that has stored an event, which is offered to its consumers; then one that the event's id names, by rendezvous hashing; and so on.
+ * one that has stored an event, which is offered to its consumers; then one that the event's id names, by rendezvous hashing; then all.
  *
  * @returns a function that tells in how many milliseconds it is this instance's turn.
  */
@@ -173,8 +177,8 @@ function createTurn({ me, others }: ReturnType<News['waitingWith']>, { offered }
   return (id: string, createdAt: Micros): number => {
     if (offered.has(id)) return 0;
     const mine = weight(id, me);
-    const rank = others.filter((other) => weight(id, other) > mine).length;
-    return (createdAt + STORERS + rank * TURN - time) / 1_000;
+    const isFirst = others.every((other) => weight(id, other) <= mine);
+    return (createdAt + STORERS + (isFirst ? 0 : TURN) - time) / 1_000;
   };
 }
 
@@ -196,18 +200,13 @@ async function walkOn(
   options: CandidatesOptions,
   tenant: string,
   inbox: Inbox,
+  place: Place,
   picking: Picking,
   deadline: Deadline,
 ): Promise<void> {
   const { reader, eventTtl, clockMs, againIn } = options;
   const { wanted, time } = picking;
   const oldest = timePosition(time - eventTtl + 1);
-  const place = placeOf(inbox, wanted, time);
-  const waitMs = place.endedAtMs + WALK_EVERY_MS - clockMs();
-  if (wanted.patient === true && waitMs > 0) {
-    againIn(tenant, waitMs);
-    return;
-  }
   const after = place.reached > oldest ? place.reached : oldest;
   const shards = Array.from({ length: options.readShards() }, (_, shard) => shardKey(tenant, shard));
   const { limit, source, type } = wanted;
@@ -221,11 +220,11 @@ async function walkOn(
   const turn =
     wanted.patient === true ? createTurn(options.news.waitingWith(tenant), inbox, time) : undefined;
   let reached = walk.reached();
-  let isEnded = false;
+  let isDry = false;
   let left: { readonly reached: string; readonly ms: number } | undefined;
   while (!picking.isOver) {
     const entry = await walk.next();
-    isEnded = entry === undefined;
+    isDry = entry === undefined;
     if (entry === undefined) break;
     const { position, payloadBytes } = entry;
     const [id, createdAt] = [idOfPosition(position), timeOfPosition(position)];
@@ -234,8 +233,11 @@ async function walkOn(
     else if (!picking.add(id, createdAt, payloadBytes)) break;
     reached = walk.reached();
   }
-  if (isEnded && left === undefined) place.endedAtMs = clockMs();
-  if (left !== undefined) againIn(tenant, left.ms);
+  place.isMidway = isDry && (await walk.hasMore());
+  if (isDry && !place.isMidway) place.endedAtMs = clockMs();
+  // Entries that the filter leaves out are passed as well.
+  if (isDry) reached = walk.reached();
+  if (left !== undefined) againIn(tenant, wanted, Math.max(left.ms, WALK_EVERY_MS));
   const latest = timePosition(time - LATE_EVENTS);
   const passed = left?.reached ?? reached;
   place.reached = passed < latest ? passed : latest;
@@ -305,8 +307,8 @@ function placeOf({ places }: Inbox, { source, type, leaseFor }: Wanted, time: Mi
   const key = JSON.stringify([source, type]);
   const known = places.get(key);
   const again = Math.min(AGAIN_MAX, Math.max(AGAIN_MIN, leaseFor / 10));
-  if (known !== undefined && Math.abs(time - known.headAt) < again) return known;
-  const fresh = { reached: '', headAt: time, endedAtMs: -Infinity };
+  if (known !== undefined && (known.isMidway || Math.abs(time - known.headAt) < again)) return known;
+  const fresh = { reached: '', headAt: time, endedAtMs: -Infinity, isMidway: false };
   putLast(places, key, fresh, PLACES_OF_ONE);
   return fresh;
 }

@@ -152,7 +152,7 @@ export async function openDynamoStore(options: DynamoStoreOptions): Promise<Dyna
     async close() {
       readiness.stop();
       index.stop();
-      news.stop();
+      await news.stop();
       await Promise.all([shards.stop(), calls.close(), keyCalls.close()]);
       await appends.close();
       client.destroy();

@@ -6,8 +6,8 @@ export interface Later {
   readonly in: (tenant: string, ms: number) => void;
 }
 
-/** Times of one tenant; a later one is dropped where there are so many. */
-const MOST_TIMES = 1_000;
+/** Times are rounded up to this part of what is left until then, so that there are few however far away they are. */
+const ROUNDED_TO = 1 / 100;
 /** What `setTimeout` takes: 24 days. */
 const LONGEST_MS = 2 ** 31 - 1;
 
@@ -17,7 +17,7 @@ interface Times {
   timer: { readonly at: number; readonly timeout: NodeJS.Timeout } | undefined;
 }
 
-/** @param grainMs times are rounded up to multiples of this, so that many have one call. */
+/** @param grainMs times are rounded up to multiples of this, or of more where they are far away, so that many have one call. */
 export function createLater(grainMs: number, due: (tenant: string) => void): Later {
   const byTenant = new Map<string, Times>();
 
@@ -42,13 +42,14 @@ export function createLater(grainMs: number, due: (tenant: string) => void): Lat
 
   return {
     in(tenant, ms) {
-      const at = Math.ceil((performance.now() + ms) / grainMs) * grainMs;
+      const grain = Math.max(grainMs, 2 ** Math.floor(Math.log2(Math.max(ms, 1) * ROUNDED_TO)));
+      const at = Math.ceil((performance.now() + ms) / grain) * grain;
       const times = byTenant.get(tenant) ?? {
         queue: new TinyQueue<number>(),
         known: new Set(),
         timer: undefined,
       };
-      if (times.known.has(at) || times.known.size >= MOST_TIMES) return;
+      if (times.known.has(at)) return;
       byTenant.set(tenant, times);
       times.known.add(at);
       times.queue.push(at);

@@ -5,6 +5,7 @@ import type { StoredEvent } from '../event.ts';
 import type { Leased, LeaseStore, LeaseRequest, LeaseResult, Settled, Settlement } from '../lease-store.ts';
 import type { Deadline } from './deadline.ts';
 import type { News } from './news.ts';
+import type { Hint } from '../watchers.ts';
 import type { Shares } from '../shares.ts';
 import type { Calls } from './calls.ts';
 import { createCandidates, type Candidates } from './candidates.ts';
@@ -39,8 +40,18 @@ export function createLeaseStore(options: LeaseStoreOptions): {
   const { inbox, calls, callBudgetMs, pageBytes, index, now, news } = options;
   const { events, eventTtl } = inbox;
   const items = createLeaseItems({ ...options, events, eventTtl });
-  const patience = createLater(1, news.tellHere);
-  const candidates = createCandidates({ ...inbox, ...options, againIn: patience.in });
+  const patience = createLater(1, (name) => {
+    const { tenant, hint } = JSON.parse(name) as { tenant: string; hint: NonNullable<Hint> };
+    news.tellHere(tenant, hint);
+  });
+  const candidates = createCandidates({
+    ...inbox,
+    ...options,
+    againIn(tenant, { source = null, type = '' }, ms) {
+      // Fits those who want the same, and nobody who wants another type or source.
+      patience.in(JSON.stringify({ tenant, hint: { source, type, forLeases: true } }), ms);
+    },
+  });
   const leases = { ...inbox, ...options, items, candidates };
   const returns = createReturns(news, candidates, now);
 
@@ -142,8 +153,9 @@ function createReturns(news: News, candidates: Pick<Candidates, 'again'>, now: (
     news.tellHere(tenant);
   });
   const at = (tenant: string, times: readonly Micros[]): void => {
-    if (times.length > 0)
-      returns.in(tenant, (Math.min(...times) + LEASE_SKEW - now()) / 1_000 + LOOK_AFTER_MS);
+    for (const time of new Set(times)) {
+      returns.in(tenant, (time + LEASE_SKEW - now()) / 1_000 + LOOK_AFTER_MS);
+    }
   };
   return {
     leased: (tenant: string, leased: readonly Leased[]): void => {
@@ -162,11 +174,9 @@ function createReturns(news: News, candidates: Pick<Candidates, 'again'>, now: (
       const delays = settlements.flatMap((one, index) =>
         one.action === 'release' && results[index]?.outcome === 'released' ? [one.delay] : [],
       );
+      const extended = results.flatMap((one) => (one.outcome === 'extended' ? [one.until] : []));
       if (delays.includes(0)) news.tell(tenant);
-      at(
-        tenant,
-        delays.filter((delay) => delay > 0).map((delay) => now() + delay),
-      );
+      at(tenant, [...extended, ...delays.filter((delay) => delay > 0).map((delay) => now() + delay)]);
     },
   };
 }

@@ -57,10 +57,12 @@ export async function leaseFree(
   // The leases of a call are on record before there are any. So it has only one round.
   const rounds = call === undefined ? ROUNDS : 1;
   let refused = false;
+  let more = false;
   for (let round = 0; round < rounds && leased.length < request.limit && !refused; round++) {
     const wanted = request.limit - leased.length;
     const found = await options.candidates.pick(tenant, { ...request, limit: wanted }, take, deadline);
     refused = found.refused;
+    more = found.more;
     const until = now() + request.leaseFor;
     const takes = found.candidates.map((candidate) => ({
       ...candidate,
@@ -77,6 +79,8 @@ export async function leaseFree(
       const other = await readCall(claims, call, deadline);
       return other === undefined ? { leased: [] } : repeated(options, tenant, other, deadline);
     }
+    // With a key there is no other round: where others were faster, the same call may have more luck.
+    if (call !== undefined) more = true;
     leased.push(...(await takeAll(options, tenant, takes, attempted.unclear, deadline)));
     if (found.full) break;
   }
@@ -87,7 +91,7 @@ export async function leaseFree(
   if (refused && leased.length === 0) {
     throw new StoreOverloadedError('too many bytes of events are under way');
   }
-  return { leased };
+  return leased.length === 0 && more ? { leased, more } : { leased };
 }
 
 async function repeated(

@@ -14,10 +14,11 @@ export interface News extends Pick<Watchers, 'watch' | 'isWatched'> {
   /** Events of the tenant have become pending or free, through this instance. */
   readonly tell: (tenant: string, hint?: Hint) => void;
   /** As `tell`, for those who wait here: it is no news. */
-  readonly tellHere: (tenant: string) => void;
+  readonly tellHere: (tenant: string, hint?: Hint) => void;
   /** This instance, and the others on which somebody waits for such tenants: names of which all instances know the same. */
   readonly waitingWith: (tenant: string) => { readonly me: string; readonly others: readonly string[] };
-  readonly stop: () => void;
+  /** Tells the others that nobody waits here any more. */
+  readonly stop: () => Promise<void>;
 }
 
 export interface NewsOptions {
@@ -77,9 +78,10 @@ export function createNews({ everyMs = EVERY_MS, ...options }: NewsOptions): New
       watchers.tell(tenant, hint);
       lookSoon();
     },
-    stop() {
+    async stop() {
       isStopped = true;
       clearTimeout(timer);
+      await board.leave();
     },
   };
 }
@@ -152,13 +154,21 @@ class Board {
         this.#tell(watched, (bucket) => isNew(bucket) || news.has(bucket));
         await this.#answer(said, watched, news, deadline);
       });
-      this.#failures = 0;
     } catch (error) {
       for (const bucket of news) this.#fresh.add(bucket);
       if (++this.#failures !== TOLD_FAILURE) return;
       const message = 'instances cannot tell each other of events: who waits learns of them seconds later';
       this.#options.log.warn({ err: error, table: claims.name }, message);
     }
+  }
+
+  async leave(): Promise<void> {
+    const { claims, run, now } = this.#options;
+    if (this.#known.until < now() / 1e6 || this.#known.buckets.size === 0) return;
+    const changes = new Changes();
+    changes.remove(this.#me);
+    const request = { Key: { claim_key: NEWS_KEY }, ...changes.request() };
+    await run((deadline) => claims.update(request, deadline)).catch(() => undefined);
   }
 
   /** Says what this instance waits for, and tells the others its news. */
@@ -186,6 +196,7 @@ class Board {
     }
     if (changes.isEmpty) return;
     await claims.update({ Key: { claim_key: NEWS_KEY }, ...changes.request() }, deadline);
+    this.#failures = 0;
     if (!isDue) return;
     this.#known = mine;
     // What came before the others knew of it, nobody has told.

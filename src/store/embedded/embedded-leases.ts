@@ -104,9 +104,9 @@ function createLeasing(parts: Parts, calls: LRUCache<string, Call>) {
       return { leased: leasedBy(tenant, name, known, time), repeated: true };
     }
     places.requireRoom(tenant, limit, time);
-    const taken = handOut(tenant, request, name, time);
+    const { taken, more } = handOut(tenant, request, name, time);
     const [first, last] = [taken[0], taken.at(-1)];
-    if (first === undefined || last === undefined) return { leased: [] };
+    if (first === undefined || last === undefined) return { leased: [], more };
     const range = { first: first.sequence, last: last.sequence };
     places.hold(tenant, handOf(first.leased.lease.id), time + leaseFor, range, taken.length);
     if (callKey !== undefined) calls.set(name, { ...range, until: time + leaseFor });

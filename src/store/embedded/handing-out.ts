@@ -30,6 +30,12 @@ export interface Taken {
   readonly leased: Leased;
 }
 
+export interface HandedOut {
+  readonly taken: readonly Taken[];
+  /** It has not looked everywhere. */
+  readonly more: boolean;
+}
+
 /** A free event, and what earlier leases have left on it. */
 interface Free {
   readonly sequence: Sequence;
@@ -39,7 +45,7 @@ interface Free {
 /** Hands out free events, oldest first: what has come back, and then what nobody has seen yet. */
 export interface HandOut {
   /** Leases them within a transaction. */
-  readonly handOut: (tenant: string, request: LeaseRequest, call: string, time: Micros) => readonly Taken[];
+  readonly handOut: (tenant: string, request: LeaseRequest, call: string, time: Micros) => HandedOut;
   /** Whether there may be any. Needs no transaction, and some microseconds. */
   readonly mayHave: (tenant: string, request: LeaseRequest, time: Micros) => boolean;
 }
@@ -58,7 +64,7 @@ export function createHandOut(parts: HandingOutParts): HandOut {
   const nameOf = (tenant: string, { source, type }: LeaseRequest): string =>
     JSON.stringify([tenant, source, type]);
 
-  function handOut(tenant: string, request: LeaseRequest, call: string, time: Micros): readonly Taken[] {
+  function handOut(tenant: string, request: LeaseRequest, call: string, time: Micros): HandedOut {
     // Events that a wrong clock had hidden are there again.
     if (time < newestTime) frontiers.clear();
     newestTime = time;
@@ -67,7 +73,7 @@ export function createHandOut(parts: HandingOutParts): HandOut {
     const name = nameOf(tenant, request);
     frontiers.set(name, turn.takeFrom(frontiers.get(name) ?? 0));
     places.keep(tenant, turn.left);
-    return turn.taken.sort((a, b) => a.sequence - b.sequence);
+    return { taken: turn.taken.sort((a, b) => a.sequence - b.sequence), more: turn.isCutShort };
   }
 
   return {
@@ -107,6 +113,11 @@ class Turn {
     this.#call = call;
     this.#time = time;
     this.#matches = inboxFilter(request.source, request.type);
+  }
+
+  /** A limit of the call's work has ended it. */
+  get isCutShort(): boolean {
+    return this.#moves >= MOVED_TOGETHER || this.#scanned >= SCAN_BUDGET;
   }
 
   takeReturned({ first, last }: Range): void {
