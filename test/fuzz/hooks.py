@@ -16,9 +16,10 @@ def before_call(context, case, kwargs):
         del case.query["cursor"]
     body = case.body if isinstance(case.body, dict) else {}
     # A wait takes its time; one second is like twenty.
-    for where in (case.query or {}, body):
-        if "wait_seconds" in where:
-            where["wait_seconds"] = min(where["wait_seconds"], 1)
+    if isinstance(body.get("wait_seconds"), int):
+        body["wait_seconds"] = min(body["wait_seconds"], 1)
+    if str((case.query or {}).get("wait_seconds", "")) not in ("", "0"):
+        case.query["wait_seconds"] = 1
     # A token may come once in a call, whatever is to be done with it, and a call settles something.
     if case.operation.path.endswith("/settle"):
         once(body)
