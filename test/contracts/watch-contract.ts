@@ -73,7 +73,12 @@ function watch(t: Test, store: EventStore, tenant: string) {
     count++;
     told();
   });
-  t.teardown(end);
+  // Timers of a store keep no process alive; the sockets of a service do.
+  const alive = setInterval(() => undefined, 1_000);
+  t.teardown(() => {
+    end();
+    clearInterval(alive);
+  });
   return {
     end,
     count: () => count,
