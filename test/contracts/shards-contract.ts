@@ -94,7 +94,7 @@ function recording(t: Test, engine: Engine): void {
     const store = await world.open(4);
     t.equal(await store.remove('acme', RECORD.event_id), false);
     await t.rejects(store.acknowledge('acme', RECORD.event_id, 1), { name: 'CorruptEventError' });
-    t.strictSame(await store.listPending('acme', { limit: 5, after: null }), { events: [], next: null });
+    t.match(await store.listPending('acme', { limit: 5, after: null }), { events: [], next: null });
     t.strictSame(await world.record(), { ...RECORD, shards: 4 });
   });
 

@@ -117,7 +117,8 @@ export async function openDynamoStore(options: DynamoStoreOptions): Promise<Dyna
   );
 
   const { maxAttempts = MAX_ATTEMPTS, clockMs = () => performance.now() } = options;
-  const news = createNews({ claims, now, log, run: calls.runUnshared });
+  const board = openTable(client, tables.claims, options.observer && ofNews(options.observer));
+  const news = createNews({ claims: board, now, log, run: calls.runUnshared });
   const leaseParts = { inbox, claims, calls, callBudgetMs, pageBytes, index, maxAttempts };
   const { leases, offer } = createLeaseStore({ ...leaseParts, now, clockMs, news, shards: options.shards });
 
@@ -202,6 +203,15 @@ function createPages(
       ),
     pendingTag: (tenant, page) =>
       calls.run(tenant, (deadline) => readTag(inbox, tenant, page, horizon(), deadline)),
+  };
+}
+
+/** Requests by which instances tell each other of events are not those of claims in the metrics: time costs them, not events. */
+function ofNews(observer: StoreObserver): Pick<StoreObserver, 'requested'> {
+  return {
+    requested: (request) => {
+      observer.requested({ ...request, operation: `${request.operation} of news` });
+    },
   };
 }
 
