@@ -1,5 +1,5 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import { StoreOverloadedError, StoreUnavailableError } from '../store/store-errors.ts';
+import { isPassing } from '../store/store-errors.ts';
 import type { EventStore } from '../store/event-store.ts';
 import type { Hint } from '../store/watchers.ts';
 
@@ -336,8 +336,3 @@ function orderOf({ waiters }: Group): number {
 }
 
 const ENDED_TOGETHER = 200;
-
-/** The store answers again later: who waits can wait for that. */
-function isPassing(error: unknown): boolean {
-  return error instanceof StoreOverloadedError || error instanceof StoreUnavailableError;
-}

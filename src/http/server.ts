@@ -104,15 +104,15 @@ function checkAll<Each>(all: ReadonlySet<Each>, look: (each: Each, now: number) 
   let rest = all.values();
   let timer: NodeJS.Timeout;
   const checkPart = (): void => {
-    const parts = Math.min(Math.ceil(all.size / CHECKED_TOGETHER), DEADLINE_CHECK_MS / 4);
+    const parts = Math.min(Math.ceil(all.size / CHECKED_TOGETHER) || 1, DEADLINE_CHECK_MS / 4);
     const now = performance.now();
-    for (let left = Math.ceil(all.size / Math.max(parts, 1)); left > 0; left--) {
+    for (let left = Math.ceil(all.size / parts); left > 0; left--) {
       let next = rest.next();
       if (next.done === true) next = (rest = all.values()).next();
       if (next.done === true) break;
       look(next.value, now);
     }
-    timer = setTimeout(checkPart, DEADLINE_CHECK_MS / Math.max(parts, 1)).unref();
+    timer = setTimeout(checkPart, DEADLINE_CHECK_MS / parts).unref();
   };
   timer = setTimeout(checkPart, DEADLINE_CHECK_MS).unref();
   return () => {

@@ -51,9 +51,8 @@ export interface EventStore extends LeaseStore {
 
   /**
    * Calls `changed` when events of the tenant may have become pending or free, with what is known of one of them: a hint, which may
-   * come for nothing. It comes after
-   * whatever this instance has stored is durable. Of what other instances write, or have leased, it may come a second late, or be
-   * missing.
+   * come for nothing. It comes after whatever this instance has stored is durable. Of what other instances write, or have leased, it
+   * may come a second late, or be missing.
    *
    * @returns what ends it.
    */

@@ -27,3 +27,8 @@ export class CorruptKeyError extends Error {
 export class InvalidPositionError extends Error {
   override readonly name = 'InvalidPositionError';
 }
+
+/** Whether the store only has no answer at the moment: the same may succeed later. */
+export function isPassing(error: unknown): boolean {
+  return error instanceof StoreOverloadedError || error instanceof StoreUnavailableError;
+}

@@ -16,6 +16,7 @@ import { openEmbeddedStore } from '../../src/store/embedded/embedded-store.ts';
 import type { Json } from '../support/app.ts';
 import { quietLog } from '../support/quiet-log.ts';
 import { untoldWaiting } from '../support/waiting.ts';
+import { v1Services } from '../support/v1-services.ts';
 
 const access = {
   authenticator: createLocalAuthenticator({ authenticate: () => 'unauthorized' }),
@@ -174,12 +175,7 @@ void t.test('an unexpected error is a 500 that tells nothing, with its cause bes
   const problem = new Error('the password is swordfish');
   const services = {
     store: { get: () => Promise.reject(problem) } as never,
-    clock: createClock(),
-    version: '0',
-    idempotencyTtl: 1e12,
-    eventTtl: 1e12,
-    draining: () => false,
-    waiting: untoldWaiting,
+    ...v1Services,
   };
   const dispatch = createDispatch([v1Contract(services)], access);
   const answer = await ask(dispatch, 'GET', '/v1/events/00000000-0000-4000-8000-000000000000');
@@ -191,12 +187,7 @@ void t.test('an unexpected error is a 500 that tells nothing, with its cause bes
 void t.test('a store that does not answer in time is a 503, in the form of the contract', async (t) => {
   const services = {
     store: { get: () => new Promise(() => undefined) } as never,
-    clock: createClock(),
-    version: '0',
-    idempotencyTtl: 1e12,
-    eventTtl: 1e12,
-    draining: () => false,
-    waiting: untoldWaiting,
+    ...v1Services,
   };
   const dispatch = createDispatch([v1Contract(services)], access);
   const startedAt = performance.now();

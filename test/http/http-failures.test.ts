@@ -3,7 +3,6 @@ import t from 'tap';
 import { createLocalAuthenticator, LOCAL_KEY } from '../../src/access/local.ts';
 import type { Authenticator } from '../../src/access/authenticator.ts';
 import { createRateLimiter } from '../../src/access/rate-limiter.ts';
-import { createClock } from '../../src/events/clock.ts';
 import { createDispatch } from '../../src/http/dispatch.ts';
 import type { Exchange } from '../../src/http/exchange.ts';
 import { createServer } from '../../src/http/server.ts';
@@ -19,7 +18,7 @@ import {
 import type { Appended, EventStore } from '../../src/store/event-store.ts';
 import type { Json } from '../support/app.ts';
 import { quietLog } from '../support/quiet-log.ts';
-import { untoldWaiting } from '../support/waiting.ts';
+import { v1Services } from '../support/v1-services.ts';
 
 const ID = '00000000-0000-4000-8000-000000000000';
 const EVENT = '{"source":"s","event_type":"t","payload":{}}';
@@ -50,12 +49,7 @@ async function start(
   const ended: Exchange[] = [];
   const contract = v1Contract({
     store: { ...store, ...broken },
-    clock: createClock(),
-    version: '0',
-    idempotencyTtl: 1e12,
-    eventTtl: 1e12,
-    draining: () => false,
-    waiting: untoldWaiting,
+    ...v1Services,
   });
   const server = createServer({
     dispatch: createDispatch([contract], { authenticator, rateLimiter: createRateLimiter() }),
@@ -185,14 +179,7 @@ void t.test('nothing is stored for a client that has its 503 already', async (t)
   let asked = false;
   const routes = v1Routes({
     store: { appendMany: () => ((asked = true), Promise.resolve([])) } as unknown as EventStore,
-    ...{
-      clock: createClock(),
-      version: '0',
-      idempotencyTtl: 1e12,
-      eventTtl: 1e12,
-      draining: () => false,
-      waiting: untoldWaiting,
-    },
+    ...v1Services,
   });
   const batch = routes.find(({ path }) => path === '/v1/events/batch');
   const handled = batch?.handle({

@@ -1,5 +1,4 @@
 import { readInbox, type InboxPage, type InboxQuery } from '../../events/inbox.ts';
-import type { Wanted } from '../../events/waiting.ts';
 import { EMPTY_PAGE_TAG } from '../../store/page-tag.ts';
 import { matchesEtag } from '../content.ts';
 import { inboxQuery } from '../inbox-query.ts';
@@ -9,7 +8,7 @@ import { route, type Route } from '../route.ts';
 import * as examples from './examples.ts';
 import type { V1Services } from './routes.ts';
 import * as schemas from './schemas.ts';
-import { maybeWaiting } from './wait.ts';
+import { maybeWaiting, wantedBy } from './wait.ts';
 import { eventMembers, timeOrNull } from './wire.ts';
 
 export function inboxPage({ store, waiting }: V1Services): Route {
@@ -63,20 +62,6 @@ export function inboxPage({ store, waiting }: V1Services): Route {
       });
     },
   });
-}
-
-/** What those wait for who do the same with the same filter. */
-export function wantedBy(
-  what: 'inbox' | 'lease',
-  { source, type }: { readonly source?: string | undefined; readonly type?: string | undefined },
-): Wanted {
-  return {
-    name: `${what} ${JSON.stringify([source, type])}`,
-    fits: (event) =>
-      (event.forLeases === undefined || what === 'lease') &&
-      (source === undefined || event.source === source) &&
-      (type === undefined || event.type === type),
-  };
 }
 
 /** A page may be empty where a filter has left out much, and go on. */

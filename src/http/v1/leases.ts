@@ -32,10 +32,9 @@ import {
   unanswered,
   type ItemResult,
 } from './many.ts';
-import { wantedBy } from './inbox.ts';
 import type { V1Services } from './routes.ts';
 import * as schemas from './schemas.ts';
-import { maybeWaiting, type Wait } from './wait.ts';
+import { maybeWaiting, wantedBy, type Wait } from './wait.ts';
 import { eventMembers, headerKey, timeOrNull } from './wire.ts';
 
 const SECOND = 1e6;
@@ -98,24 +97,24 @@ async function leaseAndReply(
     `{"events":[${handedOut.map(leasedEvent).join(',')}],"settled":${resultsText(settled)},` +
     `"backlog":${JSON.stringify(backlog)},"request_id":"${requestId}"}`;
   let { handedOut } = now;
+  const giveUpAll = () => giveUp(services, tenant, call, handedOut);
+  const requireClient = async (ms: number): Promise<void> => {
+    if (control.prolong(ms)) return;
+    await giveUpAll();
+    throw GONE;
+  };
   const isGood = settled.every(({ failure }) => failure === undefined);
   if (handedOut.length === 0 && isGood && !repeated) {
     const { source, type, idempotencyKey: key } = call;
     const wanted = { ...wantedBy('lease', { source, type }), key };
     const look = () => leaseSome(services, tenant, { ...call, actions: [] });
     handedOut = (await wait(wanted, () => text([], unknownBacklog(0)), look, more)) ?? [];
-    if (!control.prolong(STORE_MS + REPLY_MS)) {
-      await giveUp(services, tenant, call, handedOut);
-      throw GONE;
-    }
+    await requireClient(STORE_MS + REPLY_MS);
   }
   const backlog = await lookAtBacklog(services.store, tenant, handedOut.length);
-  const unsent = () => giveUp(services, tenant, call, handedOut);
-  if (!control.prolong(REPLY_MS)) {
-    await unsent();
-    throw GONE;
-  }
-  return { status: 200, body: text(handedOut, backlog), unsent: () => void unsent().catch(() => undefined) };
+  await requireClient(REPLY_MS);
+  const unsent = () => void giveUpAll().catch(() => undefined);
+  return { status: 200, body: text(handedOut, backlog), unsent };
 }
 
 /** Nobody sees it. One for all: a stack costs as much as all the rest when thousands go at once. */
@@ -127,7 +126,7 @@ type LeaseCall = Parameters<typeof lease>[2];
 async function leaseSome(services: V1Services, tenant: string, call: LeaseCall) {
   const answer = lease(services, tenant, call);
   const { handedOut, repeated, more } = await within(answer, STORE_MS, () => {
-    answer.then(({ handedOut }) => giveUp(services, tenant, call, handedOut)).catch(() => undefined);
+    giveUpLate(services, tenant, call, answer);
     throw new StoreUnavailableError('no answer from the store in time');
   });
   if (handedOut.length > 0 || repeated) return handedOut;
@@ -143,12 +142,22 @@ function carryOutLease(
 ): Promise<LeaseOutcome> {
   const { actions } = call;
   const late = (answer: Promise<LeaseOutcome>): LeaseOutcome => {
-    answer.then(({ handedOut }) => giveUp(services, tenant, call, handedOut)).catch(() => undefined);
+    giveUpLate(services, tenant, call, answer);
     if (actions.length === 0) throw tooLong();
     const results = actions.map(({ action }) => ({ action, eventId: null, ...unanswered() }));
     return { handedOut: [], results, repeated: false, more: false };
   };
   return askStore(control, actions.length, () => lease(services, tenant, call), late);
+}
+
+/** Gives back what comes when nobody waits for it any more. */
+function giveUpLate(
+  services: V1Services,
+  tenant: string,
+  call: LeaseCall,
+  answer: Promise<Pick<LeaseOutcome, 'handedOut'>>,
+): void {
+  answer.then(({ handedOut }) => giveUp(services, tenant, call, handedOut)).catch(() => undefined);
 }
 
 /** Gives back what nobody learns of. A call with a key is repeated, and finds its leases. */

@@ -1,5 +1,6 @@
 import type { Look, Waiting, Wanted } from '../../events/waiting.ts';
 import type { Principal } from '../../access/authenticator.ts';
+import { isWanted } from '../../store/is-wanted.ts';
 import { RequestError } from '../request-error.ts';
 import type { Control } from '../route.ts';
 import { REPLY_MS, STORE_MS } from './many.ts';
@@ -43,4 +44,15 @@ export async function maybeWaiting<Reply>(
   } finally {
     place.leave();
   }
+}
+
+/** What those wait for who do the same with the same filter. */
+export function wantedBy(
+  what: 'inbox' | 'lease',
+  { source, type }: { readonly source?: string | undefined; readonly type?: string | undefined },
+): Wanted {
+  return {
+    name: `${what} ${JSON.stringify([source, type])}`,
+    fits: (event) => (event.forLeases === undefined || what === 'lease') && isWanted(event, { source, type }),
+  };
 }

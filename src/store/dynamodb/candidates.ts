@@ -1,5 +1,6 @@
 import type { Micros, StoredEvent } from '../event.ts';
 import { PAGE_PAYLOAD_BYTES } from '../event-store.ts';
+import { isWanted } from '../is-wanted.ts';
 import { LEASE_SKEW } from '../lease-store.ts';
 import type { Deadline } from './deadline.ts';
 import { idOfPosition, shardKey, timeOfPosition, timePosition } from './event-item.ts';
@@ -125,6 +126,10 @@ export function createCandidates(options: CandidatesOptions): Candidates {
     return inbox;
   };
 
+  const again = (tenant: string): void => {
+    inboxes.get(tenant)?.places.clear();
+  };
+
   return {
     pick: (tenant, wanted, take, deadline) =>
       walks.run(tenant, async () => {
@@ -143,14 +148,11 @@ export function createCandidates(options: CandidatesOptions): Candidates {
         return { candidates, full: isFull, refused: isRefused, more: place.isMidway };
       }),
 
-    again(tenant) {
-      inboxes.get(tenant)?.places.clear();
-    },
+    again,
 
     returned(tenant, id) {
-      const inbox = inboxes.get(tenant);
-      inbox?.picked.delete(id);
-      inbox?.places.clear();
+      inboxes.get(tenant)?.picked.delete(id);
+      again(tenant);
     },
 
     offer({ id, tenant, source, type, createdAt, payload }) {
@@ -293,12 +295,9 @@ class Picking {
 
 /** Picks those that were offered and are wanted. Each offer is good for one try: after that the index is asked. */
 function addOffered({ offered }: Inbox, picking: Picking): void {
-  const { source, type } = picking.wanted;
   for (const [id, { event, bytes }] of offered) {
     if (picking.isOver) return;
-    const isWanted =
-      (source === undefined || event.source === source) && (type === undefined || event.type === type);
-    if (isWanted && picking.add(id, event.createdAt, bytes)) offered.delete(id);
+    if (isWanted(event, picking.wanted) && picking.add(id, event.createdAt, bytes)) offered.delete(id);
   }
 }
 

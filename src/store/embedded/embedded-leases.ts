@@ -54,10 +54,17 @@ export function createLeases(parts: Parts): Omit<LeaseStore, 'listQuarantined'> 
       const { settle: first = [], limit } = request;
       const refusal = writer.refusal();
       if (refusal !== undefined) throw refusal;
+      const { callKey } = request;
+      const name = callKey === undefined ? randomName() : callName(tenant, callKey);
       // Most looks of those who wait find nothing, and need no transaction.
-      if (first.length === 0 && !mayFind(tenant, request)) return { settled: [], leased: [] };
+      if (first.length === 0 && !mayFind(tenant, request, name)) return { settled: [], leased: [] };
       const settling = first.length === 0 ? [] : settle(tenant, first);
-      const leasing = writer.write(tenant, SMALL_WRITE_BYTES * limit, () => lease(tenant, request), limit);
+      const leasing = writer.write(
+        tenant,
+        SMALL_WRITE_BYTES * limit,
+        () => lease(tenant, request, name),
+        limit,
+      );
       if (first.length === 0) return { settled: [], ...(await leasing) };
       const [settled, found] = await Promise.allSettled([settling, leasing]);
       const { leased, ...more } = found.status === 'fulfilled' ? found.value : { leased: [] };
@@ -81,7 +88,10 @@ export function createLeases(parts: Parts): Omit<LeaseStore, 'listQuarantined'> 
   };
 }
 
-/** `lease` leases within a transaction. `mayFind` says beforehand whether there may be something for it. */
+/**
+ * `lease` leases within a transaction. `mayFind` says beforehand whether there may be something for it. Both take the name of the
+ * call.
+ */
 function createLeasing(parts: Parts, calls: LRUCache<string, Call>) {
   const { lmdb, leases, now } = parts;
   const { places } = leases;
@@ -89,16 +99,13 @@ function createLeasing(parts: Parts, calls: LRUCache<string, Call>) {
 
   return { lease, mayFind };
 
-  function mayFind(tenant: string, request: LeaseRequest): boolean {
-    const { callKey } = request;
-    const isKnown = callKey !== undefined && calls.peek(callName(tenant, callKey)) !== undefined;
-    return isKnown || mayHave(tenant, request, now());
+  function mayFind(tenant: string, request: LeaseRequest, name: string): boolean {
+    return calls.peek(name) !== undefined || mayHave(tenant, request, now());
   }
 
-  function lease(tenant: string, request: LeaseRequest): Omit<LeaseResult, 'settled'> {
+  function lease(tenant: string, request: LeaseRequest, name: string): Omit<LeaseResult, 'settled'> {
     const { callKey, limit, leaseFor } = request;
     const time = now();
-    const name = callKey === undefined ? randomName() : callName(tenant, callKey);
     const known = callKey === undefined ? undefined : calls.get(name);
     if (known !== undefined && known.until > time) {
       return { leased: leasedBy(tenant, name, known, time), repeated: true };

@@ -1,5 +1,4 @@
 import type { StoredEvent } from '../event.ts';
-import type { PageRequest } from '../event-store.ts';
 import { CorruptEventError } from '../store-errors.ts';
 import { readValue, type Lmdb } from './database.ts';
 import { decodeEvent, payloadBytes } from './event-record.ts';
@@ -54,12 +53,4 @@ export function pendingAt(source: Source, tenant: string, sequence: Sequence): F
     ),
   );
   return undefined;
-}
-
-/** Whether source and type are those that are asked for. */
-export function isWanted(
-  has: Pick<StoredEvent, 'source' | 'type'>,
-  { source, type }: Pick<PageRequest, 'source' | 'type'>,
-): boolean {
-  return (source === undefined || has.source === source) && (type === undefined || has.type === type);
 }

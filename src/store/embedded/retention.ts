@@ -2,7 +2,7 @@ import { formatMicros } from '../../events/clock.ts';
 import type { Micros } from '../event.ts';
 import { createFollower } from '../../events/follower.ts';
 import type { Doubt } from '../../events/follower.ts';
-import { StoreOverloadedError, StoreUnavailableError } from '../store-errors.ts';
+import { isPassing } from '../store-errors.ts';
 import type { StoreLog } from '../store-log.ts';
 import { readValue } from './database.ts';
 import type { Lmdb } from './database.ts';
@@ -102,7 +102,7 @@ export function createRetention(parts: Parts): Retention {
       })
       .catch((error: unknown) => {
         // The store is closed, failed or busy. The state that was saved before is only more cautious.
-        if (error instanceof StoreUnavailableError || error instanceof StoreOverloadedError) return;
+        if (isPassing(error)) return;
         throw error;
       });
   }
